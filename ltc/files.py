@@ -1,0 +1,87 @@
+"""Files that are either whole or absent, and the cache of expensive results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pooch
+
+from ltc.errors import InputError
+
+__all__ = ["atomic_write", "cache_directory", "cache_file"]
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it to `path` when the block succeeds.
+
+    A reader never sees half a file, and processes that write the same file at once leave one
+    whole version of it.
+
+    Arguments:
+        path: the file to write; its folder is made if it is missing.
+
+    Raises:
+        InputError: the folder cannot be written.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with atomic_write(folder / "metrics.json") as temporary:
+        ...     _ = temporary.write_text("{}")
+        >>> [file.name for file in folder.iterdir()]
+        ['metrics.json']
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; results are for everyone whom the umask admits.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cache_directory() -> Path:
+    """Return the folder of cached bounds, tables and data sets.
+
+    It is the user's cache folder, or the environment variable `LTC_CACHE` where that is set.
+    """
+    return Path(os.environ.get("LTC_CACHE") or pooch.os_cache("ltc"))
+
+
+def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:
+    """Return where the result that `key` determines is cached; the file may not exist yet.
+
+    Arguments:
+        kind: the sort of result, a folder of the cache.
+        key: everything that the result depends on, as JSON values.
+        suffix: the file's ending, with its dot.
+
+    Example:
+        >>> a = cache_file("bounds", {"source": "gaussian", "slope": 1.0}, ".npz")
+        >>> b = cache_file("bounds", {"slope": 1.0, "source": "gaussian"}, ".npz")
+        >>> a == b
+        True
+    """
+    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
+    return cache_directory() / kind / f"{digest}{suffix}"

@@ -1,0 +1,33 @@
+"""The integers: rounding, the quantizer of nearly all neural codecs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltc.lattices.base import TrellisLattice
+
+__all__ = ["Zn"]
+
+
+class Zn(TrellisLattice):
+    """The integer lattice Z^n.
+
+    Arguments:
+        dimension: n; a product of copies of Z is Z^n, so 1 serves for every latent.
+
+    Example:
+        >>> import torch
+        >>> Zn().closest_point(torch.tensor([[0.4], [1.7]])).flatten()
+        tensor([0., 2.])
+    """
+
+    name = "scalar"
+    second_moment = 1 / 12
+
+    def __init__(self, dimension: int = 1) -> None:
+        super().__init__(np.eye(dimension, dtype=np.int64))
+
+    def _closest_point(self, x: Tensor) -> Tensor:
+        return torch.round(x)
