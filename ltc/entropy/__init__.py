@@ -1,1 +1,6 @@
-"""TODO."""
+"""Models of the probability of lattice points."""
+
+from ltc.entropy.base import EntropyModel
+from ltc.entropy.exact import Exact, GaussianMixture
+
+__all__ = ["EntropyModel", "Exact", "GaussianMixture"]

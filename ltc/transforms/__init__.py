@@ -1,1 +1,8 @@
-"""TODO."""
+"""Analysis and synthesis transforms."""
+
+from ltc.transforms.base import Transform, principal_axes
+from ltc.transforms.identity import Identity
+from ltc.transforms.linear import Linear
+from ltc.transforms.mlp import MLP
+
+__all__ = ["MLP", "Identity", "Linear", "Transform", "principal_axes"]

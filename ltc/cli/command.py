@@ -1,0 +1,201 @@
+"""What all commands share: configuration, folders of their own, errors for people."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+import ltc
+from ltc.errors import InputError, nearest_names
+
+__all__ = ["command", "config_directory", "run_folder"]
+
+BAD_INPUT = 2
+FAILED = 1
+
+console = Console()
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def config_directory() -> Path:
+    """Return the folder of the configuration: in the package, or beside it in a checkout."""
+    package = Path(ltc.__file__).parent
+    checkout = package.parent / "conf"
+    if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
+        return checkout
+    return package / "conf"
+
+
+def run_folder() -> Path:
+    """Return the folder of the current run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _new_folder(parent: str, name: str, result: str = "path") -> str:
+    """Make a folder that nobody else has, and return its path, or its name.
+
+    Making it is what claims it: of two processes that want the same name in the same second,
+    one gets it and the other the same with a number behind it.
+    """
+    # Overrides hold paths and spaces, which are no good in a folder's name.
+    name = re.sub(r"[^\w.=,+@-]+", "_", str(name)).strip("_") or "run"
+    if len(name) > 120:
+        name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    for i in range(1, 100_000):
+        unique = name if i == 1 else f"{name}_{i}"
+        try:
+            Path(parent, unique).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {Path(parent).absolute()}: {error.strerror}; start from a "
+                "folder that can be written, or set hydra.run.dir=FOLDER (hydra.sweep.dir=FOLDER "
+                "for a sweep)"
+            ) from error
+        return unique if result == "name" else str(Path(parent, unique))
+    raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
+
+
+def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Run a task with the configuration of the command line, as a console script does.
+
+    Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
+    traceback as well. In a sweep each failed run is reported and the others go on.
+
+    Arguments:
+        task: gets the composed configuration.
+        config_name: the name of the primary configuration in `conf/`.
+    """
+    verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
+    sys.argv = [argument for argument in sys.argv if argument != "-v"]
+    # Hydra then raises its errors instead of printing them in its own way.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
+    failures: list[Exception] = []
+
+    def reported(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except Exception as error:
+            failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                overrides = " ".join(HydraConfig.get().overrides.task)
+                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
+                raise
+            return None  # raised below, where Hydra adds nothing to the message
+
+    try:
+        hydra.main(
+            version_base="1.3", config_path=str(config_directory()), config_name=config_name
+        )(reported)()
+        if failures:
+            raise failures[0]
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        if len(failures) > 1:
+            errors.print(f"{len(failures)} runs failed; of the first:")
+        errors.print("error: " + describe(error), markup=False)
+        if not verbose and not is_input_error(error):
+            errors.print("(HYDRA_FULL_ERROR=1 or -v shows the full traceback)")
+        sys.exit(BAD_INPUT if is_input_error(error) else FAILED)
+
+
+def chain(error: BaseException | None) -> Iterable[BaseException]:
+    """Yield an exception and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def is_input_error(error: BaseException) -> bool:
+    """Tell whether the user's input is what is wrong."""
+    for link in chain(error):
+        if isinstance(link, InputError):
+            return True
+        if isinstance(link, InstantiationException):
+            return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
+                "Error locating target" in str(link)
+            )
+    return isinstance(error, HydraException | OmegaConfBaseException) or _is_unwritable(error)
+
+
+def _is_unwritable(error: BaseException) -> bool:
+    """Tell whether Hydra could not make the folder of a run."""
+    return isinstance(error, OSError) and error.filename is not None
+
+
+def describe(error: BaseException) -> str:
+    """Return a message for people: what is wrong, and the nearest valid names."""
+    for link in chain(error):
+        if isinstance(link, InputError):
+            return str(link)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = sorted(option for option in error.options if not option.endswith("_base"))
+        near = nearest_names(name, options)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
+    text = str(error)
+    unknown = re.search(r"Key '([^']+)' is not in struct|Could not override '([^']+)'", text)
+    if unknown:
+        overridden = re.search(r"Could not override '([^']+)'", text)
+        key = overridden.group(1) if overridden else unknown.group(1)
+        near = nearest_names(key, _valid_keys(sys.argv[1:]))
+        hint = f"did you mean {' or '.join(near)}?" if near else ""
+        return f"there is no key {key}; {hint} (--cfg job shows all keys)".replace(";  ", " ")
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return text
+    if _is_unwritable(error):
+        assert isinstance(error, OSError)
+        return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _valid_keys(arguments: list[str]) -> list[str]:
+    """Return the dotted keys and groups that a command accepts."""
+    root = config_directory()
+    groups = [path.name for path in root.iterdir() if path.is_dir()]
+    keys = set(groups)
+
+    def collect(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key in ("defaults", "hydra") and not prefix:
+                    continue
+                dotted = f"{prefix}.{key}" if prefix else str(key)
+                keys.add(dotted)
+                collect(dotted, inner)
+
+    for path in root.rglob("*.yaml"):
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        group = path.parent.relative_to(root).as_posix()
+        chosen = any(argument == f"{group}={path.stem}" for argument in arguments)
+        others = any(argument.startswith(f"{group}=") for argument in arguments)
+        if group == "." or chosen or not others:
+            collect("" if group == "." else group, loaded)
+    return sorted(keys - {key for key in keys if key.endswith(("_target_", ".defaults"))})

@@ -1,0 +1,176 @@
+"""The exact entropy model of a lattice with a trellis."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ltc.entropy.base import EntropyModel
+from ltc.errors import InputError
+from ltc.lattices import Lattice, Trellis
+
+__all__ = ["Exact", "GaussianMixture"]
+
+# A Gaussian beyond this many deviations has less mass than float64 resolves.
+TAIL = 9.0
+
+
+class GaussianMixture(nn.Module):
+    """A positive function on the line for each channel: a mixture of Gaussian bumps.
+
+    Arguments:
+        channels: number of functions, k.
+        components: bumps in each, J.
+    """
+
+    def __init__(self, channels: int, components: int) -> None:
+        super().__init__()
+        self.log_weight = nn.Parameter(torch.zeros(channels, components))
+        self.mean = nn.Parameter(torch.zeros(channels, components))
+        self.log_width = nn.Parameter(torch.zeros(channels, components))
+
+    def log_density(self, value: Tensor, channel: Tensor) -> Tensor:
+        """Return the logarithm of the functions.
+
+        Arguments:
+            value: where, shape (..., *channel.shape).
+            channel: which function, integers.
+
+        Returns:
+            Natural logarithms, shape of `value`.
+        """
+        log_weight = torch.log_softmax(self.log_weight, -1) - self.log_width
+        deviation = (value.unsqueeze(-1) - self.mean[channel]) * (-self.log_width).exp()[channel]
+        return torch.logsumexp(log_weight[channel] - 0.5 * deviation.square(), -1)
+
+    @torch.no_grad()
+    def support(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of the interval that holds each function's mass, shapes (k,)."""
+        reach = TAIL * self.log_width.exp()
+        return (self.mean - reach).amin(-1), (self.mean + reach).amax(-1)
+
+    @torch.no_grad()
+    def fit(self, values: Tensor, iterations: int = 30) -> None:
+        """Start at a mixture fitted to samples by expectation maximisation.
+
+        Arguments:
+            values: samples of each channel, shape (count, k).
+            iterations: number of steps.
+        """
+        components = self.mean.shape[1]
+        quantiles = (torch.arange(components, device=values.device) + 0.5) / components
+        spread = values.std(0).clamp_min(1e-3)
+        mean = torch.quantile(values, quantiles.to(values.dtype), dim=0).T
+        width = spread[:, None] * torch.logspace(
+            -0.5, 0.3, components, base=10, device=values.device
+        ).expand_as(mean)
+        weight = torch.full_like(mean, 1 / components)
+        for _ in range(iterations):
+            deviation = (values.unsqueeze(-1) - mean) / width
+            share = torch.softmax(weight.log() - width.log() - 0.5 * deviation.square(), -1)
+            mass = share.sum(0) + 1e-6
+            mean = (share * values.unsqueeze(-1)).sum(0) / mass
+            error = (values.unsqueeze(-1) - mean).square()
+            # No bump narrower than a lattice cell: between points it would go unseen.
+            width = ((share * error).sum(0) / mass).sqrt().clamp_min(0.3)
+            weight = mass / mass.sum(-1, keepdim=True)
+        self.mean.copy_(mean)
+        self.log_width.copy_(width.log())
+        self.log_weight.copy_(weight.log())
+
+
+class Exact(EntropyModel):
+    """`p(point) = prod_t f_t(point_t) / Z`, exact and summing to one by construction.
+
+    Every coordinate has a learned positive function f_t; `Z`, the sum over all lattice points,
+    is one forward pass through the trellis. No integral over Voronoi cells, no sampling.
+
+    Arguments:
+        lattice: a lattice with a trellis.
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
+        components: Gaussian bumps in each f_t.
+
+    Raises:
+        InputError: the lattice has no trellis, or `components` is not positive.
+
+    Example: the probabilities of the integers sum to one.
+        >>> from ltc.lattices import Zn
+        >>> model = Exact(Zn(), torch.tensor([[0]]))
+        >>> integers = torch.arange(-50.0, 51.0).reshape(-1, 1, 1)
+        >>> float(torch.exp2(-model.bits(integers)).sum().round(decimals=4))
+        1.0
+    """
+
+    def __init__(self, lattice: Lattice, channel: Tensor, components: int = 5) -> None:
+        super().__init__()
+        if lattice.trellis is None:
+            raise InputError(
+                f"{lattice.name} has no trellis, so no exact entropy model; use entropy=monte_carlo"
+            )
+        if components < 1:
+            raise InputError(f"entropy.components={components}; expected at least 1")
+        self.trellis: Trellis = lattice.trellis
+        self.density = GaussianMixture(int(channel.max()) + 1, components)
+        # Coordinates with the same function and the same cosets share one row of masses.
+        offset = torch.as_tensor(self.trellis.offset).nan_to_num(math.inf)
+        geometry = torch.cat([offset, torch.as_tensor(self.trellis.step)[:, None]], 1)
+        kinds, kind = torch.unique(geometry, dim=0, return_inverse=True)
+        pairs = torch.stack([channel, kind.expand_as(channel)], -1).reshape(-1, 2)
+        pairs, index = torch.unique(pairs, dim=0, return_inverse=True)
+        self.channel: Tensor
+        self.row: Tensor
+        self.row_channel: Tensor
+        self.row_offset: Tensor
+        self.row_step: Tensor
+        self.register_buffer("channel", channel.clone(), persistent=False)
+        self.register_buffer("row", index.reshape(channel.shape), persistent=False)
+        self.register_buffer("row_channel", pairs[:, 0], persistent=False)
+        geometry = kinds[pairs[:, 1]].float()
+        self.register_buffer("row_offset", geometry[:, :-1], persistent=False)
+        self.register_buffer("row_step", geometry[:, -1], persistent=False)
+
+    def initialise(self, vectors: Tensor) -> None:
+        """Fit the mixtures to unquantized vectors, lattice units, shape (count, rows, n)."""
+        channels = len(self.density.mean)
+        values = vectors.new_empty(len(vectors), channels)
+        # One coordinate of each channel is sample enough.
+        values[:, self.channel.flatten()] = vectors.flatten(1)
+        self.density.fit(values)
+
+    def log_mass(self, dither: Tensor | None = None) -> Tensor:
+        """Return the mass of each coset: the sum of f over its points.
+
+        Arguments:
+            dither: shifts of the cosets, shape (..., rows, n); None: none.
+
+        Returns:
+            Natural logarithms, shape (..., rows, n, cosets).
+        """
+        if dither is None:
+            channel, offset, step = self.row_channel, self.row_offset, self.row_step
+        else:
+            channel, step = self.channel, self.row_step[self.row]
+            offset = self.row_offset[self.row] + dither.unsqueeze(-1)
+        present = torch.isfinite(offset)
+        offset = offset.nan_to_num(posinf=0.0)
+        low, high = self.density.support()
+        count = int(((high - low)[channel] / step).max().ceil()) + 2
+        first = torch.floor((low[channel].unsqueeze(-1) - offset) / step.unsqueeze(-1))
+        integers = first.unsqueeze(-1) + torch.arange(count, device=first.device)
+        value = offset.unsqueeze(-1) + integers * step[..., None, None]
+        # Move (cosets, integers) ahead so that `channel` lines up with the last dimensions.
+        value = value.movedim((-2, -1), (0, 1))
+        mass = torch.logsumexp(self.density.log_density(value, channel), 1).movedim(0, -1)
+        mass = mass.masked_fill(~present, -math.inf)
+        return mass[self.row] if dither is None else mass
+
+    def log_partition(self, dither: Tensor | None = None) -> Tensor:
+        """Return log Z in nats: shape (rows,), or (..., rows) with a dither (..., rows, n)."""
+        return self.trellis.log_partition(self.log_mass(dither))
+
+    def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
+        """Return `-log2 p` of points, shape (..., rows, n), as shape (..., rows)."""
+        log_density = self.density.log_density(points, self.channel).sum(-1)
+        return (self.log_partition(dither) - log_density) / math.log(2)

@@ -1,0 +1,110 @@
+"""The one place where every reported number is computed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ltc.model import LatticeTransformCoder
+
+if TYPE_CHECKING:
+    from ltc.bounds import RateDistortion
+
+__all__ = ["Measurement", "compare", "measure"]
+
+
+class Measurement(NamedTuple):
+    """What a coder did on held-out samples, per scalar of the source.
+
+    Attributes:
+        rate: exact cross-entropy of the entropy model, bits.
+        rate_stderr: standard error of the rate, over blocks.
+        distortion: mean squared error.
+        distortion_stderr: standard error of the distortion, over blocks.
+    """
+
+    rate: float
+    rate_stderr: float
+    distortion: float
+    distortion_stderr: float
+
+
+def _mean_and_stderr(values: Tensor) -> tuple[float, float]:
+    mean = float(values.mean())
+    stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
+    return mean, stderr
+
+
+@torch.no_grad()
+def measure(model: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) -> Measurement:
+    """Encode and decode held-out blocks.
+
+    Arguments:
+        model: the coder.
+        blocks: held-out samples, shape (count, block, d).
+        chunk: scalars in flight.
+
+    Returns:
+        The rate and the distortion.
+    """
+    model.eval()
+    bits, errors = [], []
+    for part in blocks.split(max(1, chunk // blocks[0].numel())):
+        points = model.encode(part)
+        bits.append(model.bits(points).double() / part[0].numel())
+        errors.append((model.decode(points) - part).double().square().mean((1, 2)))
+    return Measurement(*_mean_and_stderr(torch.cat(bits)), *_mean_and_stderr(torch.cat(errors)))
+
+
+def compare(
+    measurement: Measurement, bound: RateDistortion | None, variance: float
+) -> dict[str, Any]:
+    """Compare a measurement with the rate-distortion function.
+
+    Arguments:
+        measurement: rate and distortion per scalar.
+        bound: the source's rate-distortion function, or None.
+        variance: the source's variance per scalar.
+
+    Returns:
+        The measured numbers, `snr_db`, `bound`, `bound_rate_lower`, `bound_rate_upper`,
+        `gap_bits` (rate less the lower end of the bracket, so that it is never flattered) and
+        `gap_db` (loss of SNR at equal rate); None for what is not known.
+    """
+    rate, distortion = measurement.rate, measurement.distortion
+    lower = upper = gap_bits = gap_db = None
+    if bound is not None:
+        lower, upper = bound.bracket(distortion)
+    if bound is not None and lower is not None:
+        gap_bits = rate - lower
+        gap_db = _gap_db(bound, rate, distortion)
+    return {
+        **measurement._asdict(),
+        "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
+        "bound": None if bound is None else bound.name,
+        "bound_rate_lower": lower,
+        "bound_rate_upper": upper,
+        "gap_bits": gap_bits,
+        "gap_db": gap_db,
+    }
+
+
+def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | None:
+    """Solve R(D) = rate for D, from the lower end of the bracket, by the secant method in dB."""
+
+    def excess(decibel: float) -> float:
+        lower, _ = bound.bracket(distortion * 10 ** (-decibel / 10))
+        assert lower is not None
+        return rate - lower
+
+    low, at_low = 0.0, excess(0.0)
+    high = 6.02 * at_low  # exact for a Gaussian source
+    for _ in range(8):
+        at_high = excess(high)
+        if abs(at_high) < 1e-4 or at_high == at_low:
+            break
+        low, at_low, high = high, at_high, high - at_high * (high - low) / (at_high - at_low)
+    return high if math.isfinite(high) else None

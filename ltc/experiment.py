@@ -1,0 +1,368 @@
+"""A run from its configuration: build, train, evaluate, record."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from ltc import __version__
+from ltc.errors import InputError
+from ltc.evaluate import compare, measure
+from ltc.figures import operating_point, quantization_regions
+from ltc.files import atomic_write
+from ltc.model import LatticeTransformCoder
+from ltc.progress import Progress
+from ltc.quantizers import Layout
+from ltc.sources import Source
+
+if TYPE_CHECKING:
+    from ltc.bounds import RateDistortion
+
+__all__ = ["Experiment", "build", "load", "train"]
+
+log = logging.getLogger("ltc")
+
+# Streams of random numbers that never meet: each use of the seed has its own.
+STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5}
+
+
+def generator(seed: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return the generator of one of the `STREAMS` of a run's seed.
+
+    Example:
+        >>> a, b = generator(0, "train"), generator(0, "held_out")
+        >>> bool((torch.rand(1, generator=a) == torch.rand(1, generator=b)).item())
+        False
+    """
+    return torch.Generator(device).manual_seed((seed << 8) + STREAMS[stream])
+
+
+class Blocks(IterableDataset[Tensor]):
+    """Batches of blocks of a source, drawn in large pieces on the training device.
+
+    Arguments:
+        source: where the samples come from.
+        block: source vectors per block.
+        batch: blocks per batch.
+        count: number of batches.
+        generator: where the randomness comes from.
+    """
+
+    def __init__(
+        self, source: Source, block: int, batch: int, count: int, generator: torch.Generator
+    ) -> None:
+        self.source = source
+        self.shape = (batch, block, source.dimension)
+        self.count = count
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield `count` tensors of shape (batch, block, d)."""
+        batch, block, dimension = self.shape
+        piece = max(1, min(self.count, (1 << 20) // (batch * block * dimension)))
+        for start in range(0, self.count, piece):
+            number = min(piece, self.count - start)
+            samples = self.source.sample(number * batch * block, self.generator)
+            yield from samples.reshape(number, *self.shape)
+
+
+@dataclass
+class Experiment:
+    """The parts of a run.
+
+    Attributes:
+        config: the resolved configuration, plain values.
+        source: the source.
+        model: the coder.
+        bound: the source's rate-distortion function, or None.
+    """
+
+    config: dict[str, Any]
+    source: Source
+    model: LatticeTransformCoder
+    bound: RateDistortion | None
+
+    def blocks(self, samples: Tensor) -> Tensor:
+        """Cut samples, shape (count, d), into blocks, shape (count // block, block, d)."""
+        block = self.model.layout.block
+        if len(samples) < block:
+            raise InputError(
+                f"{len(samples)} held-out vectors do not fill one block of {block}; "
+                "set a smaller source.block or use more data"
+            )
+        return samples[: len(samples) // block * block].unflatten(0, (-1, block))
+
+    def held_out(self, device: torch.device) -> Tensor:
+        """Return held-out blocks, shape (count, block, d)."""
+        config = self.config
+        dimension = self.source.dimension * self.model.layout.block
+        count = math.ceil(config["evaluate"]["samples"] / dimension) * self.model.layout.block
+        rng = generator(config["seed"], "held_out", device)
+        return self.blocks(self.source.held_out(count, rng))
+
+
+def _positive(config: DictConfig, key: str, integer: bool = False) -> None:
+    value = OmegaConf.select(config, key)
+    number = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        kind = "a positive integer" if integer else "a positive number"
+        raise InputError(f"{key}={value}; expected {kind}")
+
+
+def build(config: DictConfig) -> Experiment:
+    """Build the parts of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    for key in ("lmbda", "learning_rate", "transform_learning_rate"):
+        _positive(config, key)
+    for key in ("steps", "batch", "evaluate.samples"):
+        _positive(config, key, integer=True)
+    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
+        raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+    torch.manual_seed(config.seed)
+    quantizer = instantiate(config.quantizer, _convert_="all")
+    settings = OmegaConf.to_container(config.source, resolve=True)
+    assert isinstance(settings, dict)
+    block = settings.pop("block", None)
+    if settings.get("dimension", 0) is None:
+        settings["dimension"] = quantizer.lattice.dimension
+    source: Source = instantiate(settings, _convert_="all")
+    transform = instantiate(config.transform, dimension=source.dimension, _convert_="all")
+    layout = Layout(quantizer.lattice.dimension, transform.latent_dimension, block)
+    entropy = instantiate(
+        config.entropy, lattice=quantizer.lattice, channel=layout.channel, _convert_="all"
+    )
+    bound = instantiate(config.bound, source=source) if config.bound else None
+    model = LatticeTransformCoder(
+        transform,
+        quantizer,
+        layout,
+        entropy,
+        lmbda=config.lmbda,
+        learning_rate=config.learning_rate,
+        transform_learning_rate=config.transform_learning_rate,
+        steps=config.steps,
+    )
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return Experiment({str(key): value for key, value in plain.items()}, source, model, bound)
+
+
+def load(checkpoint: str | Path, **overrides: Any) -> Experiment:
+    """Rebuild a run from its checkpoint.
+
+    Nothing in the file is executed: it is read as tensors and plain values only.
+
+    Arguments:
+        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
+        overrides: values of the configuration to replace, by dotted key.
+
+    Raises:
+        InputError: the file is missing, or is no checkpoint of ltc.
+    """
+    path = Path(checkpoint)
+    if path.is_dir():
+        path = path / "checkpoints" / "best.ckpt"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        config = OmegaConf.create(state["hyper_parameters"]["config"])
+        assert isinstance(config, DictConfig)
+        for key, value in overrides.items():
+            OmegaConf.update(config, key, value)
+        experiment = build(config)
+        experiment.model.load_state_dict(state["state_dict"])
+    except FileNotFoundError as error:
+        raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        ) from error
+    return experiment
+
+
+def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str, Any]]:
+    """Train, evaluate, and write `metrics.json`, checkpoints and the log to a folder.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        folder: where the run's files go.
+
+    Returns:
+        The trained run and the contents of `metrics.json`.
+
+    Raises:
+        InputError: a value cannot be used or the folder cannot be written.
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    start = time.perf_counter()
+    folder = Path(folder)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with atomic_write(folder / "metrics.json") as probe:  # find out now, not after training
+        probe.write_text("{}")
+    (folder / "metrics.json").unlink()
+    experiment = build(config)
+    source, model = experiment.source, experiment.model
+    # The parameters go to the logger with the final metrics, in `record`.
+    model.save_hyperparameters({"config": experiment.config}, logger=False)
+    logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
+    checkpoint = lightning.pytorch.callbacks.ModelCheckpoint(
+        dirpath=folder / "checkpoints", filename="best", monitor="validation/loss", save_last=True
+    )
+    try:
+        trainer = lightning.Trainer(
+            **{
+                "log_every_n_steps": model.log_every,
+                **config.trainer,
+                "val_check_interval": min(config.trainer.val_check_interval, config.steps),
+            },
+            max_steps=config.steps,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+            logger=logger,
+            callbacks=[checkpoint, Progress(experiment.bound, source.variance)],
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise InputError(f"trainer: {error}") from error
+    device = trainer.strategy.root_device
+    block = model.layout.block
+
+    def loader(stream: str, batch: int, count: int) -> DataLoader[Tensor]:
+        rng = generator(config.seed, stream, device)
+        return DataLoader(Blocks(source, block, batch, count, rng), batch_size=None)
+
+    count = min(20_000, max(2_000, (1 << 20) // (block * source.dimension)))
+    model.to(device)
+    rng = generator(config.seed, "initialise", device)
+    model.initialise(source.sample(count * block, rng).unflatten(0, (-1, block)))
+    began = time.perf_counter()
+    # One fixed batch to choose the best checkpoint by; of a finite source it comes from the
+    # training set, so that the held-out one stays untouched.
+    validation = list(Blocks(source, block, count, 1, generator(config.seed, "validation", device)))
+    trainer.fit(
+        model,
+        loader("train", config.batch, config.steps),
+        DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    seconds_train = time.perf_counter() - began
+    if checkpoint.best_model_path:
+        best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+        model.load_state_dict(best["state_dict"])
+    metrics = evaluate(experiment, device)
+    metrics["seconds_train"] = seconds_train
+    metrics["seconds_total"] = time.perf_counter() - start
+    write_metrics(metrics, folder)
+    record(experiment, metrics, logger)
+    return experiment, metrics
+
+
+def evaluate(experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """Measure a run on held-out samples and compare it with the bound.
+
+    Arguments:
+        experiment: a trained run.
+        device: where to compute.
+
+    Returns:
+        The contents of `metrics.json`, times missing (None).
+    """
+    config = experiment.config
+    model = experiment.model.to(device)
+    measurement = measure(model, experiment.held_out(device))
+    return {
+        **config["name"],
+        "dimension": experiment.source.dimension,
+        "lmbda": config["lmbda"],
+        "seed": config["seed"],
+        **compare(measurement, experiment.bound, experiment.source.variance),
+        "bitstream_rate": None,
+        "steps": config["steps"],
+        "seconds_train": None,
+        "seconds_total": None,
+        "device": str(device),
+        "version": __version__,
+    }
+
+
+def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> None:
+    """Log the parameters, the final metrics and the figures of a run.
+
+    Arguments:
+        experiment: a trained run.
+        metrics: the contents of `metrics.json`.
+        logger: TensorBoard's shows the figures; others get the numbers.
+    """
+    numbers = {
+        f"evaluation/{key}": value
+        for key, value in metrics.items()
+        if isinstance(value, float) and key != "lmbda"
+    }
+    parameters = {key: value for key, value in _flatten(experiment.config) if key[:5] != "name."}
+    parameters.update(experiment.config["name"])
+    if not isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(parameters)
+        logger.log_metrics(numbers)
+        logger.finalize("success")
+        return
+    logger.log_hyperparams(parameters, numbers)
+    writer, steps = logger.experiment, experiment.config["steps"]
+    source, model = experiment.source, experiment.model
+    rng = generator(experiment.config["seed"], "figures", model.device)
+    samples = source.sample(model.layout.block * 1000, rng).unflatten(0, (1000, -1))
+    with torch.no_grad():
+        latents = model.layout.join(model.vectors(samples)).flatten(0, 1)
+    for channel in range(min(latents.shape[1], 16)):
+        writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
+    if experiment.bound is not None and metrics["snr_db"] is not None:
+        figure = operating_point(metrics, experiment.bound, source.variance)
+        writer.add_figure("operating point", figure, steps)
+    if source.dimension == 2:
+        figure = quantization_regions(model, source, rng)
+        writer.add_figure("quantization regions", figure, steps)
+    logger.finalize("success")
+
+
+def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def write_metrics(metrics: dict[str, Any], folder: Path) -> None:
+    """Write `metrics.json` to a folder, whole or not at all; what is not finite becomes null."""
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in metrics.items()
+    }
+    with atomic_write(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,149 @@
+"""Lattice quantization of latents of any size."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ltc.errors import InputError
+from ltc.lattices import Lattice
+
+__all__ = ["LatticeQuantizer", "Layout"]
+
+
+class Layout:
+    """How the vectors that a lattice quantizes lie in a latent.
+
+    With one source vector per block the lattice runs along the channels, as a product of copies
+    where there are more channels than dimensions. With several, it runs across the block, once
+    for each channel (Block-LTC: Lei, Hassani and Saeedi Bidokhti, ICLR 2025, section 4).
+
+    Arguments:
+        lattice_dimension: n.
+        channels: channels of the latent, k.
+        block: source vectors per block; None: n where the latent is shorter than the lattice,
+            otherwise 1.
+
+    Attributes:
+        block: source vectors per block.
+        repeats: how often one block holds lattice vectors of the same distribution.
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
+
+    Raises:
+        InputError: neither the channels nor the block are a multiple of n.
+
+    Example:
+        >>> Layout(8, 16).channel.shape, Layout(8, 2).block
+        (torch.Size([2, 8]), 8)
+    """
+
+    def __init__(self, lattice_dimension: int, channels: int, block: int | None = None) -> None:
+        n = lattice_dimension
+        if block is None:
+            block = n if channels < n else 1
+        if not isinstance(block, int) or block < 1:
+            raise InputError(f"source.block={block}; expected a positive integer")
+        self.block = block
+        self.across = block > 1
+        if not self.across and channels % n:
+            raise InputError(
+                f"the latent has {channels} channels, no multiple of the lattice's dimension {n}; "
+                f"change transform.latent_dimension to a multiple of {n}, or set source.block to "
+                f"a multiple of {n} to let the lattice run across blocks"
+            )
+        if self.across and block % n:
+            raise InputError(
+                f"source.block={block} is no multiple of the lattice's dimension {n}; "
+                f"choose a multiple of {n}"
+            )
+        index = torch.arange(channels)
+        self.channel = index[:, None].expand(-1, n) if self.across else index.reshape(-1, n)
+        self.repeats = block // n if self.across else 1
+
+    def split(self, latent: Tensor) -> Tensor:
+        """Cut latents, shape (batch, block, k), into vectors, shape (batch, repeats, rows, n)."""
+        if self.across:
+            latent = latent.unflatten(1, (self.repeats, -1)).transpose(2, 3)
+            return latent
+        return latent.unflatten(2, self.channel.shape)
+
+    def join(self, vectors: Tensor) -> Tensor:
+        """Undo `split`: from shape (batch, repeats, rows, n) to (batch, block, k)."""
+        if self.across:
+            return vectors.transpose(2, 3).flatten(1, 2)
+        return vectors.flatten(2)
+
+
+class LatticeQuantizer(nn.Module):
+    """A lattice with a scale.
+
+    Arguments:
+        lattice: the lattice, of unit volume.
+        scale: length by which the lattice is multiplied; None: learned.
+        train: what stands for quantization in training: `ste`, the nearest point with the
+            gradient passed straight through, or `dither`, noise uniform over the Voronoi cell.
+
+    Raises:
+        InputError: `scale` is not positive or `train` is unknown.
+
+    Example:
+        >>> from ltc.lattices import E8
+        >>> quantizer = LatticeQuantizer(E8(), scale=0.5)
+        >>> quantizer.quantize(torch.zeros(3, 8)).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, lattice: Lattice, scale: float | None = None, train: str = "ste") -> None:
+        super().__init__()
+        if train not in ("ste", "dither"):
+            raise InputError(f"quantizer.train={train!r}; expected ste or dither")
+        if scale is not None and not (
+            isinstance(scale, int | float) and scale > 0 and math.isfinite(scale)
+        ):
+            raise InputError(
+                f"quantizer.scale={scale!r}; expected a positive number, or null to learn it"
+            )
+        self.lattice = lattice
+        self.train_with = train
+        self.log_scale = nn.Parameter(
+            torch.tensor(math.log(scale or 1.0)), requires_grad=scale is None
+        )
+
+    @property
+    def scale(self) -> Tensor:
+        """The length by which the lattice is multiplied, a scalar."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def initialise(self, distortion: float) -> None:
+        """Start a learned scale at the one whose cells have this mean squared error."""
+        if self.log_scale.requires_grad:
+            moment = self.lattice.second_moment or 1 / 12
+            self.log_scale.fill_(0.5 * math.log(distortion / moment))
+
+    def quantize(self, vectors: Tensor) -> Tensor:
+        """Return the nearest lattice points; lattice units, shape (..., n) in and out."""
+        return self.lattice.closest_point(vectors)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Quantize in training.
+
+        Arguments:
+            vectors: lattice units, shape (..., n).
+
+        Returns:
+            The points with a gradient, same shape, and the dither by which the lattice that
+            they lie on is shifted, same shape, or None.
+        """
+        if self.train_with == "ste":
+            return vectors + (self.lattice.closest_point(vectors) - vectors).detach(), None
+        generator = torch.Generator(vectors.device)
+        generator.manual_seed(int(torch.randint(2**62, ()).item()))
+        count = vectors[..., 0].numel()
+        noise = self.lattice.sample_voronoi(count, generator, vectors.dtype)
+        points = vectors + noise.reshape(vectors.shape)
+        with torch.no_grad():
+            dither = points - self.lattice.closest_point(points)
+        return points, dither

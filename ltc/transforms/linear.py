@@ -1,0 +1,52 @@
+"""Linear transforms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ltc.transforms.base import Transform, principal_axes
+
+__all__ = ["Linear"]
+
+
+class Linear(Transform):
+    """A learned matrix each way, started at the Karhunen-Loeve transform.
+
+    Arguments:
+        dimension: scalars per source vector, d.
+        latent_dimension: channels of the latent, k; None: d.
+        bias: whether a learned vector is added on each side.
+
+    Example:
+        >>> transform = Linear(4, latent_dimension=2)
+        >>> transform.synthesis(transform.analysis(torch.zeros(3, 4))).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(
+        self, dimension: int, latent_dimension: int | None = None, bias: bool = False
+    ) -> None:
+        super().__init__(dimension, latent_dimension)
+        self.analysis_map = nn.Linear(self.dimension, self.latent_dimension, bias=bias)
+        self.synthesis_map = nn.Linear(self.latent_dimension, self.dimension, bias=bias)
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Map source vectors, shape (..., d), to latents, shape (..., k)."""
+        y: Tensor = self.analysis_map(x)
+        return y
+
+    def synthesis(self, y: Tensor) -> Tensor:
+        """Map latents, shape (..., k), to reconstructions, shape (..., d)."""
+        x: Tensor = self.synthesis_map(y)
+        return x
+
+    @torch.no_grad()
+    def initialise(self, samples: Tensor) -> None:
+        """Start at the Karhunen-Loeve transform of samples, shape (count, d)."""
+        axes = principal_axes(samples, self.latent_dimension)
+        self.analysis_map.weight.copy_(axes)
+        self.synthesis_map.weight.copy_(axes.T)
+        if self.analysis_map.bias is not None:
+            self.analysis_map.bias.copy_(-axes @ samples.mean(0))
+            self.synthesis_map.bias.copy_(samples.mean(0))
