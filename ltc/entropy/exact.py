@@ -127,7 +127,7 @@ class Exact(EntropyModel):
         self.register_buffer("channel", channel.clone(), persistent=False)
         self.register_buffer("row", index.reshape(channel.shape), persistent=False)
         self.register_buffer("row_channel", pairs[:, 0], persistent=False)
-        geometry = kinds[pairs[:, 1]].float()
+        geometry = kinds[pairs[:, 1]]  # float64: rounded where it is used
         self.register_buffer("row_offset", geometry[:, :-1], persistent=False)
         self.register_buffer("row_step", geometry[:, -1], persistent=False)
 
@@ -148,11 +148,12 @@ class Exact(EntropyModel):
         Returns:
             Natural logarithms, shape (..., rows, n, cosets).
         """
-        if dither is None:
-            channel, offset, step = self.row_channel, self.row_offset, self.row_step
-        else:
-            channel, step = self.channel, self.row_step[self.row]
-            offset = self.row_offset[self.row] + dither.unsqueeze(-1)
+        dtype = self.density.mean.dtype
+        channel = self.row_channel
+        offset, step = self.row_offset.to(dtype), self.row_step.to(dtype)
+        if dither is not None:
+            channel, step = self.channel, step[self.row]
+            offset = offset[self.row] + dither.unsqueeze(-1)
         present = torch.isfinite(offset)
         offset = offset.nan_to_num(posinf=0.0)
         low, high = self.density.support()

@@ -1,0 +1,169 @@
+"""`ltc-train` from the command line's point of view."""
+
+import json
+import math
+import sys
+
+import pytest
+import torch
+
+from ltc.cli.train import main
+from ltc.experiment import load
+
+QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run `ltc-train` in an empty folder; return the exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ltc-train", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return call
+
+
+def only_metrics(folder):
+    return [json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))]
+
+
+def test_main_job(run, tmp_path):
+    code, output = run("source=iid_gaussian", "quantizer=e8", *QUICK)
+    assert code == 0
+    (metrics,) = only_metrics(tmp_path)
+    rate, distortion = metrics["rate"], metrics["distortion"]
+    shannon = 0.5 * math.log2(1 / distortion)
+    assert metrics["bound_rate_lower"] <= shannon <= metrics["bound_rate_upper"]
+    assert metrics["gap_bits"] == pytest.approx(rate - metrics["bound_rate_lower"])
+    assert metrics["gap_db"] == pytest.approx(20 * math.log10(2) * (rate - shannon), abs=0.02)
+    assert metrics["gap_bits"] > 0
+    assert metrics["bitstream_rate"] is None or metrics["bitstream_rate"] >= rate * 0.99
+    assert {metrics[key] for key in ("source", "transform", "quantizer", "entropy")} == {
+        "iid_gaussian",
+        "linear",
+        "e8",
+        "exact",
+    }
+    assert "gap to R(D)" in output
+
+
+def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
+    for _ in range(2):
+        code, _ = run("quantizer=a2", "seed=3", *QUICK)
+        assert code == 0
+    first, second = only_metrics(tmp_path)
+    for key in ("rate", "distortion"):
+        assert first[key] == second[key]
+    checkpoint = next(tmp_path.rglob("best.ckpt"))
+    experiment = load(checkpoint)
+    blocks = experiment.held_out(torch.device("cpu"))
+    with torch.no_grad():
+        points = experiment.model.encode(blocks)
+        rate = experiment.model.bits(points).mean() / 2
+    assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
+
+
+def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
+    code, output = run("-m", "lmbda=1,-1,4", "quantizer=scalar", *QUICK)
+    assert code == 2
+    assert "lmbda=-1; expected a positive number" in output
+    metrics = only_metrics(tmp_path)
+    assert sorted(m["lmbda"] for m in metrics) == [1, 4]
+    names = {path.parent.name for path in tmp_path.rglob("metrics.json")}
+    assert any("lmbda=1,quantizer=scalar" in name for name in names)
+
+
+def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypatch):
+    for _ in range(2):
+        run("-m", "lmbda=1,1", "quantizer=scalar", "+hydra.sweep.dir=same", *QUICK)
+    from ltc.cli.command import _new_folder
+
+    folders = {_new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
+    assert len(folders) == 3
+    assert len(only_metrics(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["source=iid_gausian"], "did you mean iid_gaussian"),
+        (["quantizer=e9"], "did you mean e8"),
+        (["quantizr=e8"], "did you mean quantizer"),
+        (["lmbd=2"], "did you mean lmbda"),
+        (["quantizer.scal=1"], "did you mean quantizer.scale"),
+        (["+quantizer.nonsense=1"], "nonsense"),
+        (["lmbda=0"], "lmbda=0; expected a positive number"),
+        (["lmbda=-2"], "lmbda=-2; expected a positive number"),
+        (["lmbda=large"], "lmbda=large; expected a positive number"),
+        (["lmbda=nan"], "expected a positive number"),
+        (["steps=0"], "steps=0; expected a positive integer"),
+        (["batch=1.5"], "batch=1.5; expected a positive integer"),
+        (["seed=-1"], "seed=-1"),
+        (
+            ["transform.latent_dimension=12"],
+            "12 channels, no multiple of the lattice's dimension 8",
+        ),
+        (["source.block=12"], "source.block=12 is no multiple of the lattice's dimension 8"),
+        (["quantizer.scale=-1"], "quantizer.scale=-1"),
+        (["quantizer.train=noise"], "expected ste or dither"),
+        (["transform=mlp", "transform.activation=step"], "expected one of relu"),
+        (["+trainer.nonsense=1"], "nonsense"),
+        (["hydra.run.dir=/dev/null/x"], "/dev/null"),
+        (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
+        (["lmbda"], "missing EQUAL"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_message_and_exit_code_2(run, arguments, expected):
+    code, output = run(*arguments, *QUICK)
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_verbose_shows_the_traceback(run):
+    code, output = run("lmbda=0", "-v")
+    assert code == 2
+    assert "Traceback" in output
+
+
+def test_divergence_is_reported(run):
+    code, output = run("learning_rate=1e30", "transform_learning_rate=1e30", "steps=200")
+    assert code == 1
+    assert "lower learning_rate" in output
+
+
+@pytest.mark.parametrize("train", ["ste", "dither"])
+@pytest.mark.parametrize("transform", ["identity", "linear", "mlp"])
+def test_every_transform_and_training(run, tmp_path, train, transform):
+    code, _ = run(f"transform={transform}", "quantizer=d4_dual", f"quantizer.train={train}", *QUICK)
+    assert code == 0
+    (metrics,) = only_metrics(tmp_path)
+    assert 0 < metrics["gap_bits"] < 0.4
+
+
+def test_checkpoints_are_not_unpickled(tmp_path):
+    import os
+
+    from ltc.errors import InputError
+
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    torch.save({"hyper_parameters": Payload()}, tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load(tmp_path / "evil.ckpt")
+    assert not (tmp_path / "executed").exists()
+    with pytest.raises(InputError, match="there is no file"):
+        load(tmp_path / "missing.ckpt")

@@ -1,0 +1,55 @@
+"""All transforms."""
+
+import pytest
+import torch
+
+from ltc.errors import InputError
+from ltc.transforms import MLP, Identity, Linear, principal_axes
+
+TRANSFORMS = [
+    Identity(4),
+    Linear(4),
+    Linear(4, bias=True),
+    Linear(4, latent_dimension=2),
+    Linear(4, latent_dimension=6, bias=True),
+    MLP(4),
+    MLP(4, latent_dimension=3, width=8, depth=1, activation="relu", bias=False),
+    MLP(4, residual=False),
+]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: f"{type(t).__name__}")
+def test_shapes(transform):
+    x = torch.randn(3, 5, 4)
+    transform.initialise(torch.randn(100, 4))
+    y = transform.analysis(x)
+    assert y.shape == (3, 5, transform.latent_dimension)
+    assert transform.synthesis(y).shape == x.shape
+
+
+@pytest.mark.parametrize("make", [Linear, MLP])
+def test_initialised_transform_is_invertible_and_decorrelates(make):
+    torch.manual_seed(0)
+    mixing = torch.randn(4, 4)
+    x = torch.randn(50_000, 4) @ mixing + torch.tensor([1.0, -2.0, 0.0, 3.0])
+    transform = make(4, bias=True)
+    transform.initialise(x)
+    y = transform.analysis(x).detach()
+    assert torch.allclose(transform.synthesis(y), x, atol=1e-4)
+    correlation = torch.corrcoef(y.T) - torch.eye(4)
+    assert correlation.abs().max() < 1e-3
+
+
+def test_independent_coordinates_keep_their_axes():
+    x = torch.randn(10_000, 8, generator=torch.Generator().manual_seed(0))
+    axes = principal_axes(x, 8)
+    assert torch.equal(axes.abs().sort(1).values[:, :-1], torch.zeros(8, 7))
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="activation"):
+        MLP(2, activation="step")
+    with pytest.raises(InputError, match="width"):
+        MLP(2, width=0)
+    with pytest.raises(InputError, match="latent_dimension"):
+        Linear(2, latent_dimension=0)
