@@ -1,0 +1,94 @@
+"""What every rate-distortion function offers: a bracket at any distortion."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ltc.errors import InputError
+
+__all__ = ["Bracket", "RateDistortion", "positive"]
+
+
+class Bracket(NamedTuple):
+    """What is known of R(D) at one distortion.
+
+    Attributes:
+        lower: R(D) is at least this, bits per scalar; None where no lower bound is known.
+        upper: R(D) is at most this, bits per scalar; None where no upper bound is known.
+    """
+
+    lower: float | None
+    upper: float | None
+
+
+class RateDistortion(ABC):
+    """The rate-distortion function of a source, as far as it is known.
+
+    Rates are bits per scalar of the source, distortions are means per scalar: of the squared
+    error unless the class says otherwise.
+
+    Attributes:
+        name: how the numbers came about, as shown in tables and figures.
+    """
+
+    name: str
+
+    @abstractmethod
+    def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
+        """Return bounds on R(D).
+
+        Arguments:
+            distortion: D > 0, per scalar.
+            tolerance: how far apart the bounds may be, bits per scalar; None: the accuracy that
+                the object was made for. Closed forms ignore it.
+
+        Raises:
+            InputError: `distortion` is not a positive number.
+        """
+
+    def estimate(self, distortion: float) -> float | None:
+        """Return a lower bound that is cheap enough for a progress bar, or None.
+
+        Arguments:
+            distortion: D > 0, per scalar.
+        """
+        return self.bracket(distortion, 0.05).lower
+
+    def curve(
+        self, distortions: ArrayLike, tolerance: float | None = 0.02
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return bounds on R(D) at many distortions, for a figure.
+
+        Arguments:
+            distortions: shape (count,).
+            tolerance: as in `bracket`; by default what a figure can show.
+
+        Returns:
+            Lower and upper bounds, each of shape (count,); NaN where none is known.
+        """
+        brackets = [self.bracket(float(value), tolerance) for value in np.asarray(distortions)]
+        lower, upper = np.array(brackets, dtype=float).reshape(-1, 2).T
+        return lower, upper
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value` if it is a positive, finite number.
+
+    Arguments:
+        name: what the number is, for the message.
+        value: the number.
+
+    Raises:
+        InputError: it is not.
+
+    Example:
+        >>> positive("distortion", 0.5)
+        0.5
+    """
+    if not 0 < value < np.inf:
+        raise InputError(f"{name}={value}; expected a positive, finite number")
+    return float(value)
