@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,17 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
+from ltc.lattices.backend import runs_on_numba
 
 __all__ = ["Section", "Trellis", "hermite_normal_form"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+
+# Branches, times items, that are worth a thread: about 0.1 ms of work.
+GRAIN = 1_000_000
+# Beyond this many steps from the origin a float64 no longer tells neighbouring points apart.
+UNRESOLVED = 2.0**52
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +80,7 @@ class Trellis:
             states = len(section.previous)
         self.sections = tuple(sections)
         self.cosets = max(len(section.offset) for section in sections)
-        self._tensors = functools.lru_cache(maxsize=8)(self._make_tensors)
+        self._on_device: dict[torch.device, list[tuple[Tensor, Tensor]]] = {}
 
     @classmethod
     def from_integer_basis(cls, basis: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0) -> Trellis:
@@ -166,82 +173,218 @@ class Trellis:
         """Distance between neighbours in a coset of each section, shape (n,)."""
         return np.array([section.step for section in self.sections])
 
-    def _make_tensors(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-        made: dict[int, tuple[Tensor, Tensor]] = {}
-        for section in self.sections:
-            if id(section) not in made:
-                made[id(section)] = (
-                    torch.as_tensor(section.previous, device=device),
-                    torch.as_tensor(section.coset, device=device),
-                )
-        return [made[id(section)] for section in self.sections]
+    @functools.cached_property
+    def _flat(self) -> Any:
+        """The arrays that `ltc.lattices.kernels` works on."""
+        from ltc.lattices.kernels import Flat
+
+        stored = list({id(section): section for section in self.sections}.values())
+        begin = np.cumsum([0, *(section.previous.size for section in stored)])
+        first = {id(section): number for section, number in zip(stored, begin[:-1], strict=True)}
+        return Flat(
+            previous=np.concatenate([s.previous.ravel() for s in stored]).astype(np.int32),
+            coset=np.concatenate([s.coset.ravel() for s in stored]).astype(np.int32),
+            first=np.array([first[id(section)] for section in self.sections]),
+            degree=np.array([section.previous.shape[1] for section in self.sections]),
+            states=np.array(self.states),
+            cosets=np.array([len(section.offset) for section in self.sections]),
+        )
+
+    def _tensors(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """Return `previous` and `coset` of each section on a device."""
+        if device not in self._on_device:
+            made: dict[int, tuple[Tensor, Tensor]] = {}
+            for section in self.sections:
+                if id(section) not in made:
+                    made[id(section)] = (
+                        torch.as_tensor(section.previous, device=device),
+                        torch.as_tensor(section.coset, device=device),
+                    )
+            self._on_device[device] = [made[id(section)] for section in self.sections]
+        return self._on_device[device]
+
+    def _tables(self, values: Tensor, name: str) -> Tensor:
+        """Return tables, one number for each coset of each section, as (count, n, cosets)."""
+        if values.shape[-2:] != (self.dimension, self.cosets):
+            raise InputError(
+                f"`{name}` has shape {tuple(values.shape)}; this trellis needs "
+                f"(..., {self.dimension}, {self.cosets}): sections, cosets"
+            )
+        if values.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"`{name}` is {values.dtype}; expected float32 or float64")
+        return values.reshape(-1, self.dimension, self.cosets)
 
     def closest_point(self, x: Tensor) -> Tensor:
         """Return a nearest point of the lattice to each row, by the Viterbi algorithm.
 
         Arguments:
-            x: vectors, shape (..., n), floating point.
+            x: vectors, shape (..., n), float32 or float64.
 
         Returns:
-            Points, same shape, dtype and device. Between points equally near, the same one is
-            returned on every call.
+            Points, same shape, dtype and device, without a gradient. Between points equally
+            near, the same one is returned on every call. A coordinate so large that its type
+            cannot tell neighbouring points apart is returned as it is.
+
+        Raises:
+            InputError: the shape or the type of `x` is not as above.
         """
-        offset = torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
-        step = torch.as_tensor(self.step, dtype=x.dtype, device=x.device)
-        shape = x.shape
-        x = x.reshape(-1, self.dimension)
-        residual = x.unsqueeze(-1) - offset
-        nearest = offset + torch.round(residual / step[:, None]) * step[:, None]
-        cost = (x.unsqueeze(-1) - nearest).square()
-        index = self.shortest_path(cost)
-        return nearest.gather(-1, index.unsqueeze(-1)).squeeze(-1).reshape(shape)
+        if x.shape[-1:] != (self.dimension,):
+            raise InputError(
+                f"got vectors of shape {tuple(x.shape)}; this trellis needs (..., {self.dimension})"
+            )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"got vectors of {x.dtype}; expected float32 or float64")
+        rows = x.detach().reshape(-1, self.dimension)
+        if runs_on_numba(x):
+            from ltc.lattices import kernels
+
+            points = torch.empty(rows.shape, dtype=x.dtype)
+            kernels.in_parallel(
+                kernels.closest_point,
+                len(rows),
+                GRAIN // self.branches,
+                rows.contiguous().numpy(),
+                points.numpy(),
+                self._flat,
+                self.offset,
+                self.step,
+            )
+            return points.reshape(x.shape)
+        step = torch.as_tensor(self.step, device=x.device)
+        offset = torch.as_tensor(self.offset, device=x.device)
+        # In steps and in double precision, whatever the type of x: what is left after rounding
+        # is then as exact for a large x as for a small one.
+        scaled = rows.double() / step
+        whole = torch.round(scaled)
+        resolved = scaled.abs() < UNRESOLVED
+        rest = torch.where(resolved, scaled - whole, 0.0).to(x.dtype).unsqueeze(-1)
+        rest = rest - (offset / step[:, None]).to(x.dtype)
+        rounded = torch.round(rest)
+        cost = ((rest - rounded) * step[:, None].to(x.dtype)).square()
+        index = self.shortest_path(cost).unsqueeze(-1)
+        whole = whole + rounded.gather(-1, index).squeeze(-1)
+        points = whole * step + offset.expand_as(rest).gather(-1, index).squeeze(-1)
+        return torch.where(resolved, points.to(x.dtype), rows).reshape(x.shape)
 
     def shortest_path(self, cost: Tensor) -> Tensor:
         """Return the cosets along the path of least total cost, by the Viterbi algorithm.
 
         Arguments:
-            cost: cost of each coset in each section, shape (batch, n, cosets).
+            cost: cost of each coset in each section, shape (..., n, cosets), float32 or
+                float64; what stands beyond a section's last coset is not looked at.
 
         Returns:
-            The coset of each section on the best path, shape (batch, n), int64.
+            The coset of each section on the best path, shape (..., n), int64.
+
+        Raises:
+            InputError: the shape or the type of `cost` is not as above.
+
+        Example: pairs of integers with an even sum, where an odd first number is free.
+            >>> d2 = Trellis.from_integer_basis([[1, 1], [0, 2]])
+            >>> d2.shortest_path(torch.tensor([[1.0, 0.0], [0.3, 0.4]]))
+            tensor([1, 1])
         """
-        batch = len(cost)
-        total = cost.new_zeros(batch, 1)
+        tables = self._tables(cost.detach(), "cost")
+        shape = cost.shape[:-1]
+        path = torch.empty(tables.shape[:-1], dtype=torch.int64, device=cost.device)
+        if runs_on_numba(cost):
+            from ltc.lattices import kernels
+
+            kernels.in_parallel(
+                kernels.shortest_path,
+                len(tables),
+                GRAIN // self.branches,
+                tables.contiguous().numpy(),
+                path.numpy(),
+                self._flat,
+            )
+            return path.reshape(shape)
+        total = tables.new_zeros(len(tables), 1)
         decisions = []
         tensors = self._tensors(cost.device)
         for t, (previous, coset) in enumerate(tensors):
-            total, decision = (total[:, previous] + cost[:, t][:, coset]).min(-1)
+            total, decision = (total[:, previous] + tables[:, t][:, coset]).min(-1)
             decisions.append(decision)
         state = total.argmin(-1)
-        path = torch.empty(batch, self.dimension, dtype=torch.int64, device=cost.device)
         for t in range(self.dimension - 1, -1, -1):
             previous, coset = tensors[t]
             branch = decisions[t].gather(-1, state.unsqueeze(-1)).squeeze(-1)
             path[:, t] = coset[state, branch]
             state = previous[state, branch]
-        return path
+        return path.reshape(shape)
 
     def log_partition(self, log_mass: Tensor) -> Tensor:
         """Return the logarithm of the sum, over all points, of the product of their masses.
 
-        A forward pass (sum-product) over the trellis; differentiable.
+        A forward pass (sum-product) over the trellis. It is differentiable once: the gradient
+        is the posterior probability of the cosets, which the forward-backward algorithm finds
+        (Bahl, Cocke, Jelinek and Raviv, IEEE Trans. Inform. Theory 20, 1974).
 
         Arguments:
             log_mass: natural logarithm of the mass of each coset in each section, shape
-                (..., n, cosets).
+                (..., n, cosets), float32 or float64; what stands beyond a section's last coset
+                is not looked at.
 
         Returns:
             Log partition functions in nats, shape (...).
+
+        Raises:
+            InputError: the shape or the type of `log_mass` is not as above.
 
         Example: D2 modulo 2 has two paths, (0, 0) and (1, 1).
             >>> d2 = Trellis.from_integer_basis([[1, 1], [0, 2]])
             >>> float(d2.log_partition(torch.zeros(2, 2)).exp())
             2.0
         """
-        total = log_mass.new_zeros(*log_mass.shape[:-2], 1)
-        for t, (previous, coset) in enumerate(self._tensors(log_mass.device)):
-            total = torch.logsumexp(total[..., previous] + log_mass[..., t, :][..., coset], -1)
+        if runs_on_numba(log_mass):
+            return _ForwardBackward.apply(log_mass, self)  # type: ignore[no-untyped-call]
+        tables = self._tables(log_mass, "log_mass")
+        return self._log_partition(tables).reshape(log_mass.shape[:-2])
+
+    def _log_partition(self, tables: Tensor) -> Tensor:
+        """`log_partition` in torch, logarithms throughout: for every range and every device."""
+        total = tables.new_zeros(len(tables), 1)
+        for t, (previous, coset) in enumerate(self._tensors(tables.device)):
+            total = torch.logsumexp(total[:, previous] + tables[:, t][:, coset], -1)
         return torch.logsumexp(total, -1)
+
+
+class _ForwardBackward(torch.autograd.Function):
+    """The partition function and its gradient in one go, by a compiled kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, log_mass: Tensor, trellis: Trellis) -> Tensor:
+        from ltc.lattices import kernels
+
+        given = trellis._tables(log_mass, "log_mass").contiguous()
+        total = given.new_empty(len(given))
+        marginal = torch.empty_like(given)
+        lost = np.zeros(len(given), dtype=np.bool_)
+        kernels.in_parallel(
+            kernels.log_partition,
+            len(given),
+            GRAIN // (4 * trellis.branches),
+            given.numpy(),
+            total.numpy(),
+            marginal.numpy(),
+            trellis._flat,
+            lost,
+        )
+        if lost.any():
+            # Masses so far apart that their products leave the range of float64.
+            with torch.enable_grad():
+                rest = given[lost].requires_grad_()
+                value = trellis._log_partition(rest)
+                (gradient,) = torch.autograd.grad(value.sum(), rest)
+            total[lost], marginal[lost] = value.detach(), gradient
+        ctx.save_for_backward(marginal.reshape(log_mass.shape))
+        return total.reshape(log_mass.shape[:-2])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (marginal,) = ctx.saved_tensors
+        return gradient[..., None, None] * marginal, None
 
 
 def hermite_normal_form(basis: npt.ArrayLike) -> IntArray:
