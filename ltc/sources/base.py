@@ -20,12 +20,16 @@ class Source(ABC):
         name: the name of the source, as in `source=NAME`.
         dimension: scalars per vector, d.
         density: for a source of i.i.d. scalars, the distribution of one (a frozen
-            `scipy.stats` distribution); otherwise None.
+            `scipy.stats` distribution); otherwise None. A source of vectors that knows its
+            density has the methods `log_density` and `support` instead.
+        gaussian: the vectors are jointly Gaussian with mean zero, so that the covariance says
+            all of them.
     """
 
     name: str
     dimension: int
     density: Any = None
+    gaussian: bool = False
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ltc.errors import InputError
+from ltc.sources._checks import positive_integer
 from ltc.sources.base import Source
 
 __all__ = ["IIDGaussian", "IIDLaplacian", "IIDUniform"]
@@ -27,9 +27,7 @@ class IIDSource(Source):
     """
 
     def __init__(self, dimension: int = 1) -> None:
-        if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
-            raise InputError(f"source.dimension={dimension!r}; expected a positive integer")
-        self.dimension = dimension
+        self.dimension = positive_integer("dimension", dimension)
 
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw fresh vectors, shape (count, dimension)."""
@@ -56,6 +54,7 @@ class IIDGaussian(IIDSource):
     """
 
     name = "iid_gaussian"
+    gaussian = True
     density = scipy.stats.norm()
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
