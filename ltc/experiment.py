@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ltc import __version__
+from ltc.codec import LatticeCode
+from ltc.entropy import Exact
 from ltc.errors import InputError
-from ltc.evaluate import compare, measure
+from ltc.evaluate import bitstream_rate, compare, measure
 from ltc.figures import operating_point, quantization_regions
 from ltc.files import atomic_write
 from ltc.model import LatticeTransformCoder
@@ -90,12 +92,14 @@ class Experiment:
         source: the source.
         model: the coder.
         bound: the source's rate-distortion function, or None.
+        code: the frozen entropy model, once trained; None where there is no trellis.
     """
 
     config: dict[str, Any]
     source: Source
     model: LatticeTransformCoder
     bound: RateDistortion | None
+    code: LatticeCode | None = None
 
     def blocks(self, samples: Tensor) -> Tensor:
         """Cut samples, shape (count, d), into blocks, shape (count // block, block, d)."""
@@ -190,7 +194,10 @@ def load(checkpoint: str | Path, **overrides: Any) -> Experiment:
         for key, value in overrides.items():
             OmegaConf.update(config, key, value)
         experiment = build(config)
-        experiment.model.load_state_dict(state["state_dict"])
+        model = experiment.model
+        model.load_state_dict(state["state_dict"])
+        if "code" in state and isinstance(model.entropy, Exact):
+            experiment.code = LatticeCode.from_state(model.entropy.trellis, state["code"])
     except FileNotFoundError as error:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
     except InputError:
@@ -273,9 +280,13 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     if trainer.interrupted:
         raise KeyboardInterrupt
     seconds_train = time.perf_counter() - began
-    if checkpoint.best_model_path:
-        best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
-        model.load_state_dict(best["state_dict"])
+    best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+    model.load_state_dict(best["state_dict"])
+    if isinstance(model.entropy, Exact):
+        experiment.code = LatticeCode.freeze(model.entropy)
+        best["code"] = experiment.code.state()
+        with atomic_write(checkpoint.best_model_path) as temporary:
+            torch.save(best, temporary)
     metrics = evaluate(experiment, device)
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start
@@ -296,14 +307,18 @@ def evaluate(experiment: Experiment, device: torch.device) -> dict[str, Any]:
     """
     config = experiment.config
     model = experiment.model.to(device)
-    measurement = measure(model, experiment.held_out(device))
+    blocks = experiment.held_out(device)
+    measurement = measure(model, blocks)
+    rate_written = None
+    if experiment.code is not None and config["evaluate"]["bitstream"]:
+        rate_written = bitstream_rate(model, experiment.code, blocks)
     return {
         **config["name"],
         "dimension": experiment.source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
         **compare(measurement, experiment.bound, experiment.source.variance),
-        "bitstream_rate": None,
+        "bitstream_rate": rate_written,
         "steps": config["steps"],
         "seconds_train": None,
         "seconds_total": None,

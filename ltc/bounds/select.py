@@ -51,10 +51,10 @@ def bound_for(
         >>> round(upper, 2)
         1.56
     """
-    if getattr(source, "gaussian", False):
-        return ReverseWaterFilling(source.covariance)
     if source.density is not None:
         problem = problem_of_scalar(source.density, dict(source.key), device)
+    elif getattr(source, "gaussian", False):
+        return ReverseWaterFilling(source.covariance)
     elif hasattr(source, "log_density") and hasattr(source, "support"):
         problem = problem_of_density(source.log_density, source.support(), dict(source.key), device)
     else:

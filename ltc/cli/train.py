@@ -48,6 +48,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     table.add_column("unit")
     rows = [
         ("rate", number(metrics["rate"], metrics["rate_stderr"]), "bits per sample"),
+        ("rate of the bitstream", number(metrics["bitstream_rate"]), "bits per sample"),
         ("distortion", f"{metrics['distortion']:.5g} ± {metrics['distortion_stderr']:.2g}", "MSE"),
         ("SNR", number(metrics["snr_db"]), "dB"),
     ]

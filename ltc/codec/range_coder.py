@@ -1,0 +1,131 @@
+"""A range coder, compiled, in the format of constriction's `RangeEncoder`.
+
+constriction codes one array of symbols a call, with models that may differ from symbol to symbol
+only in their parameters. On a trellis the model of a symbol follows from the symbols before it,
+so that the coder has to run inside the walk. This is constriction's algorithm (words of 32 bits,
+state of 64 bits, 24 bits of precision) as functions that a numba kernel can inline; the tests hold
+both to the same words (Martin, *Range encoding*, 1979; Bamler, arXiv 2201.01741, section 3).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+__all__ = ["PRECISION", "TOTAL", "finish", "get", "put", "start_decoder"]
+
+PRECISION = 24
+TOTAL = 1 << PRECISION
+
+_32 = np.uint64(32)
+_PRECISION = np.uint64(PRECISION)
+_THRESHOLD = np.uint64(1 << 32)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_WORD = np.uint64(0xFFFFFFFF)
+
+inline = numba.njit(inline="never", cache=True, nogil=True)
+
+
+@inline
+def _append(words, count, word):  # type: ignore[no-untyped-def]
+    if count == len(words):
+        larger = np.empty(2 * count, dtype=np.uint32)
+        larger[:count] = words
+        words = larger
+    words[count] = word
+    return words, count + 1
+
+
+@inline
+def _flush(words, count, pending, first, carry):  # type: ignore[no-untyped-def]
+    """Write the words that waited for a carry."""
+    words, count = _append(words, count, np.uint32((first + carry) & _WORD))
+    rest = np.uint32(0) if carry else np.uint32(0xFFFFFFFF)
+    for _ in range(pending - 1):
+        words, count = _append(words, count, rest)
+    return words, count
+
+
+@inline
+def put(words, count, lower, width, pending, first, left, probability):  # type: ignore[no-untyped-def]
+    """Encode one symbol.
+
+    Arguments:
+        words: the output so far, uint32; grown when it is full.
+        count: words written.
+        lower: lower end of the interval, uint64.
+        width: width of the interval, uint64; 2^64 - 1 at the start.
+        pending: words that wait for a carry.
+        first: the first of them, uint64.
+        left: sum of the probabilities of the symbols before this one, in units of 2^-24.
+        probability: of the symbol, in units of 2^-24, at least 1.
+
+    Returns:
+        The first six arguments, updated.
+    """
+    scale = width >> _PRECISION
+    width = scale * np.uint64(probability)
+    moved = lower + scale * np.uint64(left)
+    if pending > 0 and moved + width > moved:
+        words, count = _flush(words, count, pending, first, _ONE if moved < lower else _ZERO)
+        pending = 0
+    lower = moved
+    if width < _THRESHOLD:
+        word = lower >> _32
+        lower = lower << _32
+        width = width << _32
+        if pending > 0:
+            pending += 1
+        elif lower + width > lower:
+            words, count = _append(words, count, np.uint32(word))
+        else:
+            pending = 1
+            first = word
+    return words, count, lower, width, pending, first
+
+
+@inline
+def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyped-def]
+    """Write the last words; arguments as in `put`, returns (words, count)."""
+    if width == ~_ZERO:
+        return words, count
+    point = lower + (_THRESHOLD - _ONE)
+    if pending > 0:
+        words, count = _flush(words, count, pending, first, _ONE if point < lower else _ZERO)
+    word = point >> _32
+    words, count = _append(words, count, np.uint32(word))
+    if (lower + width) >> _32 == word:
+        words, count = _append(words, count, np.uint32(0))
+    return words, count
+
+
+@inline
+def _next(words, position):  # type: ignore[no-untyped-def]
+    return np.uint64(words[position]) if position < len(words) else _ZERO
+
+
+@inline
+def start_decoder(words):  # type: ignore[no-untyped-def]
+    """Return the decoder's (position, lower, width, point) at the start of words, uint32."""
+    return 2, _ZERO, ~_ZERO, (_next(words, 0) << _32) | _next(words, 1)
+
+
+@inline
+def get(words, position, lower, width, point, left, probability):  # type: ignore[no-untyped-def]
+    """Consume the symbol that `quantile` showed; returns (position, lower, width, point)."""
+    scale = width >> _PRECISION
+    lower = lower + scale * np.uint64(left)
+    width = scale * np.uint64(probability)
+    if width < _THRESHOLD:
+        lower = lower << _32
+        width = width << _32
+        point = (point << _32) | _next(words, position)
+        position += 1
+    return position, lower, width, point
+
+
+@inline
+def quantile(lower, width, point):  # type: ignore[no-untyped-def]
+    """Return which of the 2^24 parts of the interval holds the point; more: invalid data."""
+    return (point - lower) // (width >> _PRECISION)

@@ -1,0 +1,132 @@
+"""Coding of lattice points."""
+
+import contextlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ltc.codec import LatticeCode
+from ltc.codec.range_coder import TOTAL
+from ltc.entropy import Exact
+from ltc.errors import InputError
+from ltc.lattices import A2, E8, Dn, DnDual, Zn
+
+LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), E8()]
+
+
+def name(lattice):
+    return f"{lattice.name}{lattice.dimension}"
+
+
+def trained(lattice, scale=1.0, rows=1, seed=0):
+    """Return a model fitted to Gaussian vectors, its code, and points."""
+    torch.manual_seed(seed)
+    n = lattice.dimension
+    model = Exact(lattice, torch.arange(rows * n).reshape(rows, n))
+    vectors = scale * torch.randn(4000, rows, n) * torch.linspace(0.5, 2, rows)[:, None]
+    model.initialise(vectors)
+    return model, LatticeCode.freeze(model), lattice.closest_point(vectors)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=name)
+@pytest.mark.parametrize("scale", [0.2, 1.0, 20.0])
+def test_stream_is_as_long_as_the_model_says(lattice, scale):
+    model, code, points = trained(lattice, scale, rows=2)
+    with torch.no_grad():
+        bits = float(model.bits(points).double().sum())
+    stream = code.encode(points)
+    # 24 bits of precision, and the coder ends on a word.
+    assert abs(8 * len(stream) - bits) <= 64 + 1e-3 * bits
+    decoded = code.decode(stream, len(points))
+    assert torch.allclose(decoded.float(), points, atol=1e-4)
+    # What was decoded encodes to the same bytes: both are the same path and the same integers.
+    assert code.encode(decoded) == stream
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=name)
+def test_tables_are_probabilities(lattice):
+    _, code, _ = trained(lattice)
+    graph, tables = code.graph, code.tables
+    branch = tables["branch_left"].astype(np.int64)
+    assert (branch[..., 1] > 0).all()
+    sums = np.add.reduceat(branch[..., 1], graph.start[:-1], axis=1)
+    assert (sums == TOTAL).all()
+    for start, end in zip(tables["start"][:-1], tables["start"][1:], strict=True):
+        left = tables["left"][start:end].astype(np.int64)
+        assert left[0] == 0
+        assert left[-1] == TOTAL
+        assert (np.diff(left) > 0).all()
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=name)
+def test_entropy_of_the_tables_is_the_mean_length_under_the_model(lattice):
+    """Random bits decode to samples of the model."""
+    model, code, _ = trained(lattice, 0.7)
+    words = np.random.default_rng(0).integers(0, 2**32, (3000, 40), dtype=np.uint64)
+    points = []
+    for row in words.astype("<u4"):
+        with contextlib.suppress(InputError):  # a few are no stream of any point
+            points.append(code.decode(row.tobytes(), 1))
+    points, count = torch.cat(points), len(points)
+    assert count > 2900
+    with torch.no_grad():
+        bits = model.double().bits(points)
+    stderr = float(bits.std()) / math.sqrt(count)
+    assert float(bits.mean()) == pytest.approx(code.bits_per_vector, abs=4 * stderr + 1e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    which=st.integers(0, len(LATTICES) - 1),
+    count=st.integers(0, 40),
+    scale=st.sampled_from([0.0, 1e-3, 1.0, 1e3, 1e6, 1e9]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_point_can_be_coded(which, count, scale, seed):
+    lattice = LATTICES[which]
+    _, code, _ = trained(lattice)
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(count, 1, lattice.dimension, generator=generator, dtype=torch.float64)
+    outliers = torch.rand(vectors.shape, generator=generator) < 0.1
+    points = lattice.closest_point(torch.where(outliers, vectors * scale, vectors))
+    decoded = code.decode(code.encode(points), count)
+    assert torch.allclose(decoded, points, rtol=1e-12, atol=1e-9)
+
+
+def test_chunks_do_not_depend_on_threads():
+    _, code, points = trained(E8(), 5.0)
+    threads = torch.get_num_threads()
+    streams = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            streams.append(code.encode_chunks(points, target=1000))
+    finally:
+        torch.set_num_threads(threads)
+    assert streams[0] == streams[1]
+    assert len(streams[0]) > 2
+    decoded = torch.cat(code.decode_chunks(streams[0]))
+    assert torch.allclose(decoded.float(), points, atol=1e-4)
+
+
+def test_state_restores_the_code():
+    model, code, points = trained(E8())
+    restored = LatticeCode.from_state(model.trellis, code.state())
+    assert restored.fingerprint == code.fingerprint
+    assert restored.encode(points) == code.encode(points)
+    with pytest.raises(InputError, match="does not fit"):
+        LatticeCode.from_state(A2().trellis, code.state())
+
+
+def test_bad_input():
+    _, code, _ = trained(E8())
+    with pytest.raises(InputError, match="no point of the lattice"):
+        code.encode(torch.full((1, 1, 8), 0.3))
+    with pytest.raises(InputError, match="multiples of 4"):
+        code.decode(b"abc", 1)
+    with pytest.raises(InputError, match="damaged"):
+        code.decode(b"", 10_000)

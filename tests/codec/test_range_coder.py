@@ -1,0 +1,78 @@
+"""The compiled range coder against constriction's."""
+
+import constriction
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ltc.codec.range_coder import TOTAL, finish, get, put, quantile, start_decoder
+
+
+@numba.njit
+def encode(symbols, left, probability):
+    words, count, lower, width = np.empty(2, np.uint32), 0, np.uint64(0), ~np.uint64(0)
+    pending, first = 0, np.uint64(0)
+    for s in symbols:
+        words, count, lower, width, pending, first = put(
+            words, count, lower, width, pending, first, left[s], probability[s]
+        )
+    words, count = finish(words, count, lower, width, pending, first)
+    return words[:count].copy()
+
+
+@numba.njit
+def decode(words, count, left, probability):
+    symbols = np.empty(count, np.int32)
+    position, lower, width, point = start_decoder(words)
+    for i in range(count):
+        part = quantile(lower, width, point)
+        s = np.searchsorted(left, part, side="right") - 1
+        symbols[i] = s
+        position, lower, width, point = get(
+            words, position, lower, width, point, left[s], probability[s]
+        )
+    return symbols
+
+
+def uniform(size):
+    """Return the pmf of constriction's `Uniform`, in units of 2^-24."""
+    probability = np.full(size, TOTAL // size)
+    probability[-1] += TOTAL - probability.sum()
+    return np.cumsum(probability) - probability, probability
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 255, 1000])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 17, 100_000])
+def test_words_are_those_of_constriction(size, count):
+    rng = np.random.default_rng(count)
+    for symbols in (
+        rng.integers(0, size, count),
+        np.zeros(count),
+        np.full(count, size - 1),
+        np.full(count, size // 2),  # waits for carries
+    ):
+        symbols = symbols.astype(np.int32)
+        words = encode(symbols, *uniform(size))
+        coder = constriction.stream.queue.RangeEncoder()
+        if count:
+            coder.encode(symbols, constriction.stream.model.Uniform(size))
+        np.testing.assert_array_equal(words, coder.get_compressed())
+        np.testing.assert_array_equal(decode(words, count, *uniform(size)), symbols)
+
+
+@settings(deadline=None)
+@given(
+    weights=st.lists(st.integers(1, 10**6), min_size=2, max_size=20),
+    symbols=st.lists(st.integers(0, 19), max_size=300),
+)
+def test_any_pmf_round_trips_near_its_entropy(weights, symbols):
+    probability = np.maximum(np.array(weights) * (TOTAL // 2) // sum(weights), 1)
+    probability[np.argmax(probability)] += TOTAL - probability.sum()
+    left = np.cumsum(probability) - probability
+    symbols = np.array([s % len(weights) for s in symbols], dtype=np.int32)
+    words = encode(symbols, left, probability)
+    np.testing.assert_array_equal(decode(words, len(symbols), left, probability), symbols)
+    information = -np.log2(probability[symbols] / TOTAL).sum()
+    assert 32 * len(words) <= information + 65
