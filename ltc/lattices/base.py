@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 
@@ -13,22 +14,30 @@ from torch import Tensor
 from ltc.errors import InputError
 from ltc.lattices.trellis import Trellis, hermite_normal_form
 
-__all__ = ["Lattice", "TrellisLattice"]
+__all__ = ["Lattice", "TrellisLattice", "dimension_at_least"]
 
 
 class Lattice(ABC):
     """A lattice of unit volume.
 
+    What the literature knows about it is for unit volume too, and None where it is not known.
+
     Attributes:
         name: the lattice's name, as in `quantizer=NAME`.
-        second_moment: the normalized second moment G of the literature, or None: the mean
-            squared error per coordinate of its quantizer at unit volume. At high rate the
-            quantizer is 1/2 log2(2 pi e G) bits per sample from R(D).
+        second_moment: the normalized second moment G: the mean squared error per coordinate of
+            the lattice as a quantizer of uniform noise. At high rate the quantizer is
+            1/2 log2(2 pi e G) bits per sample from R(D).
+        minimal_norm: squared length of the shortest points other than the origin.
+        kissing_number: how many points have that norm.
+        covering_radius: the greatest distance of a vector from the lattice.
         trellis: its trellis, or None for a lattice that has none.
     """
 
     name: str
     second_moment: float | None = None
+    minimal_norm: float | None = None
+    kissing_number: int | None = None
+    covering_radius: float | None = None
     trellis: Trellis | None = None
 
     @property
@@ -41,6 +50,11 @@ class Lattice(ABC):
         """Coordinates of a point, n."""
         return len(self.generator_matrix)
 
+    @property
+    def determinant(self) -> float:
+        """Determinant of the Gram matrix: the square of the volume, so 1."""
+        return float(np.linalg.det(self.generator_matrix) ** 2)
+
     def closest_point(self, x: Tensor) -> Tensor:
         """Return a nearest lattice point to each vector.
 
@@ -48,8 +62,9 @@ class Lattice(ABC):
             x: vectors, shape (..., n), float32 or float64, on any device.
 
         Returns:
-            Points, same shape, dtype and device; of several equally near points, the same one
-            on every call.
+            Points, same shape, dtype and device, without a gradient; of several equally near
+            points, the same one on every call. Coordinates so large that float64 cannot tell
+            neighbouring points apart come back as they are.
 
         Raises:
             InputError: the last dimension is not n, or a coordinate is not finite.
@@ -58,8 +73,11 @@ class Lattice(ABC):
             raise InputError(
                 f"{self.name} has dimension {self.dimension}; got vectors of shape {tuple(x.shape)}"
             )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"{self.name}: got {x.dtype}; expected float32 or float64")
+        x = x.detach()
         # On the CPU numpy's test is many times faster than torch's.
-        finite = np.isfinite(x.detach().numpy()) if x.device.type == "cpu" else torch.isfinite(x)
+        finite = np.isfinite(x.numpy()) if x.device.type == "cpu" else torch.isfinite(x)
         if not finite.all():
             raise InputError(f"{self.name}: cannot quantize NaN or infinity")
         return self._closest_point(x)
@@ -67,6 +85,35 @@ class Lattice(ABC):
     @abstractmethod
     def _closest_point(self, x: Tensor) -> Tensor:
         """`closest_point` of vectors that have been checked."""
+
+    def enumerate(self, radius: float, centre: npt.ArrayLike | None = None) -> Tensor:
+        """Return all lattice points within a distance of a centre.
+
+        Arguments:
+            radius: the distance. A point as far away as that, up to rounding, is within.
+            centre: where to look from, shape (n,); None: the origin.
+
+        Returns:
+            Points, shape (count, n), float64, nearest first.
+
+        Raises:
+            InputError: the radius or the centre is not finite, or the centre has another shape.
+
+        Example: the shortest vectors of the hexagonal lattice.
+            >>> from ltc.lattices import A2
+            >>> len(A2().enumerate(1.1)) - 1
+            6
+        """
+        from ltc.lattices.sphere import points_within
+
+        where = np.zeros(self.dimension) if centre is None else np.asarray(centre, dtype=np.float64)
+        if where.shape != (self.dimension,):
+            raise InputError(
+                f"{self.name} has dimension {self.dimension}; got a centre of shape {where.shape}"
+            )
+        if not (math.isfinite(radius) and np.isfinite(where).all()):
+            raise InputError(f"{self.name}: the radius and the centre must be finite")
+        return torch.from_numpy(points_within(self.generator_matrix, where, radius))
 
     def sample_voronoi(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
@@ -101,33 +148,53 @@ class Lattice(ABC):
 
 
 class TrellisLattice(Lattice):
-    """A lattice whose basis is an integer matrix times a length for each coordinate.
+    """A lattice of integer vectors, with a unit of length for each coordinate.
 
-    A subclass hands its basis over; the trellis, the decoder and the exact entropy model
+    A subclass hands its generators over; the trellis, the decoder and the exact entropy model
     follow. Its volume is brought to 1.
 
     Arguments:
-        basis: basis vectors as rows, shape (n, n), integers.
+        generators: a basis of the lattice, or more vectors that generate it, one a row, shape
+            (m, n), integers.
         unit: relative length of one step along each coordinate, shape (n,) or one for all.
 
     Raises:
-        InputError: the basis is not square, not integer, or singular.
+        InputError: the generators are not integers that span n dimensions.
     """
 
-    trellis: Trellis
-
-    def __init__(self, basis: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0) -> None:
-        hermite = hermite_normal_form(basis)
-        lengths = np.broadcast_to(np.asarray(unit, dtype=np.float64), len(hermite))
-        volume = np.prod(hermite.diagonal() * lengths)
-        lengths = lengths * volume ** (-1 / len(hermite))
-        self._generator_matrix: npt.NDArray[np.float64] = np.asarray(basis) * lengths
-        self.trellis = Trellis.from_integer_basis(hermite, lengths)
+    def __init__(self, generators: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0) -> None:
+        self._hermite = hermite_normal_form(generators)
+        lengths = np.broadcast_to(np.asarray(unit, dtype=np.float64), len(self._hermite))
+        log_volume = np.log(self._hermite.diagonal() * lengths).mean()
+        self._lengths: npt.NDArray[np.float64] = lengths * np.exp(-log_volume)
 
     @property
     def generator_matrix(self) -> npt.NDArray[np.float64]:
-        """Basis vectors as rows, shape (n, n), of determinant 1 or -1."""
-        return self._generator_matrix
+        """Basis vectors as rows, shape (n, n), of determinant 1."""
+        return self._hermite * self._lengths
+
+    @functools.cached_property
+    def trellis(self) -> Trellis:  # type: ignore[override]
+        """Its minimal trellis in this order of the coordinates."""
+        return Trellis.from_integer_basis(self._hermite, self._lengths)
 
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)
+
+
+def dimension_at_least(least: int, dimension: int) -> int:
+    """Return a lattice's dimension if it is an integer and not too small.
+
+    Arguments:
+        least: the smallest dimension that the family begins with.
+        dimension: what was asked for.
+
+    Raises:
+        InputError: it is not an integer, or less than that.
+    """
+    if not isinstance(dimension, int) or dimension < least:
+        raise InputError(
+            f"quantizer.dimension={dimension!r}; this family of lattices needs an integer of at "
+            f"least {least}"
+        )
+    return dimension

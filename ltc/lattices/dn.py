@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
+import math
 
-from ltc.errors import InputError
-from ltc.lattices.base import TrellisLattice
+import numpy as np
+
+from ltc.lattices.base import TrellisLattice, dimension_at_least
 
 __all__ = ["Dn", "DnDual"]
 
@@ -15,59 +14,67 @@ __all__ = ["Dn", "DnDual"]
 class Dn(TrellisLattice):
     """The checkerboard lattice D_n: integer vectors with an even sum.
 
+    Facts: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4, section 7.1;
+    second moment: chapter 21, theorem 6.
+
     Arguments:
         dimension: n, at least 2.
 
     Raises:
-        InputError: `dimension` is less than 2.
+        InputError: `dimension` is not an integer of at least 2.
 
     Example:
-        >>> Dn(4).trellis.states
-        [1, 2, 2, 2, 1]
+        >>> Dn(4).trellis.states, Dn(4).kissing_number
+        ([1, 2, 2, 2, 1], 24)
     """
 
     name = "dn"
 
     def __init__(self, dimension: int = 4) -> None:
-        if dimension < 2:
-            raise InputError(f"D_n needs a dimension of at least 2; got {dimension}")
-        basis = np.eye(dimension, dtype=np.int64) + np.eye(dimension, k=1, dtype=np.int64)
+        n = dimension_at_least(2, dimension)
+        basis = np.eye(n, dtype=np.int64) + np.eye(n, k=1, dtype=np.int64)
         basis[-1, -1] = 2
         super().__init__(basis)
+        volume = 2.0
+        self.second_moment = (1 / 12 + 1 / (2 * n * (n + 1))) / volume ** (2 / n)
+        self.minimal_norm = 2 / volume ** (2 / n)
+        self.kissing_number = 2 * n * (n - 1)
+        self.covering_radius = max(1, n / 4) ** 0.5 / volume ** (1 / n)
 
 
 class DnDual(TrellisLattice):
     """The dual lattice D_n*: integer vectors, and integer vectors plus (1/2, ..., 1/2).
 
-    D_3* is the body-centred cubic lattice; D_4* is a rotated D_4.
+    D_3* is the body-centred cubic lattice; D_4* is a rotated D_4. Facts: Conway and Sloane,
+    *Sphere Packings, Lattices and Groups*, chapter 4, section 7.4.
+
+    The second moment follows from the mean of a sum of uniform variables: with a the distances
+    of the coordinates from the integers, uniform on [0, 1/2], the nearer of the two cosets is
+    at the squared distance `sum a^2 - max(0, sum a - n/4)`.
 
     Arguments:
         dimension: n, at least 2.
 
     Raises:
-        InputError: `dimension` is less than 2.
+        InputError: `dimension` is not an integer of at least 2.
 
     Example:
-        >>> DnDual(4).trellis.states
-        [1, 2, 2, 2, 1]
+        >>> round(DnDual(5).second_moment, 9)
+        0.075625443
     """
 
     name = "dn_dual"
 
     def __init__(self, dimension: int = 4) -> None:
-        if dimension < 2:
-            raise InputError(f"D_n* needs a dimension of at least 2; got {dimension}")
-        basis = 2 * np.eye(dimension, dtype=np.int64)
+        n = dimension_at_least(2, dimension)
+        basis = 2 * np.eye(n, dtype=np.int64)
         basis[0] = 1
         super().__init__(basis)
-        if dimension == 4:  # similar to D_4
-            self.second_moment = 13 / (120 * 2**0.5)
-        # In our units the integer vectors are the multiples of this length.
-        self._length = self.trellis.sections[0].step
-
-    def _closest_point(self, x: Tensor) -> Tensor:
-        x = x / self._length
-        integer = torch.round(x)
-        half = torch.floor(x) + 0.5
-        nearer = (x - integer).square().sum(-1) <= (x - half).square().sum(-1)
-        return torch.where(nearer.unsqueeze(-1), integer, half) * self._length
+        volume = 0.5
+        # E max(0, s - n/2) of a sum s of n variables uniform on [0, 1] (Irwin, Hall 1927).
+        terms = ((-1) ** k * math.comb(n, k) * (n - 2 * k) ** (n + 1) for k in range(n // 2 + 1))
+        excess = sum(terms) / (2 ** (n + 1) * math.factorial(n + 1))
+        self.second_moment = (1 / 12 - excess / (2 * n)) / volume ** (2 / n)
+        self.minimal_norm = min(1, n / 4) / volume ** (2 / n)
+        self.kissing_number = {2: 4, 3: 8, 4: 24}.get(n, 2 * n)
+        self.covering_radius = (2 * n - n % 2) ** 0.5 / 4 / volume ** (1 / n)

@@ -83,7 +83,9 @@ class Trellis:
         self._on_device: dict[torch.device, list[tuple[Tensor, Tensor]]] = {}
 
     @classmethod
-    def from_integer_basis(cls, basis: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0) -> Trellis:
+    def from_integer_basis(
+        cls, generators: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0
+    ) -> Trellis:
         """Return the minimal trellis of an integer lattice in the given coordinate order.
 
         A state after t coordinates is the set of futures that complete the past to a lattice
@@ -92,18 +94,19 @@ class Trellis:
         which is what minimal means (Forney and Trott, IEEE Trans. Inform. Theory 39, 1993).
 
         Arguments:
-            basis: generator matrix with integer entries, one basis vector a row, shape (n, n).
+            generators: a basis of the lattice, or more vectors that generate it, one a row,
+                shape (m, n), integers.
             unit: length of one integer step along each coordinate, shape (n,) or one for all.
 
         Raises:
-            InputError: the basis is not square, not integer, or singular.
+            InputError: the generators are not integers that span n dimensions.
 
         Example: D4 has two states, the parity of what has been seen.
             >>> d4 = [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 2]]
             >>> Trellis.from_integer_basis(d4).states
             [1, 2, 2, 2, 1]
         """
-        hermite = hermite_normal_form(basis)
+        hermite = hermite_normal_form(generators)
         n = len(hermite)
         lengths = np.broadcast_to(np.asarray(unit, dtype=np.float64), (n,))
 
@@ -387,46 +390,51 @@ class _ForwardBackward(torch.autograd.Function):
         return gradient[..., None, None] * marginal, None
 
 
-def hermite_normal_form(basis: npt.ArrayLike) -> IntArray:
+def hermite_normal_form(generators: npt.ArrayLike) -> IntArray:
     """Return the upper-triangular basis with positive diagonal of an integer lattice.
 
     Arguments:
-        basis: one basis vector a row, shape (n, n), integers.
+        generators: vectors whose integer combinations are the lattice, one a row, shape (m, n)
+            with m at least n, integers.
 
     Returns:
-        Another basis of the same lattice, upper triangular, every entry above a diagonal entry
-        in [0, that entry), shape (n, n), int64.
+        The basis of the same lattice that is upper triangular, with every entry above a
+        diagonal entry in [0, that entry), shape (n, n), int64 (Cohen, *A Course in
+        Computational Algebraic Number Theory*, section 2.4).
 
     Raises:
-        InputError: the basis is not square, not integer, or singular.
+        InputError: the generators are not a matrix of integers that span n dimensions.
 
-    Example:
-        >>> hermite_normal_form([[2, 0], [1, 1]]).tolist()
+    Example: the even integers and the pair (1, 1) generate the checkerboard lattice.
+        >>> hermite_normal_form([[2, 0], [0, 2], [1, 1]]).tolist()
         [[1, 1], [0, 2]]
     """
-    given = np.asarray(basis)
-    if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
-        raise InputError(f"a basis must be a square matrix; this one has shape {given.shape}")
+    given = np.asarray(generators)
+    if given.ndim != 2 or given.shape[0] < given.shape[1] or given.size == 0:
+        raise InputError(
+            f"a lattice of dimension n needs a matrix of at least n rows and n columns; this one "
+            f"has shape {given.shape}"
+        )
     if not np.array_equal(given, np.round(given)):
-        raise InputError("this basis must have integer entries")
+        raise InputError("the generators of an integer lattice must have integer entries")
     # Python integers: intermediate entries can outgrow 64 bits.
     rows = [[int(entry) for entry in row] for row in given]
-    n = len(rows)
+    n = given.shape[1]
     for t in range(n):
         while True:
-            nonzero = [i for i in range(t, n) if rows[i][t]]
+            nonzero = [i for i in range(t, len(rows)) if rows[i][t]]
             if not nonzero:
-                raise InputError("the basis is singular: its vectors are linearly dependent")
+                raise InputError("the matrix is singular: its rows are linearly dependent")
             pivot = min(nonzero, key=lambda i: abs(rows[i][t]))
             rows[t], rows[pivot] = rows[pivot], rows[t]
             if rows[t][t] < 0:
                 rows[t] = [-entry for entry in rows[t]]
             if len(nonzero) == 1:
                 break
-            for i in range(t + 1, n):
+            for i in range(t + 1, len(rows)):
                 q = rows[i][t] // rows[t][t]
                 rows[i] = [a - q * b for a, b in zip(rows[i], rows[t], strict=True)]
         for i in range(t):
             q = rows[i][t] // rows[t][t]
             rows[i] = [a - q * b for a, b in zip(rows[i], rows[t], strict=True)]
-    return np.array(rows, dtype=np.int64)
+    return np.array(rows[:n], dtype=np.int64)

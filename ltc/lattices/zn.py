@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltc.lattices.base import TrellisLattice
+from ltc.lattices.base import TrellisLattice, dimension_at_least
 
 __all__ = ["Zn"]
 
@@ -17,6 +17,9 @@ class Zn(TrellisLattice):
     Arguments:
         dimension: n; a product of copies of Z is Z^n, so 1 serves for every latent.
 
+    Raises:
+        InputError: `dimension` is not a positive integer.
+
     Example:
         >>> import torch
         >>> Zn().closest_point(torch.tensor([[0.4], [1.7]])).flatten()
@@ -25,9 +28,13 @@ class Zn(TrellisLattice):
 
     name = "scalar"
     second_moment = 1 / 12
+    minimal_norm = 1.0
 
     def __init__(self, dimension: int = 1) -> None:
-        super().__init__(np.eye(dimension, dtype=np.int64))
+        n = dimension_at_least(1, dimension)
+        super().__init__(np.eye(n, dtype=np.int64))
+        self.kissing_number = 2 * n
+        self.covering_radius = n**0.5 / 2
 
     def _closest_point(self, x: Tensor) -> Tensor:
         return torch.round(x)

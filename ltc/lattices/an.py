@@ -1,0 +1,165 @@
+"""The root lattices A_n and their duals.
+
+They lie in the hyperplane of the n + 1 coordinates that sum to zero. A point is handed over in n
+coordinates, along the orthogonal vectors h_k = (1, ..., 1, -k, 0, ..., 0), k = 1, ..., n, with k
+ones: the inner product of a lattice point with h_k is an integer, so that these lattices too are
+integer lattices with a unit of length for each coordinate, and have a trellis. It has t + 1
+states after t coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ltc.lattices.base import TrellisLattice, dimension_at_least
+
+__all__ = ["An", "AnDual"]
+
+
+class _Hyperplane(TrellisLattice):
+    """What A_n and A_n* share: the hyperplane."""
+
+    def __init__(self, generators: npt.NDArray[np.int64]) -> None:
+        n = len(generators)
+        k = np.arange(1, n + 1)
+        super().__init__(generators, 1 / np.sqrt(k * (k + 1)))
+        axes = np.tril(np.ones((n, n + 1))) - np.diag(k, 1)[:n]
+        # From our coordinates to the n + 1 of the hyperplane, with the length of Z^(n+1), is
+        # this matrix; its inverse on the hyperplane is its transpose over the length squared.
+        length = self._lengths[0] * 2**0.5
+        self._axes: npt.NDArray[np.float64] = axes / np.sqrt(k * (k + 1))[:, None] / length
+        self._back: npt.NDArray[np.float64] = self._axes.T * length**2
+
+    def _closest_point(self, x: Tensor) -> Tensor:
+        axes = torch.as_tensor(self._axes, device=x.device)
+        back = torch.as_tensor(self._back, device=x.device)
+        # In double precision, so that a large x is rounded as well as a small one.
+        points = self._closest_in_hyperplane(x.double() @ axes) @ back
+        return points.to(x.dtype)
+
+    def _closest_in_hyperplane(self, y: Tensor) -> Tensor:
+        """Return vectors whose projections to the hyperplane are the nearest points."""
+        raise NotImplementedError
+
+
+class An(_Hyperplane):
+    """The root lattice A_n: n + 1 integers that sum to zero.
+
+    A_2 is the hexagonal, A_3 the face-centred cubic lattice. Decoded by sorting (Conway and
+    Sloane, *Fast quantizing and decoding algorithms for lattice quantizers and codes*, IEEE
+    Trans. Inform. Theory 28, 1982). Facts: Conway and Sloane, *Sphere Packings, Lattices and
+    Groups*, chapter 4, section 6.1; second moment: chapter 21, theorem 5.
+
+    Arguments:
+        dimension: n.
+
+    Raises:
+        InputError: `dimension` is not a positive integer.
+
+    Example:
+        >>> An(3).trellis.states, An(3).kissing_number
+        ([1, 2, 3, 1], 12)
+    """
+
+    name = "an"
+
+    def __init__(self, dimension: int = 2) -> None:
+        n = dimension_at_least(1, dimension)
+        # The roots e_i - e_(i+1).
+        k = np.arange(1, n + 1)
+        super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1))
+        volume = (n + 1) ** 0.5
+        half = (n + 1) // 2
+        self.second_moment = (1 / 12 + 1 / (6 * (n + 1))) / volume ** (2 / n)
+        self.minimal_norm = 2 / volume ** (2 / n)
+        self.kissing_number = n * (n + 1)
+        self.covering_radius = (half * (n + 1 - half) / (n + 1)) ** 0.5 / volume ** (1 / n)
+
+    def _closest_in_hyperplane(self, y: Tensor) -> Tensor:
+        whole = torch.round(y)
+        excess = whole.sum(-1, keepdim=True)
+        rank = (y - whole).argsort(dim=-1, stable=True).argsort(-1)
+        # Lower those that were rounded up most, or raise those that were rounded down most.
+        lower = (rank < excess).to(y.dtype)
+        raised = (rank >= y.shape[-1] + excess).to(y.dtype)
+        return whole - lower + raised
+
+
+class AnDual(_Hyperplane):
+    """The dual lattice A_n*: Z^(n+1) projected along (1, ..., 1).
+
+    A_3* is the body-centred cubic lattice. Decoded by sorting (McKilliam, Clarkson and Quinn,
+    *An algorithm to compute the nearest point in the lattice A_n**, IEEE Trans. Inform. Theory
+    54, 2008). Facts: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4,
+    section 6.6; the second moment is that of the permutohedron, from its facets (chapter 21,
+    section 2).
+
+    Arguments:
+        dimension: n.
+
+    Raises:
+        InputError: `dimension` is not a positive integer.
+
+    Example:
+        >>> round(AnDual(3).second_moment, 9)
+        0.078543281
+    """
+
+    name = "an_dual"
+
+    def __init__(self, dimension: int = 2) -> None:
+        n = dimension_at_least(1, dimension)
+        # The projections of e_0, ..., e_(n-1).
+        k = np.arange(1, n + 1)
+        super().__init__(np.triu(np.ones((n, n), dtype=np.int64)) - np.diag(k[:-1], -1))
+        volume = (n + 1) ** -0.5
+        self.second_moment = _permutohedron_moment(n)
+        self.minimal_norm = n / (n + 1) / volume ** (2 / n)
+        self.kissing_number = 2 * (n + 1) if n > 1 else 2
+        self.covering_radius = (n * (n + 2) / (12 * (n + 1))) ** 0.5 / volume ** (1 / n)
+
+    def _closest_in_hyperplane(self, y: Tensor) -> Tensor:
+        # The nearest point is the projection of one of n + 1 integer vectors: `whole`, and
+        # `whole` with the largest 1, 2, ..., n rests raised. Against one less, m raised ones
+        # change the squared norm of the rest by m - 2 (their sum) and its sum by -m.
+        whole = torch.round(y)
+        rest = y - whole
+        ordered, index = rest.sort(dim=-1, descending=True, stable=True)
+        count = torch.arange(y.shape[-1], device=y.device, dtype=y.dtype)
+        raised = ordered.cumsum(-1) - ordered
+        total = rest.sum(-1, keepdim=True)
+        cost = count - 2 * raised - (total - count).square() / y.shape[-1]
+        best = cost.argmin(-1, keepdim=True)
+        rank = torch.empty_like(index).scatter_(-1, index, count.long().expand_as(index))
+        return whole + (rank < best).to(y.dtype)
+
+
+def _permutohedron_moment(dimension: int) -> float:
+    """Return the normalized second moment of the permutohedron, the Voronoi cell of A_n*.
+
+    A facet at height h of a polytope adds h / n times its volume to the volume, and h / (n + 2)
+    times its second moment about the centre to the second moment. The permutohedron of the
+    permutations of 0, ..., n has binomial(n + 1, k) facets, products of those of k and of
+    n + 1 - k numbers, at the squared height k (n + 1 - k) (n + 1) / 4.
+    """
+    log_volume = [0.0]
+    # Second moment over volume and squared length.
+    moment = [0.0]
+    for n in range(1, dimension + 1):
+        volumes, moments = [], []
+        for k in range(1, n + 1):
+            height = (k * (n + 1 - k) * (n + 1)) ** 0.5 / 2
+            log_facets = math.log(math.comb(n + 1, k)) + log_volume[k - 1] + log_volume[n - k]
+            volumes.append(log_facets + math.log(height / n))
+            moments.append((moment[k - 1] + moment[n - k] + height**2) * n / (n + 2))
+        greatest = max(volumes)
+        shares = [math.exp(volume - greatest) for volume in volumes]
+        log_volume.append(greatest + math.log(sum(shares)))
+        moment.append(sum(s * m for s, m in zip(shares, moments, strict=True)) / sum(shares))
+    n = dimension
+    return moment[n] / n * math.exp(-2 / n * log_volume[n])

@@ -1,0 +1,124 @@
+"""Any lattice, from its generator matrix."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ltc.errors import InputError
+from ltc.lattices.base import Lattice
+
+__all__ = ["GeneratorLattice"]
+
+# The sphere decoder's time grows exponentially with the dimension.
+EXACT_DIMENSIONS = 16
+
+
+class GeneratorLattice(Lattice):
+    """The lattice of a generator matrix, brought to unit volume.
+
+    Its decoder finds a nearest point by sphere decoding in a reduced basis (Agrell, Eriksson,
+    Vardy and Zeger, *Closest point search in lattices*, IEEE Trans. Inform. Theory 48, 2002), on
+    the CPU whatever the device. Beyond 16 dimensions there is only Babai's nearest plane
+    (Combinatorica 6, 1986), whose point is near but not always nearest.
+
+    Arguments:
+        matrix: basis vectors as rows, shape (n, n): numbers, or the name of a `.npy` file.
+        approximate: decode by Babai's nearest plane.
+
+    Raises:
+        InputError: the matrix cannot be read, is not square, not finite, singular, or has more
+            than 16 dimensions without `approximate`.
+
+    Example:
+        >>> hexagonal = GeneratorLattice([[1, 0], [0.5, 0.75**0.5]])
+        >>> hexagonal.kissing_number, hexagonal.closest_point(torch.tensor([0.9, 0.2]))
+        (6, tensor([1.0746, 0.0000]))
+    """
+
+    name = "generator"
+
+    def __init__(
+        self, matrix: str | os.PathLike[str] | Sequence[Sequence[float]], approximate: bool = False
+    ) -> None:
+        given = _read(matrix)
+        n = len(given)
+        if n > EXACT_DIMENSIONS and not approximate:
+            raise InputError(
+                f"quantizer.matrix has {n} dimensions; the exact decoder takes at most "
+                f"{EXACT_DIMENSIONS}. Set quantizer.approximate=true for Babai's nearest plane"
+            )
+        sign, log_volume = np.linalg.slogdet(given)
+        if sign == 0 or np.linalg.cond(given) > 1e12:
+            raise InputError("quantizer.matrix is singular: its rows are linearly dependent")
+        self.approximate = approximate
+        self._generator_matrix: npt.NDArray[np.float64] = given * np.exp(-log_volume / n)
+
+    @property
+    def generator_matrix(self) -> npt.NDArray[np.float64]:
+        """Basis vectors as rows, shape (n, n), of determinant 1 or -1."""
+        return self._generator_matrix
+
+    @functools.cached_property
+    def minimal_norm(self) -> float | None:  # type: ignore[override]
+        """Squared length of the shortest points but the origin, or None if approximate."""
+        if self.approximate:
+            return None
+        from ltc.lattices.sphere import lll
+
+        # The origin comes first, then the shortest.
+        shortest = np.linalg.norm(lll(self._generator_matrix), axis=1).min()
+        return float(self.enumerate(shortest)[1].square().sum())
+
+    @functools.cached_property
+    def kissing_number(self) -> int | None:  # type: ignore[override]
+        """How many points have the minimal norm, to six digits, or None if approximate."""
+        if self.minimal_norm is None:
+            return None
+        # Six digits are what a matrix that was typed in has.
+        return len(self.enumerate((self.minimal_norm * (1 + 1e-6)) ** 0.5)) - 1
+
+    @functools.cached_property
+    def _reduced(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """The basis that is decoded in, its inverse, and what rotates it to a triangle."""
+        from ltc.lattices.sphere import lll, triangular
+
+        basis = lll(self._generator_matrix)
+        return basis, np.linalg.inv(basis), *triangular(basis)
+
+    def _closest_point(self, x: Tensor) -> Tensor:
+        from ltc.lattices.kernels import in_parallel
+        from ltc.lattices.sphere import closest_point
+
+        rows = x.reshape(-1, self.dimension).cpu().contiguous()
+        points = torch.empty_like(rows)
+        exact = not self.approximate
+        arrays = (rows.numpy(), points.numpy(), *self._reduced, exact)
+        in_parallel(closest_point, len(rows), 100, *arrays)
+        return points.reshape(x.shape).to(x.device)
+
+
+def _read(matrix: str | os.PathLike[str] | Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+    """Return a square matrix of finite numbers from a file or from numbers."""
+    try:
+        if isinstance(matrix, str | os.PathLike):
+            read = np.load(matrix, allow_pickle=False).astype(np.float64)
+        else:
+            read = np.array([[float(entry) for entry in row] for row in matrix])
+    except OSError as error:
+        raise InputError(f"quantizer.matrix={matrix}: cannot read this file: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"quantizer.matrix: expected a .npy file or rows of numbers of equal length: {error}"
+        ) from None
+    if read.ndim != 2 or read.shape[0] != read.shape[1] or read.size == 0:
+        raise InputError(f"quantizer.matrix must be square; it has shape {read.shape}")
+    if not np.isfinite(read).all():
+        raise InputError("quantizer.matrix has entries that are not finite")
+    return read

@@ -1,0 +1,59 @@
+"""The lattice of Leech, the best known quantizer in 24 dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ltc.lattices.base import TrellisLattice
+from ltc.lattices.e8 import HAMMING
+
+__all__ = ["Leech", "golay_code"]
+
+# Turns the Hamming code into one that shares only the words of all zeros and of all ones with
+# it, and keeps the trellises of both small.
+TURN = [0, 1, 2, 4, 3, 6, 7, 5]
+
+
+def golay_code() -> npt.NDArray[np.int64]:
+    """Return a generator matrix of the [24, 12, 8] Golay code, shape (12, 24).
+
+    Turyn's construction: the words (a + x, b + x, a + b + x) with a, b in the Hamming code and
+    x in a turned copy of it (Conway and Sloane, chapter 11, section 12). In this order of the
+    coordinates its trellis has 3,580 branches, as few as any known order.
+
+    Example:
+        >>> golay_code().sum(1) % 4
+        array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    """
+    a = np.array(HAMMING)
+    x = a[:, TURN]
+    none = np.zeros_like(a)
+    return np.vstack([np.hstack([a, none, a]), np.hstack([none, a, a]), np.hstack([x, x, x])])
+
+
+class Leech(TrellisLattice):
+    """The Leech lattice: x_i = m + 2 c_i + 4 z_i, with sum z_i = m mod 2.
+
+    m is 0 or 1, c a Golay codeword, z integers. Facts: Conway and Sloane, *Sphere Packings,
+    Lattices and Groups*, chapter 4, section 11; covering radius: Conway, Parker and Sloane,
+    chapter 23; second moment: chapter 21, table 21.1, and Agrell and Allen, *On the best
+    lattice quantizers*, IEEE Trans. Inform. Theory 69, 2023.
+
+    Example:
+        >>> max(Leech().trellis.states)
+        2048
+    """
+
+    name = "leech"
+    second_moment = 0.065770733
+    minimal_norm = 4.0
+    kissing_number = 196560
+    covering_radius = 2**0.5
+
+    def __init__(self) -> None:
+        pairs = np.eye(24, dtype=np.int64) + np.eye(24, k=1, dtype=np.int64)
+        odd = np.ones(24, dtype=np.int64)
+        odd[0] = -3
+        eights = 8 * np.eye(24, dtype=np.int64)
+        super().__init__(np.vstack([2 * golay_code(), 4 * pairs[:-1], eights, odd]))

@@ -1,0 +1,176 @@
+"""Lattice points near a vector, for any basis: reduction and search, compiled for the CPU.
+
+Importing this module imports numba: do it when it is needed, not before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ltc.lattices.trellis import UNRESOLVED
+
+__all__ = ["closest_point", "lll", "points_within", "triangular"]
+
+FloatArray = npt.NDArray[np.float64]
+
+compiled = numba.njit(nogil=True, cache=True)
+
+
+@compiled
+def lll(basis: Any) -> Any:
+    """Return a reduced basis of a lattice: short vectors, nearly orthogonal.
+
+    The algorithm of Lenstra, Lenstra and Lovasz (Math. Ann. 261, 1982) with parameter 0.99, in
+    floating point.
+
+    Arguments:
+        basis: basis vectors as rows, shape (n, n), float64.
+
+    Returns:
+        Another basis of the same lattice, same shape.
+
+    Example:
+        >>> lll(np.array([[1.0, 0.0], [5.0, 1.0]])).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    n = len(basis)
+    basis = basis.copy()
+    orthogonal = basis.copy()
+    norm = np.zeros(n)
+    norm[0] = (basis[0] ** 2).sum()
+    mu = np.zeros((n, n))
+    k = 1
+    while k < n:
+        # Twice: what rounding left of the first reduction goes in the second.
+        for _ in range(2):
+            orthogonal[k] = basis[k]
+            for j in range(k):
+                mu[k, j] = (basis[k] * orthogonal[j]).sum() / norm[j]
+                orthogonal[k] -= mu[k, j] * orthogonal[j]
+            for j in range(k - 1, -1, -1):
+                whole = np.rint(mu[k, j])
+                basis[k] -= whole * basis[j]
+                mu[k, :j] -= whole * mu[j, :j]
+                mu[k, j] -= whole
+        norm[k] = (orthogonal[k] ** 2).sum()
+        if norm[k] >= (0.99 - mu[k, k - 1] ** 2) * norm[k - 1]:
+            k += 1
+            continue
+        swapped = basis[k].copy()
+        basis[k] = basis[k - 1]
+        basis[k - 1] = swapped
+        if k == 1:
+            orthogonal[0] = basis[0]
+            norm[0] = (basis[0] ** 2).sum()
+        k = max(k - 1, 1)
+    return basis
+
+
+def triangular(basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a lower triangular matrix and a rotation whose product is the basis."""
+    rotation, upper = np.linalg.qr(basis.T)
+    return np.ascontiguousarray(upper.T), np.ascontiguousarray(rotation)
+
+
+@compiled
+def _search(lower: Any, target: Any, bound: float, every: bool, exact: bool, found: Any) -> int:
+    """Search the points of a lattice near a target, depth first and nearest first.
+
+    Schnorr and Euchner's order (Agrell, Eriksson, Vardy and Zeger, *Closest point search in
+    lattices*, IEEE Trans. Inform. Theory 48, 2002, section III). With `every` it counts the
+    points within the squared distance `bound` and writes the coefficients of as many as fit to
+    the rows of `found`; otherwise it writes those of the nearest to the first row, or, not
+    `exact`, those of the first point it meets, which is Babai's.
+    """
+    n = len(target)
+    count = 0
+    coefficient = np.zeros(n)
+    centre = np.zeros(n)
+    turn = np.zeros(n)
+    beyond = np.zeros(n + 1)
+    k = n
+    descend = True
+    while True:
+        if descend:
+            k -= 1
+            rest = target[k]
+            for i in range(k + 1, n):
+                rest -= coefficient[i] * lower[i, k]
+            centre[k] = rest / lower[k, k]
+            coefficient[k] = np.rint(centre[k])
+            turn[k] = 1.0 if centre[k] >= coefficient[k] else -1.0
+        else:
+            # The next nearest on the other side of the centre.
+            coefficient[k] += turn[k]
+            turn[k] = -turn[k] - np.sign(turn[k])
+        distance = beyond[k + 1] + ((centre[k] - coefficient[k]) * lower[k, k]) ** 2
+        inside = distance <= bound if every else distance < bound
+        descend = inside and k > 0
+        if descend:
+            beyond[k] = distance
+        elif inside and every:
+            if count < len(found):
+                found[count] = coefficient
+            count += 1
+        else:
+            if inside:
+                found[0] = coefficient
+                bound = distance
+                if not exact:
+                    return 1
+            k += 1
+            if k == n:
+                return count
+
+
+@compiled
+def closest_point(
+    start: int,
+    stop: int,
+    x: Any,
+    points: Any,
+    basis: Any,
+    inverse: Any,
+    lower: Any,
+    rotation: Any,
+    exact: bool,
+) -> None:
+    """Write a nearest lattice point to each row of `x`, shape (count, n), to `points`."""
+    n = len(basis)
+    found = np.zeros((1, n))
+    for row in range(start, stop):
+        value = x[row].astype(np.float64)
+        # A point nearby, so that the search works on small numbers.
+        near = np.rint(value @ inverse)
+        if np.abs(near).max() >= UNRESOLVED:
+            points[row] = x[row]
+            continue
+        _search(lower, (value - near @ basis) @ rotation, np.inf, False, exact, found)
+        points[row] = (near + found[0]) @ basis
+
+
+def points_within(matrix: FloatArray, centre: FloatArray, radius: float) -> FloatArray:
+    """Return all lattice points within a distance of a centre, nearest first.
+
+    Arguments:
+        matrix: basis vectors as rows, shape (n, n).
+        centre: shape (n,).
+        radius: the distance; rounding is forgiven.
+
+    Returns:
+        Points, shape (count, n).
+    """
+    basis = lll(matrix)
+    lower, rotation = triangular(basis)
+    near = np.rint(centre @ np.linalg.inv(basis))
+    target = (centre - near @ basis) @ rotation
+    bound = radius**2 * (1 + 1e-9) + 1e-12
+    count = _search(lower, target, bound, True, True, np.zeros((0, len(basis))))
+    found = np.zeros((count, len(basis)))
+    _search(lower, target, bound, True, True, found)
+    points = (near + found) @ basis
+    return points[np.argsort(((points - centre) ** 2).sum(-1), kind="stable")]
