@@ -1,16 +1,29 @@
 """Where samples come from, each source with its known facts."""
 
+from ltc.sources.array import Array
+from ltc.sources.audio import Audio
 from ltc.sources.banana import Banana
-from ltc.sources.base import FiniteSource, Source
+from ltc.sources.base import Alphabet, FiniteSource, Source
 from ltc.sources.correlated_vector import CorrelatedVector
 from ltc.sources.iid import IIDGaussian, IIDLaplacian, IIDUniform
+from ltc.sources.iid_bernoulli import IIDBernoulli
+from ltc.sources.iid_mixture import IIDMixture
+from ltc.sources.image_patches import ImagePatches
+from ltc.sources.sawbridge import Sawbridge
 
 __all__ = [
+    "Alphabet",
+    "Array",
+    "Audio",
     "Banana",
     "CorrelatedVector",
     "FiniteSource",
+    "IIDBernoulli",
     "IIDGaussian",
     "IIDLaplacian",
+    "IIDMixture",
     "IIDUniform",
+    "ImagePatches",
+    "Sawbridge",
     "Source",
 ]

@@ -42,9 +42,9 @@ def number(name: str, value: Any, low: float, high: float) -> float:
     """
     kind = isinstance(value, int | float) and not isinstance(value, bool)
     if not kind or not math.isfinite(value) or not low < value < high:
-        raise InputError(
-            f"source.{name}={value!r}; expected a number above {low:g} and below {high:g}"
-        )
+        limits = [f"above {low:g}"] * (low > -math.inf) + [f"below {high:g}"] * (high < math.inf)
+        expected = " ".join(["a number", " and ".join(limits)]).strip()
+        raise InputError(f"source.{name}={value!r}; expected {expected}")
     return float(value)
 
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ltc.errors import InputError
+from ltc.sources._checks import digest
 
-__all__ = ["FiniteSource", "Source"]
+__all__ = ["Alphabet", "FiniteSource", "Source"]
+
+
+class Alphabet(NamedTuple):
+    """The values of a discrete source.
+
+    Attributes:
+        points: the values, shape (m, d), float64; d = 1 for i.i.d. scalars.
+        probabilities: of each, shape (m,), summing to one.
+    """
+
+    points: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
 
 class Source(ABC):
@@ -67,6 +83,22 @@ class Source(ABC):
         return float(self.covariance.diagonal().mean())
 
     @property
+    def alphabet(self) -> Alphabet | None:
+        """The values and probabilities of a discrete source; None where not discrete or known."""
+        return None
+
+    @property
+    def entropy(self) -> float | None:
+        """The entropy of a discrete source, bits per scalar: R(D) at zero distortion.
+
+        None where it is infinite, as for all sources with a density, or not known.
+        """
+        if self.alphabet is None:
+            return None
+        p = self.alphabet.probabilities[self.alphabet.probabilities > 0]
+        return float(-(p @ np.log2(p)) / self.alphabet.points.shape[1])
+
+    @property
     @abstractmethod
     def key(self) -> dict[str, Any]:
         """All that the distribution depends on, as JSON values: the key of cached results."""
@@ -74,6 +106,13 @@ class Source(ABC):
 
 class FiniteSource(Source):
     """A source known by rows: some to train on, others held out.
+
+    Example:
+        >>> class Dice(FiniteSource):
+        ...     name = "dice"
+        >>> source = Dice(torch.tensor([[1.0], [6.0]]), torch.tensor([[2.0], [4.0]]))
+        >>> source.variance, source.sample(5, torch.Generator().manual_seed(0)).shape
+        (1.0, torch.Size([5, 1]))
 
     Arguments:
         train: rows to train on, shape (rows, dimension).
@@ -90,8 +129,13 @@ class FiniteSource(Source):
                     f"the {role} rows have shape {tuple(rows.shape)}; expected (rows, dimension) "
                     "with at least one of each"
                 )
-            if not torch.isfinite(rows).all():
-                raise InputError(f"the {role} rows hold NaN or infinity; remove those rows first")
+            bad = torch.nonzero(~torch.isfinite(rows.float()).all(1)).flatten().tolist()
+            if bad:
+                listed = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+                raise InputError(
+                    f"{len(bad)} {role} rows hold NaN, infinity or numbers beyond 32 bits: "
+                    f"{listed} (counted from 0); remove them first"
+                )
         if train.shape[1] != test.shape[1]:
             raise InputError(
                 f"training rows have {train.shape[1]} columns, held-out rows {test.shape[1]}; "
@@ -113,9 +157,14 @@ class FiniteSource(Source):
         """Return every held-out row; shape (rows, dimension)."""
         return self.test.to(generator.device)
 
-    @property
+    @cached_property
     def covariance(self) -> Tensor:
         """The covariance of the held-out rows, on which rates are measured."""
         rows = self.test.double().cpu()
         centred = rows - rows.mean(0)
         return centred.T @ centred / len(rows)
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """The name and a digest of all rows, wherever they came from."""
+        return {"source": self.name, "rows": digest(self.train.cpu().numpy(), self.test.numpy())}

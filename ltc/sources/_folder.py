@@ -1,0 +1,138 @@
+"""Folders of pictures and sounds: what can be read is read, the rest is named."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from ltc.errors import InputError
+
+__all__ = ["assemble", "find_files", "read_files", "thin"]
+
+log = logging.getLogger("ltc")
+
+# Scalars kept per source, 256 MB: a folder of any size can be used.
+LIMIT = 1 << 26
+
+
+def find_files(root: Any, endings: tuple[str, ...]) -> list[Path]:
+    """Return the files of some kinds in a folder and all folders in it, sorted.
+
+    Arguments:
+        root: the folder, as given by `source.root`.
+        endings: of the names, in lower case and with the dot; capitals are accepted.
+
+    Raises:
+        InputError: there is no such folder, or no such file in it.
+    """
+    kinds = ", ".join(endings)
+    if not isinstance(root, str | Path):
+        raise InputError(f"source.root={root!r}; expected a folder of {kinds} files")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise InputError(
+            f"source.root={root} {problem}; expected a folder that holds {kinds} files"
+        )
+    found = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file()
+    )
+    if not found:
+        raise InputError(f"source.root={root} holds no {kinds} file; choose another folder")
+    return found
+
+
+def read_files(
+    paths: list[Path], read: Callable[[Path], NDArray[Any]]
+) -> Iterator[tuple[Path, NDArray[Any]]]:
+    """Yield the path and content of each file that can be read, then warn of the others.
+
+    Arguments:
+        paths: the files.
+        read: returns the content of one; any exception but InputError means that it is broken.
+
+    Raises:
+        InputError: not a single file can be read.
+    """
+    broken: list[str] = []
+    for path in track(
+        paths,
+        "reading files",
+        console=Console(stderr=True),
+        transient=True,
+        disable=len(paths) < 100,
+    ):
+        try:
+            content = read(path)
+        except InputError:
+            raise
+        except Exception as error:  # decoders raise whatever they stumble over
+            broken.append(f"{path} ({str(error) or type(error).__name__})")
+        else:
+            yield path, content
+    if len(broken) == len(paths):
+        raise InputError(
+            f"none of {len(paths)} files can be used; the first: {broken[0]}; choose another folder"
+        )
+    if broken:
+        listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
+        log.warning("skipped %d of %d files: %s", len(broken), len(paths), listed)
+
+
+def thin(count: int, dimension: int, files: int) -> NDArray[np.int64]:
+    """Return which of a file's vectors are kept, so that all files together fit in memory.
+
+    Each file may keep an equal share; what exceeds it is left out at random, the same every
+    time.
+
+    Example:
+        >>> thin(3, 16, 10)
+        array([0, 1, 2])
+        >>> len(thin(10**7, 64, 100)) * 64 * 100 <= LIMIT
+        True
+    """
+    share = max(1, LIMIT // (dimension * files))
+    if count <= share:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, share, replace=False))
+
+
+def assemble(
+    train: list[NDArray[Any]], test: list[NDArray[Any]]
+) -> tuple[Tensor, Tensor, float, float]:
+    """Join the vectors of files and give the training set mean zero and variance one.
+
+    The same variance everywhere makes `lmbda` mean the same everywhere.
+
+    Arguments:
+        train: vectors of each training file, shape (number, dimension).
+        test: vectors of each held-out file.
+
+    Returns:
+        Training and held-out vectors, float32, then the offset and gain that were taken out:
+        original = gain * value + offset.
+
+    Raises:
+        InputError: one of the sets is empty, or all training values are equal.
+    """
+    if not train or not test:
+        raise InputError(
+            f"{len(train)} files to train on and {len(test)} held out; the split is by file and "
+            "needs at least one of each: add files"
+        )
+    joined = [torch.from_numpy(np.concatenate(rows)).float() for rows in (train, test)]
+    deviation, mean = (float(value) for value in torch.std_mean(joined[0], correction=0))
+    if not deviation > 0:
+        raise InputError(f"all training values are {mean:g}: a constant source needs no coder")
+    for rows in joined:
+        rows.sub_(mean).div_(deviation)
+    return joined[0], joined[1], mean, deviation

@@ -1,0 +1,195 @@
+"""Frames of waveforms."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pooch
+import soundfile
+from numpy.typing import NDArray
+from rich.console import Console
+
+from ltc.errors import InputError
+from ltc.files import cache_directory
+from ltc.sources._checks import positive_integer
+from ltc.sources._folder import assemble, find_files, read_files, thin
+from ltc.sources.base import FiniteSource
+
+__all__ = ["Audio", "free_spoken_digits"]
+
+COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.tar.gz"
+# SHA-256 of what `sha256sum recordings/*.wav` prints in the C locale. GitHub does not promise
+# that an archive keeps its bytes, so the sum is that of the contents.
+CONTENT = "04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b"
+
+
+def content_sum(folder: Path) -> str:
+    """Return the SHA-256 of the SHA-256 sums of all `.wav` files in a folder, in sorted order.
+
+    Example:
+        >>> import tempfile
+        >>> content_sum(Path(tempfile.mkdtemp()))[:8]
+        'e3b0c442'
+    """
+    lines = "".join(
+        f"{pooch.file_hash(str(path))}  recordings/{path.name}\n"
+        for path in sorted(folder.glob("*.wav"))
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def free_spoken_digits() -> Path:
+    """Return the folder of the Free Spoken Digit Dataset, fetched once into the user's cache.
+
+    3,000 recordings of spoken digits at 8 kHz, named `DIGIT_SPEAKER_INDEX.wav`, under the
+    licence CC BY-SA 4.0: https://github.com/Jakobovski/free-spoken-digit-dataset
+
+    Raises:
+        InputError: it is not in the cache and cannot be fetched, or what came is something else.
+    """
+    folder = cache_directory() / "fsdd" / COMMIT
+    if folder.is_dir():  # it gets this name only when whole and verified
+        return folder
+    instead = "set source.root=DIR, a folder of WAV or FLAC files, to use that instead"
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            recordings = Path(temporary, "recordings")
+            recordings.mkdir()
+            with Console(stderr=True).status("fetching the Free Spoken Digit Dataset"):
+                downloader = pooch.HTTPDownloader(timeout=30)
+                archive = pooch.retrieve(URL, None, "fsdd.tar.gz", temporary, downloader=downloader)
+                _unpack(archive, recordings)
+            if content_sum(recordings) != CONTENT:
+                raise InputError(f"{URL} holds other recordings than it did; {instead}")
+            try:
+                recordings.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process was faster
+                    raise
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(
+            f"the Free Spoken Digit Dataset is not in {folder.parent} and cannot be fetched from "
+            f"{URL} ({type(error).__name__}); connect to the network once, or {instead}"
+        ) from error
+    return folder
+
+
+def _unpack(archive: str, folder: Path) -> None:
+    """Write the `.wav` files of an archive into a folder, wherever the archive wants them."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = Path(member.name).name
+            content = tar.extractfile(member) if name.endswith(".wav") else None
+            if content is not None:
+                (folder / name).write_bytes(content.read())
+
+
+def split_by_name(paths: list[Path]) -> list[bool]:
+    """Tell which files are held out.
+
+    Where all are named `DIGIT_SPEAKER_INDEX` as in the Free Spoken Digit Dataset, its own split
+    holds: index 0 to 4 is held out. Otherwise every tenth file is, beginning with the first.
+
+    Arguments:
+        paths: the files, sorted.
+
+    Returns:
+        For each file, whether it is held out.
+
+    Example:
+        >>> split_by_name([Path("7_theo_4.wav"), Path("7_theo_5.wav")])
+        [True, False]
+        >>> split_by_name([Path("a.wav"), Path("b.wav"), Path("c.wav")])
+        [True, False, False]
+    """
+    names = [re.fullmatch(r"\d_[^_]+_(\d+)", path.stem) for path in paths]
+    held_out = [name is not None and int(name[1]) < 5 for name in names]
+    if all(names) and any(held_out) and not all(held_out):
+        return held_out
+    return [index % 10 == 0 for index in range(len(paths))]
+
+
+class Audio(FiniteSource):
+    """Frames of consecutive samples of mono recordings; frames of a file do not overlap.
+
+    Without `root` the recordings are the Free Spoken Digit Dataset, fetched once. The split is
+    by file, see `split_by_name`: no recording is in both sets. Silence is kept: a coder of
+    recordings meets it. Of very many recordings each keeps as many frames, chosen at random
+    but always the same, as fit in memory.
+
+    Mean and deviation of the training samples are taken out, so that the variance per scalar is
+    one: sample = gain * value + offset, where full scale is from -1 to 1.
+
+    Arguments:
+        frame: samples per vector, the dimension.
+        root: folder of WAV and FLAC files, also in folders within, all mono and of one sample
+            rate; None: the Free Spoken Digit Dataset.
+
+    Attributes:
+        offset: mean of the training samples.
+        gain: standard deviation of the training samples.
+        sample_rate: in Hz.
+
+    Raises:
+        InputError: a parameter is out of its range; the folder is missing or empty; a file is
+            not mono, or two differ in their sample rates; fewer than two files can be read and
+            hold a frame (fewer broken ones are named in a warning); or there is no `root` and
+            the data set cannot be fetched.
+
+    Example:
+        >>> import numpy as np, soundfile, tempfile, torch
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("a.wav", "b.wav"):
+        ...     soundfile.write(root / name, np.sin(np.arange(800) / 9), 8000)
+        >>> source = Audio(frame=16, root=root)
+        >>> source.train.shape, source.sample_rate
+        (torch.Size([50, 16]), 8000)
+    """
+
+    name = "audio"
+
+    def __init__(self, frame: int = 16, root: str | Path | None = None) -> None:
+        self.frame = positive_integer("frame", frame)
+        paths = find_files(free_spoken_digits() if root is None else root, (".wav", ".flac"))
+        self._first: tuple[Path, int] | None = None
+        # Broken files are left out before the split, so that one of them cannot empty a set.
+        usable = list(read_files(paths, lambda path: self._read(path, len(paths))))
+        assert self._first is not None
+        self.sample_rate = self._first[1]
+        held_out = split_by_name([path for path, _ in usable])
+        train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
+        test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
+        train_rows, test_rows, self.offset, self.gain = assemble(train, test)
+        super().__init__(train_rows, test_rows)
+
+    def _read(self, path: Path, files: int) -> NDArray[np.float32]:
+        """Return frames, shape (number, frame)."""
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        channels = samples.shape[1]
+        if channels != 1:
+            raise InputError(
+                f"{path} has {channels} channels; expected mono: convert it, for example with "
+                "`ffmpeg -i IN -ac 1 OUT`"
+            )
+        if self._first is None:
+            self._first = (path, rate)
+        if rate != self._first[1]:
+            raise InputError(
+                f"{self._first[0]} has {self._first[1]} samples per second and {path} {rate}; "
+                "expected one rate in source.root: convert them or choose a folder of one rate"
+            )
+        count = len(samples) // self.frame
+        if count == 0:
+            raise ValueError(f"{len(samples)} samples hold no frame of {self.frame}")
+        if not np.isfinite(samples).all():
+            raise ValueError("it holds NaN or infinity")
+        frames = samples[: count * self.frame].reshape(count, self.frame)
+        return frames[thin(count, self.frame, files)]
