@@ -10,13 +10,14 @@ states after t coordinates.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ltc.lattices.base import TrellisLattice, dimension_at_least
+from ltc.lattices.trellis import UNRESOLVED
 
 __all__ = ["An", "AnDual"]
 
@@ -24,27 +25,22 @@ __all__ = ["An", "AnDual"]
 class _Hyperplane(TrellisLattice):
     """What A_n and A_n* share: the hyperplane."""
 
-    def __init__(self, generators: npt.NDArray[np.int64]) -> None:
-        n = len(generators)
-        k = np.arange(1, n + 1)
-        super().__init__(generators, 1 / np.sqrt(k * (k + 1)))
-        axes = np.tril(np.ones((n, n + 1))) - np.diag(k, 1)[:n]
-        # From our coordinates to the n + 1 of the hyperplane, with the length of Z^(n+1), is
-        # this matrix; its inverse on the hyperplane is its transpose over the length squared.
-        length = self._lengths[0] * 2**0.5
-        self._axes: npt.NDArray[np.float64] = axes / np.sqrt(k * (k + 1))[:, None] / length
-        self._back: npt.NDArray[np.float64] = self._axes.T * length**2
-
     def _closest_point(self, x: Tensor) -> Tensor:
-        axes = torch.as_tensor(self._axes, device=x.device)
-        back = torch.as_tensor(self._back, device=x.device)
-        # In double precision, so that a large x is rounded as well as a small one.
-        points = self._closest_in_hyperplane(x.double() @ axes) @ back
-        return points.to(x.dtype)
+        k = torch.arange(1, self.dimension + 1, device=x.device)
+        unit = torch.as_tensor(self._lengths, device=x.device)
+        # In double precision, so that a large x is rounded as well as a small one; by running
+        # sums, each row for itself, so that ties do not depend on the other rows.
+        along = x.double() / (k * (k + 1) * unit)
+        none = torch.zeros_like(along[..., :1])
+        later = torch.cat([along.flip(-1).cumsum(-1).flip(-1), none], -1)
+        whole = self._closest_in_hyperplane(later - torch.cat([none, k * along], -1))
+        # The inner products with h_k, which are integers.
+        points = (whole.cumsum(-1)[..., :-1] - k * whole[..., 1:]) * unit
+        return torch.where(along.abs() < UNRESOLVED, points, x).to(x.dtype)
 
+    @abstractmethod
     def _closest_in_hyperplane(self, y: Tensor) -> Tensor:
-        """Return vectors whose projections to the hyperplane are the nearest points."""
-        raise NotImplementedError
+        """Return integers whose projections to the hyperplane are nearest, (..., n + 1)."""
 
 
 class An(_Hyperplane):
@@ -72,7 +68,7 @@ class An(_Hyperplane):
         n = dimension_at_least(1, dimension)
         # The roots e_i - e_(i+1).
         k = np.arange(1, n + 1)
-        super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1))
+        super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1), 1 / np.sqrt(k * (k + 1)))
         volume = (n + 1) ** 0.5
         half = (n + 1) // 2
         self.second_moment = (1 / 12 + 1 / (6 * (n + 1))) / volume ** (2 / n)
@@ -116,7 +112,8 @@ class AnDual(_Hyperplane):
         n = dimension_at_least(1, dimension)
         # The projections of e_0, ..., e_(n-1).
         k = np.arange(1, n + 1)
-        super().__init__(np.triu(np.ones((n, n), dtype=np.int64)) - np.diag(k[:-1], -1))
+        basis = np.triu(np.ones((n, n), dtype=np.int64)) - np.diag(k[:-1], -1)
+        super().__init__(basis, 1 / np.sqrt(k * (k + 1)))
         volume = (n + 1) ** -0.5
         self.second_moment = _permutohedron_moment(n)
         self.minimal_norm = n / (n + 1) / volume ** (2 / n)

@@ -33,7 +33,8 @@ __all__ = ["Flat", "closest_point", "in_parallel", "log_partition", "shortest_pa
 # at least this, what was lost is no part of the first hundred digits.
 LEAST_OVERLAP = 1e-200
 
-compiled = numba.njit(nogil=True, cache=True)
+# Division by zero gives infinity, as in numpy.
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 class Flat(NamedTuple):

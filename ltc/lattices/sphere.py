@@ -17,7 +17,8 @@ __all__ = ["closest_point", "lll", "points_within", "triangular"]
 
 FloatArray = npt.NDArray[np.float64]
 
-compiled = numba.njit(nogil=True, cache=True)
+# Division by zero gives infinity, as in numpy.
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled

@@ -1,0 +1,72 @@
+"""All lattices. A new one is tested by adding it here."""
+
+from ltc.lattices import (
+    A2,
+    BW16,
+    E6,
+    E7,
+    E8,
+    K12,
+    An,
+    AnDual,
+    Dn,
+    DnDual,
+    E6Dual,
+    E7Dual,
+    GeneratorLattice,
+    Leech,
+    Product,
+    Zn,
+)
+
+SKEW = [[3, 1, 0.2, 0.5], [0, 2, 1, 0.3], [0, 0, 1.5, -1], [0.1, 0, 0, 1]]
+
+LATTICES = [
+    Zn(1),
+    Zn(3),
+    A2(),
+    An(1),
+    An(3),
+    An(8),
+    AnDual(1),
+    AnDual(3),
+    AnDual(7),
+    Dn(2),
+    Dn(4),
+    Dn(5),
+    DnDual(2),
+    DnDual(3),
+    DnDual(4),
+    DnDual(5),
+    E6(),
+    E6Dual(),
+    E7(),
+    E7Dual(),
+    E8(),
+    K12(),
+    BW16(),
+    Leech(),
+    GeneratorLattice(E8().generator_matrix),
+    GeneratorLattice(SKEW),
+    Product([AnDual(2), Zn(1), E7()]),
+]
+
+
+TRELLISES = [lattice for lattice in LATTICES if lattice.trellis is not None]
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for `lattice`, or `trellis_lattice`, on every one of them."""
+    for name, family in (("lattice", LATTICES), ("trellis_lattice", TRELLISES)):
+        if name in metafunc.fixturenames:
+            ids = [f"{lattice.name}-{lattice.dimension}" for lattice in family]
+            metafunc.parametrize(name, family, ids=ids)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """On tensors this small torch's threads cost more than they bring."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
