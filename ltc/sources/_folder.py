@@ -64,13 +64,9 @@ def read_files(
         InputError: not a single file can be read.
     """
     broken: list[str] = []
-    for path in track(
-        paths,
-        "reading files",
-        console=Console(stderr=True),
-        transient=True,
-        disable=len(paths) < 100,
-    ):
+    console = Console(stderr=True)
+    hidden = len(paths) < 100 or not console.is_terminal
+    for path in track(paths, "reading files", console=console, transient=True, disable=hidden):
         try:
             content = read(path)
         except InputError:
