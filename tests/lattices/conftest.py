@@ -1,5 +1,8 @@
 """All lattices. A new one is tested by adding it here."""
 
+import pytest
+import torch
+
 from ltc.lattices import (
     A2,
     BW16,
