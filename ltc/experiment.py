@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ltc import __version__
+from ltc import __version__, rdo
 from ltc.codec import LatticeCode
 from ltc.entropy import Exact
 from ltc.errors import InputError
@@ -40,7 +40,7 @@ __all__ = ["Experiment", "build", "load", "train"]
 log = logging.getLogger("ltc")
 
 # Streams of random numbers that never meet: each use of the seed has its own.
-STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5}
+STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
 
 
 def generator(seed: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -156,6 +156,8 @@ def build(config: DictConfig) -> Experiment:
     entropy = instantiate(
         config.entropy, lattice=quantizer.lattice, channel=layout.channel, _convert_="all"
     )
+    if quantizer.rdo and not isinstance(entropy, Exact):
+        raise InputError("quantizer.rdo=true needs entropy=exact: the cost of a path in bits")
     bound = instantiate(config.bound, source=source) if config.bound else None
     model = LatticeTransformCoder(
         transform,
@@ -282,6 +284,11 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     seconds_train = time.perf_counter() - began
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(best["state_dict"])
+    if model.quantizer.rdo:
+        rng = generator(config.seed, "refine", device)
+        count = max(2000, (1 << 19) // (block * source.dimension))
+        rdo.refine(model, source.sample(count * block, rng).unflatten(0, (-1, block)))
+        best["state_dict"] = {key: value.cpu() for key, value in model.state_dict().items()}
     if isinstance(model.entropy, Exact):
         experiment.code = LatticeCode.freeze(model.entropy)
         best["code"] = experiment.code.state()

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from ltc import rdo
 from ltc.entropy import EntropyModel
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
@@ -103,7 +104,7 @@ class LatticeTransformCoder(lightning.LightningModule):
         return self.layout.split(self.transform.analysis(x) / self.quantizer.scale)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the lattice points of blocks.
+        """Return the lattice points of blocks: the nearest, or with `rdo` the best.
 
         Arguments:
             x: blocks, shape (batch, block, d).
@@ -111,6 +112,8 @@ class LatticeTransformCoder(lightning.LightningModule):
         Returns:
             Lattice units, shape (batch, repeats, rows, n).
         """
+        if self.quantizer.rdo:
+            return rdo.encode(self, x)
         return self.quantizer.quantize(self.vectors(x))
 
     def decode(self, points: Tensor) -> Tensor:

@@ -84,6 +84,8 @@ class LatticeQuantizer(nn.Module):
         scale: length by which the lattice is multiplied; None: learned.
         train: what stands for quantization in training: `ste`, the nearest point with the
             gradient passed straight through, or `dither`, noise uniform over the Voronoi cell.
+        rdo: whether the encoder chooses the point of least rate + lmbda * distortion instead of
+            the nearest, once trained.
 
     Raises:
         InputError: `scale` is not positive or `train` is unknown.
@@ -95,8 +97,16 @@ class LatticeQuantizer(nn.Module):
         torch.Size([3, 8])
     """
 
-    def __init__(self, lattice: Lattice, scale: float | None = None, train: str = "ste") -> None:
+    def __init__(
+        self,
+        lattice: Lattice,
+        scale: float | None = None,
+        train: str = "ste",
+        rdo: bool = False,
+    ) -> None:
         super().__init__()
+        if not isinstance(rdo, bool):
+            raise InputError(f"quantizer.rdo={rdo!r}; expected true or false")
         if train not in ("ste", "dither"):
             raise InputError(f"quantizer.train={train!r}; expected ste or dither")
         if scale is not None and not (
@@ -107,6 +117,7 @@ class LatticeQuantizer(nn.Module):
             )
         self.lattice = lattice
         self.train_with = train
+        self.rdo = rdo
         self.log_scale = nn.Parameter(
             torch.tensor(math.log(scale or 1.0)), requires_grad=scale is None
         )

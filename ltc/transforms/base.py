@@ -49,6 +49,23 @@ class Transform(nn.Module, ABC):
             samples: training vectors, shape (count, d).
         """
 
+    def fit_synthesis(self, latents: Tensor, x: Tensor) -> None:
+        """Refit the synthesis to minimise the squared error, the latents held fixed.
+
+        Arguments:
+            latents: quantized latents, shape (count, k).
+            x: the source vectors that they stand for, shape (count, d).
+        """
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        if not parameters:
+            return
+        optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        for step in range(200):
+            chosen = slice(step * 1000 % len(x), step * 1000 % len(x) + 1000)
+            optimizer.zero_grad()
+            (self.synthesis(latents[chosen]) - x[chosen]).square().mean().backward()
+            optimizer.step()
+
 
 def principal_axes(samples: Tensor, count: int) -> Tensor:
     """Return the axes of the Karhunen-Loeve transform of a source, by falling variance.

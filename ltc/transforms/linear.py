@@ -50,3 +50,17 @@ class Linear(Transform):
         if self.analysis_map.bias is not None:
             self.analysis_map.bias.copy_(-axes @ samples.mean(0))
             self.synthesis_map.bias.copy_(samples.mean(0))
+
+    @torch.no_grad()
+    def fit_synthesis(self, latents: Tensor, x: Tensor) -> None:
+        """Refit the synthesis to latents (count, k) and vectors x (count, d) by least squares."""
+        bias = self.synthesis_map.bias
+        if bias is not None:
+            latents = torch.cat([latents, torch.ones_like(latents[:, :1])], 1)
+        gram = (latents.T @ latents).double()
+        # A channel that is always zero keeps a weight of zero.
+        solution = (torch.linalg.pinv(gram, hermitian=True) @ (latents.T @ x).double()).to(x.dtype)
+        if bias is not None:
+            bias.copy_(solution[-1])
+            solution = solution[:-1]
+        self.synthesis_map.weight.copy_(solution.T)

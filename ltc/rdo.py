@@ -1,0 +1,117 @@
+"""Rate-distortion optimised encoding: the point that minimises rate + lmbda * distortion.
+
+The code length is additive along the trellis up to a constant, and so is the squared error of a
+synthesis with orthogonal columns: Viterbi with the metric `lmbda * error - log2 f` finds the
+best point. The entropy model and the synthesis are then refitted to what the encoder produces,
+in turn, as in the generalised Lloyd algorithm of Chou, Lookabaugh and Gray (*Entropy-constrained
+vector quantization*, IEEE Trans. Acoust. Speech Signal Process. 37, 1989).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ltc.entropy import Exact
+
+if TYPE_CHECKING:
+    from ltc.model import LatticeTransformCoder
+
+__all__ = ["encode", "refine"]
+
+log = logging.getLogger("ltc")
+
+
+@torch.no_grad()
+def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
+    """Return the points of least rate + lmbda * distortion.
+
+    Exact for an orthogonal linear synthesis; otherwise for its linearisation with the inner
+    products between columns left out.
+
+    Arguments:
+        model: a coder with an exact entropy model.
+        x: blocks, shape (batch, block, d).
+
+    Returns:
+        Lattice units, shape (batch, repeats, rows, n).
+    """
+    entropy = model.entropy
+    assert isinstance(entropy, Exact)
+    trellis, scale = entropy.trellis, model.quantizer.scale
+    latent = model.transform.analysis(x)
+    jacobian = _mean_jacobian(model, latent)
+    # Where the synthesis would want the latent, unquantized: a Gauss-Newton step.
+    error = x - model.transform.synthesis(latent)
+    latent = latent + error @ torch.linalg.pinv(jacobian).T
+    vectors = model.layout.split(latent / scale).unsqueeze(-1)
+    weight = model.lmbda * (jacobian.square().sum(0) * scale**2)[entropy.channel].unsqueeze(-1)
+    offset = torch.as_tensor(trellis.offset, dtype=x.dtype, device=x.device)
+    step = torch.as_tensor(trellis.step, dtype=x.dtype, device=x.device).unsqueeze(-1)
+    nearest = torch.round((vectors - offset) / step)
+    cost = value = None
+    for shift in (0, -1, 1):  # of each coset the nearest point and its neighbours
+        candidate = offset + step * (nearest + shift)
+        log_density = entropy.density.log_density(candidate.movedim(-1, 0), entropy.channel)
+        price = weight * (candidate - vectors).square() - log_density.movedim(0, -1) / math.log(2)
+        if cost is None or value is None:
+            cost, value = price, candidate
+        else:
+            value = torch.where(price < cost, candidate, value)
+            cost = torch.minimum(price, cost)
+    assert cost is not None
+    assert value is not None
+    path = trellis.shortest_path(cost.nan_to_num(nan=math.inf).flatten(0, 2))
+    return value.gather(-1, path.reshape(vectors.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+
+def _mean_jacobian(model: LatticeTransformCoder, latent: Tensor, count: int = 64) -> Tensor:
+    """Return the mean derivative of the synthesis at some latents, shape (d, k)."""
+    samples = latent.flatten(0, 1)[:count]
+    mean: Tensor = torch.func.vmap(torch.func.jacrev(model.transform.synthesis))(samples).mean(0)
+    return mean.detach()
+
+
+def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> list[float]:
+    """Refit the entropy model and the synthesis to what the encoder produces, in turn.
+
+    Stops when the Lagrangian falls by less than 1e-4 bits and leaves the best parameters.
+
+    Arguments:
+        model: a trained coder with an exact entropy model; changed in place.
+        blocks: training samples, shape (count, block, d).
+        rounds: rounds at most.
+
+    Returns:
+        The Lagrangian, bits per scalar, at the start of each round.
+    """
+    entropy = model.entropy
+    assert isinstance(entropy, Exact)
+    best = copy.deepcopy(model.state_dict())
+    lagrangians: list[float] = []
+    for _ in range(rounds):
+        points = torch.cat([encode(model, part) for part in blocks.split(_chunk(blocks))])
+        with torch.no_grad():
+            rate = float(model.bits(points).double().mean()) / blocks[0].numel()
+            distortion = float((model.decode(points) - blocks).double().square().mean())
+        lagrangian = rate + model.lmbda * distortion
+        falling = not lagrangians or lagrangian < min(lagrangians) - 1e-4
+        if not lagrangians or lagrangian < min(lagrangians):
+            best = copy.deepcopy(model.state_dict())
+        lagrangians.append(lagrangian)
+        if not falling:
+            break
+        latents = model.layout.join(points).flatten(0, 1) * model.quantizer.scale.detach()
+        model.transform.fit_synthesis(latents, blocks.flatten(0, 1))
+        entropy.fit(points)
+    model.load_state_dict(best)
+    return lagrangians
+
+
+def _chunk(blocks: Tensor) -> int:
+    return max(1, (1 << 17) // blocks[0].numel())

@@ -1,0 +1,98 @@
+"""Rate-distortion optimised encoding against enumeration."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from ltc import rdo
+from ltc.entropy import Exact
+from ltc.lattices import A2, E8, DnDual, Zn
+from ltc.model import LatticeTransformCoder
+from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.transforms import MLP, Identity, Linear
+
+LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), E8()]
+
+
+def coder(lattice, transform, lmbda):
+    torch.manual_seed(0)
+    layout = Layout(lattice.dimension, transform.latent_dimension)
+    quantizer = LatticeQuantizer(lattice, rdo=True)
+    entropy = Exact(lattice, layout.channel)
+    model = LatticeTransformCoder(transform, quantizer, layout, entropy, lmbda)
+    model.initialise(torch.randn(4000, layout.block, transform.dimension))
+    return model
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: lattice.name)
+@pytest.mark.parametrize("lmbda", [0.5, 2, 20])
+def test_no_neighbour_is_better(lattice, lmbda):
+    n = lattice.dimension
+    model = coder(lattice, Identity(n), lmbda)
+    x = torch.randn(20, 1, n)
+    points = model.encode(x)
+    matrix = torch.as_tensor(lattice.generator_matrix, dtype=torch.float32)
+    if n <= 4:
+        coefficients = torch.tensor(list(itertools.product(range(-2, 3), repeat=n)))
+    else:  # sums of two basis vectors or their negatives: 1 + 16 + 16^2 neighbours
+        signed = torch.cat([torch.eye(n), -torch.eye(n)])
+        sums = (signed[:, None] + signed).reshape(-1, n)
+        coefficients = torch.cat([torch.zeros(1, n), signed, sums])
+    neighbours = points.unsqueeze(1) + (coefficients.float() @ matrix)[:, None, None]
+    blocks = x.unsqueeze(1).expand(-1, len(coefficients), -1, -1)
+
+    def lagrangian(candidates, x):
+        return model.bits(candidates) + lmbda * (model.decode(candidates) - x).square().sum((1, 2))
+
+    with torch.no_grad():
+        best = lagrangian(points, x)
+        others = lagrangian(neighbours.flatten(0, 1), blocks.flatten(0, 1)).reshape(20, -1)
+    assert (best <= others.min(1).values + 1e-3).all()
+
+
+@pytest.mark.parametrize("lmbda", [1.25, 2, 8, 64])
+@pytest.mark.parametrize("make", [Linear, MLP])
+def test_refinement_lowers_the_lagrangian(lmbda, make):
+    model = coder(E8(), make(8), lmbda)
+    x = torch.randn(20_000, 1, 8)
+
+    def lagrangian():
+        points = model.encode(x)
+        with torch.no_grad():
+            rate = float(model.bits(points).mean()) / 8
+            return rate + lmbda * float((model.decode(points) - x).square().mean())
+
+    model.quantizer.rdo = False
+    nearest = lagrangian()
+    model.quantizer.rdo = True
+    optimised = lagrangian()
+    values = rdo.refine(model, x, rounds=4)
+    assert optimised < nearest
+    assert values[0] == pytest.approx(optimised, abs=1e-4)
+    assert lagrangian() == pytest.approx(min(values), abs=1e-4)
+    assert min(values) <= optimised
+
+
+def test_least_squares_synthesis_has_orthogonal_errors():
+    torch.manual_seed(0)
+    transform = Linear(4, latent_dimension=3, bias=True)
+    x, latents = torch.randn(1000, 4), torch.randn(1000, 3)
+    transform.fit_synthesis(latents, x)
+    error = x - transform.synthesis(latents).detach()
+    assert (latents.T @ error).abs().max() < 1e-2
+    assert error.mean(0).abs().max() < 1e-4
+
+
+def test_fitted_entropy_is_a_maximum_of_the_likelihood():
+    torch.manual_seed(0)
+    model = Exact(Zn(), torch.tensor([[0]]))
+    points = (2 * torch.randn(100_000, 1, 1)).round()
+    model.initialise(torch.randn(1000, 1, 1))
+    model.fit(points)
+    _, counts = torch.unique(points, return_counts=True)
+    probability = counts / counts.sum()
+    empirical = float(-(probability * probability.log2()).sum())
+    assert empirical <= float(model.bits(points).mean().detach()) < empirical + 2e-3
+    assert math.isfinite(empirical)
