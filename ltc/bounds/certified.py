@@ -7,25 +7,19 @@ import zipfile
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ltc.bounds.curve import Bracket, RateDistortion, positive
-from ltc.bounds.density import DensityProblem, Solution
+from ltc.bounds.problem import Problem, Solution
+from ltc.errors import InputError
 from ltc.files import atomic_write, cache_file
 
-__all__ = ["CertifiedBlahutArimoto"]
+__all__ = ["CertifiedRateDistortion"]
 
 NATS = math.log(2)
 
 
-def _width(bracket: Bracket) -> float:
-    lower, upper = bracket
-    return math.inf if lower is None or upper is None else upper - lower
-
-
-class CertifiedBlahutArimoto(RateDistortion):
-    """R(D) bracketed by Blahut-Arimoto at as many slopes as it takes.
+class CertifiedRateDistortion(RateDistortion):
+    """R(D) bracketed by solving the Lagrangian at as many slopes as it takes.
 
     Each slope s yields a supporting line R >= lower - s D and reachable points (D, R). At any D
     the largest line is a lower bound; the lower convex hull of the points is an upper bound,
@@ -37,20 +31,23 @@ class CertifiedBlahutArimoto(RateDistortion):
         tolerance: how wide a bracket may be, bits per scalar.
         progress: called with a line of text at each new slope.
 
+    Raises:
+        InputError: `tolerance` is not a positive number.
+
     Example:
         >>> import scipy.stats
-        >>> from ltc.bounds.density import problem_of_scalar
+        >>> from ltc.bounds import problem_of_scalar
         >>> problem = problem_of_scalar(scipy.stats.norm(), {"density": "norm"})
-        >>> lower, upper = CertifiedBlahutArimoto(problem).bracket(0.25)
+        >>> lower, upper = CertifiedRateDistortion(problem).bracket(0.25)
         >>> lower <= 1 <= upper, upper - lower < 0.0005
         (True, True)
     """
 
-    name = "certified Blahut-Arimoto"
+    name = "certified bracket"
 
     def __init__(
         self,
-        problem: DensityProblem,
+        problem: Problem,
         tolerance: float = 5e-4,
         progress: Callable[[str], None] | None = None,
     ) -> None:
@@ -58,100 +55,127 @@ class CertifiedBlahutArimoto(RateDistortion):
         self.tolerance = positive("tolerance", tolerance)
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
-        self.outputs: dict[float, tuple[list[NDArray[np.float64]], Tensor]] = {}
         self.file = cache_file("bounds", problem.key, ".npz")
         self._load()
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
-        """Return bounds on R(D), solving for new slopes where they are too far apart."""
-        tolerance = self.tolerance if tolerance is None else positive("tolerance", tolerance)
-        total = positive("distortion", distortion) * self.problem.dimension
-        accuracy = tolerance * self.problem.dimension * NATS / 2
-        for _ in range(12):
-            bracket = self._known(total)
-            if _width(bracket) <= tolerance:
-                break
-            slope = self._next(total)
-            if slope > self.problem.slope_max and _width(bracket) < math.inf:
-                break
-            if slope in self.solutions:
-                accuracy /= 2
-            self._solve(slope, accuracy)
-        return bracket
+        """Return bounds on R(D), solving for new slopes where they are too far apart.
 
-    def _known(self, total: float) -> Bracket:
-        """Return the bracket at a total distortion that the solved slopes give, in bits."""
-        dimension, d_max = self.problem.dimension, self.problem.d_max
-        if total >= d_max:
-            return Bracket(0.0, 0.0)
-        lines = [s.lower - s.slope * total for s in self.solutions.values()]
-        lower, upper = max(0.0, 0.0, *lines), math.inf
-        if dimension / 2 / total > self.problem.slope_max:
-            # Too fine for a grid. Shannon's lower bound and the Gaussian upper bound remain,
-            # and at such rates the first is nearly tight.
-            shannon = self.problem.entropy - dimension / 2 * math.log(
-                2 * math.pi * math.e * total / dimension
+        Arguments:
+            distortion: D per scalar; zero is allowed for discrete sources.
+            tolerance: how wide the bracket may be; None: as the object was made.
+
+        Raises:
+            InputError: `distortion` is no number, or no code has so small a distortion.
+        """
+        problem = self.problem
+        tolerance = self.tolerance if tolerance is None else positive("tolerance", tolerance)
+        total = distortion * problem.dimension
+        least = problem.d_min
+        if not least <= total < math.inf or (total == least and problem.r_max == math.inf):
+            raise InputError(
+                f"distortion={distortion}; expected a finite number "
+                f"{'above' if problem.r_max == math.inf else 'of at least'} "
+                f"{least / problem.dimension:g}"
             )
-            lower = max(lower, shannon)
-            upper = dimension / 2 * math.log(d_max / total)
-        points = [tuple(p) for s in self.solutions.values() for p in s.points] + [(d_max, 0.0)]
-        hull: list[tuple[float, float]] = []
-        for d, r in sorted(points):
-            while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (d - hull[-2][0]) >= (
-                r - hull[-2][1]
-            ) * (hull[-1][0] - hull[-2][0]):
-                hull.pop()
-            hull.append((d, r))
-        if hull[0][0] <= total:
-            upper = min(upper, float(np.interp(total, [d for d, _ in hull], [r for _, r in hull])))
-        scale = dimension * NATS
-        return Bracket(min(lower, upper) / scale, upper / scale)
+        # The rest of the tolerance is for the way from a slope's own distortion to this one.
+        accuracy = 0.7 * tolerance * problem.dimension * NATS
+        lower, upper = self._known(total)
+        for _ in range(20):
+            slope = self._next(total)
+            if upper - lower <= tolerance or (slope > problem.slope_max and upper < math.inf):
+                break
+            if any(abs(math.log(slope / known)) < 1e-3 for known in self.solutions):
+                accuracy /= 2
+            # Far from the goal a rough answer will do, to find the slope.
+            near = any(
+                abs(math.log(s.points[1, 0] / total)) < 0.15 for s in self.solutions.values()
+            )
+            self._solve(slope, accuracy if near else 10 * accuracy)
+            lower, upper = self._known(total)
+        return Bracket(float(lower), float(upper))
+
+    def _known(self, total: float) -> tuple[float, float]:
+        """Return the bounds, in bits per scalar, that the solved slopes give."""
+        problem = self.problem
+        if total >= problem.d_max:
+            return 0.0, 0.0
+        lower = max([0.0] + [s.lower - s.slope * total for s in self.solutions.values()])
+        points = [(problem.d_max, 0.0)]
+        if problem.r_max < math.inf:
+            points.append((problem.d_min, problem.r_max))
+        for solution in self.solutions.values():
+            points.extend((float(d), float(r)) for d, r in solution.points)
+        upper = _hull(points, total)
+        if self._guess(total) > problem.slope_max:  # too fine to compute
+            without_solving = problem.known(total)
+            lower, upper = max(lower, without_solving[0]), min(upper, without_solving[1])
+        scale = problem.dimension * NATS
+        return min(lower, upper) / scale, upper / scale
+
+    def _guess(self, total: float) -> float:
+        return self.problem.dimension / (2 * max(total - self.problem.d_min, 1e-300))
 
     def _next(self, total: float) -> float:
         """Return a slope whose point should lie at this total distortion."""
-        # D falls as the slope grows, nearly as 1 / slope: interpolate the logarithms.
-        known = sorted((s, v.points[1, 0]) for s, v in self.solutions.items())
-        below = [(s, d) for s, d in known if d > total]
-        above = [(s, d) for s, d in known if d <= total]
+        # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
+        floor = self.problem.d_min
+        known = sorted((s, v.points[1, 0] - floor) for s, v in self.solutions.items())
+        target = max(total - floor, 1e-12 * self.problem.d_max)
+        flatter = [(s, d) for s, d in known if d > target]
+        steeper = [(s, d) for s, d in known if d <= target]
         if not known:
-            return self.problem.dimension / 2 / total
-        if not below:
-            return above[0][0] * min(above[0][1] / total, 0.9)
-        if not above:
-            return below[-1][0] * max(below[-1][1] / total, 1.1)
-        (s0, d0), (s1, d1) = below[-1], above[0]
-        t = math.log(d0 / total) / math.log(d0 / d1)
-        return s0 * (s1 / s0) ** t
+            return self._guess(total)
+        if not flatter:
+            return steeper[0][0] * min(steeper[0][1] / target, 0.9)
+        if not steeper:
+            return flatter[-1][0] * max(flatter[-1][1] / target, 1.1)
+        (s0, d0), (s1, d1) = flatter[-1], steeper[0]
+        share = math.log(d0 / target) / math.log(d0 / max(d1, 1e-12 * self.problem.d_max))
+        return s0 * (s1 / s0) ** share
 
     def _solve(self, slope: float, accuracy: float) -> None:
-        nearest = min(self.outputs, key=lambda s: abs(math.log(s / slope)), default=None)
-        start = None if nearest is None else self.outputs[nearest]
-        if nearest is not None and abs(math.log(nearest / slope)) > 1:
-            start = None
-        solution, output = self.problem.solve(slope, accuracy, start)
-        self.solutions[slope], self.outputs[slope] = solution, output
+        near = [s for s in self.solutions if 0.7 < s / slope < 1.4]
+        nearest = min(near, key=lambda s: abs(math.log(s / slope)), default=None)
+        start = None if nearest is None else self.solutions[nearest]
+        solution = self.problem.solve(slope, accuracy, start)
+        self._keep(solution)
         if self.progress:
             d, r = solution.points[1] / self.problem.dimension
             self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits")
-        self._save()
-
-    def _load(self) -> None:
-        try:
-            with np.load(self.file, allow_pickle=False) as data:
-                table, points = data["table"], data["points"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return  # nothing there yet, or nothing that can be used
-        for (slope, lower), reached in zip(table, points, strict=True):
-            old = self.solutions.get(slope)
-            if old is None or lower > old.lower:
-                self.solutions[float(slope)] = Solution(float(slope), float(lower), reached)
-
-    def _save(self) -> None:
         self._load()  # what other processes have found meanwhile
         known = list(self.solutions.values())
         with atomic_write(self.file) as path, path.open("wb") as file:
             np.savez(
                 file,
-                table=np.array([(s.slope, s.lower) for s in known]),
+                lines=np.array([(s.slope, s.lower) for s in known]),
                 points=np.array([s.points for s in known]),
             )
+
+    def _keep(self, solution: Solution) -> None:
+        old = self.solutions.get(solution.slope)
+        if old is None or solution.lower > old.lower:
+            self.solutions[solution.slope] = solution
+
+    def _load(self) -> None:
+        try:
+            with np.load(self.file, allow_pickle=False) as data:
+                lines, points = data["lines"], data["points"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return  # nothing there yet, or nothing that can be used
+        for (slope, lower), reached in zip(lines, points, strict=True):
+            self._keep(Solution(float(slope), float(lower), reached))
+
+
+def _hull(points: list[tuple[float, float]], total: float) -> float:
+    """Return the lower convex hull of points (D, R) at a distortion; infinite to their left."""
+    hull: list[tuple[float, float]] = []
+    for d, r in sorted(points):
+        while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (d - hull[-2][0]) >= (
+            r - hull[-2][1]
+        ) * (hull[-1][0] - hull[-2][0]):
+            hull.pop()
+        hull.append((d, r))
+    if total < hull[0][0]:
+        return math.inf
+    return float(np.interp(total, [d for d, _ in hull], [r for _, r in hull]))

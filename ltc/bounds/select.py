@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ltc.bounds.certified import CertifiedBlahutArimoto
+from ltc.bounds.certified import CertifiedRateDistortion
 from ltc.bounds.curve import RateDistortion
 from ltc.bounds.density import problem_of_density, problem_of_scalar
 from ltc.bounds.gaussian import ReverseWaterFilling
@@ -26,7 +26,7 @@ def bound_for(
 ) -> RateDistortion:
     """Choose the best bound for a source under squared error by what is known of it.
 
-    - a density per scalar (`source.density`): certified Blahut-Arimoto;
+    - a density per scalar (`source.density`): a certified bracket;
     - a Gaussian vector (`source.gaussian`): exact reverse water-filling;
     - a density per vector (`source.log_density` and `source.support()`): certified
       Blahut-Arimoto with a separable kernel;
@@ -46,17 +46,19 @@ def bound_for(
         >>> from ltc.sources import IIDLaplacian
         >>> bound = bound_for(IIDLaplacian(8))
         >>> bound.name
-        'certified Blahut-Arimoto'
+        'certified bracket'
         >>> lower, upper = bound.bracket(0.1)
         >>> round(upper, 2)
         1.56
     """
     if source.density is not None:
-        problem = problem_of_scalar(source.density, dict(source.key), device)
+        problem = problem_of_scalar(source.density, dict(source.key), device=device)
     elif getattr(source, "gaussian", False):
         return ReverseWaterFilling(source.covariance)
     elif hasattr(source, "log_density") and hasattr(source, "support"):
-        problem = problem_of_density(source.log_density, source.support(), dict(source.key), device)
+        problem = problem_of_density(
+            source.log_density, source.support(), dict(source.key), device=device
+        )
     else:
         return ReverseWaterFilling(source.covariance, exact=False)
-    return CertifiedBlahutArimoto(problem, tolerance, progress)
+    return CertifiedRateDistortion(problem, tolerance, progress)

@@ -1,0 +1,70 @@
+"""One slope of a rate-distortion function: what is asked and what is answered."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Problem", "Solution"]
+
+Array = NDArray[np.float64]
+
+
+class Solution(NamedTuple):
+    """What one slope says of R(D), per source vector and in nats.
+
+    Attributes:
+        slope: s, nats per unit of distortion.
+        lower: R + s D is at least this for every code.
+        points: pairs (D, R) that codes reach, shape (count, 2).
+        output: the output distribution, to start a neighbouring slope from: letters or points
+            with their probabilities in the last column, shape (m, ...).
+    """
+
+    slope: float
+    lower: float
+    points: Array
+    output: Array | None = None
+
+
+class Problem(ABC):
+    """A source with a distortion measure. All numbers are per source vector and in nats.
+
+    Attributes:
+        dimension: scalars per source vector.
+        d_min: no code has a smaller distortion.
+        r_max: this rate suffices for `d_min`; infinite for a density.
+        d_max: the least distortion at rate zero.
+        slope_max: the steepest slope that can be computed.
+        key: all that the rate-distortion function depends on, as JSON values.
+    """
+
+    dimension: int
+    d_min: float
+    r_max: float
+    d_max: float
+    slope_max: float
+    key: dict[str, Any]
+
+    @abstractmethod
+    def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
+        """Bracket the minimum of R + slope * D.
+
+        Arguments:
+            slope: s > 0, nats per unit of distortion.
+            tolerance: how far apart the bounds should be, nats. What was reached is in the
+                solution, and is certified in any case.
+            start: the solution at a slope nearby.
+        """
+
+    def known(self, distortion: float) -> tuple[float, float]:
+        """Return bounds of R(D), nats, that need no computation: a lower and an upper one.
+
+        Arguments:
+            distortion: D, per vector, above `d_min`.
+        """
+        return 0.0, math.inf
