@@ -4,7 +4,7 @@ They lie in the hyperplane of the n + 1 coordinates that sum to zero. A point is
 coordinates, along the orthogonal vectors h_k = (1, ..., 1, -k, 0, ..., 0), k = 1, ..., n, with k
 ones: the inner product of a lattice point with h_k is an integer, so that these lattices too are
 integer lattices with a unit of length for each coordinate, and have a trellis. It has t + 1
-states after t coordinates.
+states after t coordinates. In many dimensions they are decoded by sorting.
 """
 
 from __future__ import annotations
@@ -21,11 +21,17 @@ from ltc.lattices.trellis import UNRESOLVED
 
 __all__ = ["An", "AnDual"]
 
+# The trellis has n^3 / 3 branches. From here on sorting is faster (measured; at 8 dimensions the
+# trellis is five times faster).
+SORTED_DIMENSIONS = 16
+
 
 class _Hyperplane(TrellisLattice):
     """What A_n and A_n* share: the hyperplane."""
 
     def _closest_point(self, x: Tensor) -> Tensor:
+        if self.dimension < SORTED_DIMENSIONS:
+            return super()._closest_point(x)
         k = torch.arange(1, self.dimension + 1, device=x.device)
         unit = torch.as_tensor(self._lengths, device=x.device)
         # In double precision, so that a large x is rounded as well as a small one; by running
@@ -46,10 +52,10 @@ class _Hyperplane(TrellisLattice):
 class An(_Hyperplane):
     """The root lattice A_n: n + 1 integers that sum to zero.
 
-    A_2 is the hexagonal, A_3 the face-centred cubic lattice. Decoded by sorting (Conway and
-    Sloane, *Fast quantizing and decoding algorithms for lattice quantizers and codes*, IEEE
-    Trans. Inform. Theory 28, 1982). Facts: Conway and Sloane, *Sphere Packings, Lattices and
-    Groups*, chapter 4, section 6.1; second moment: chapter 21, theorem 5.
+    A_2 is the hexagonal, A_3 the face-centred cubic lattice. Sorting: Conway and Sloane, *Fast
+    quantizing and decoding algorithms for lattice quantizers and codes*, IEEE Trans. Inform.
+    Theory 28, 1982. Facts: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4,
+    section 6.1; second moment: chapter 21, theorem 5.
 
     Arguments:
         dimension: n.
@@ -89,11 +95,10 @@ class An(_Hyperplane):
 class AnDual(_Hyperplane):
     """The dual lattice A_n*: Z^(n+1) projected along (1, ..., 1).
 
-    A_3* is the body-centred cubic lattice. Decoded by sorting (McKilliam, Clarkson and Quinn,
-    *An algorithm to compute the nearest point in the lattice A_n**, IEEE Trans. Inform. Theory
-    54, 2008). Facts: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4,
-    section 6.6; the second moment is that of the permutohedron, from its facets (chapter 21,
-    section 2).
+    A_3* is the body-centred cubic lattice. Sorting: McKilliam, Clarkson and Quinn, *An algorithm
+    to compute the nearest point in the lattice A_n**, IEEE Trans. Inform. Theory 54, 2008.
+    Facts: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4, section 6.6; the
+    second moment is that of the permutohedron, from its facets (chapter 21, section 2).
 
     Arguments:
         dimension: n.
