@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ltc import __version__, rdo
-from ltc.codec import LatticeCode
+from ltc.codec import FileCoder, LatticeCode
 from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.evaluate import bitstream_rate, compare, measure
@@ -29,13 +29,13 @@ from ltc.figures import operating_point, quantization_regions
 from ltc.files import atomic_write
 from ltc.model import LatticeTransformCoder
 from ltc.progress import Progress
-from ltc.quantizers import Layout
+from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.sources import Source
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
 
-__all__ = ["Experiment", "build", "load", "train"]
+__all__ = ["Experiment", "build", "load", "load_coder", "train"]
 
 log = logging.getLogger("ltc")
 
@@ -147,19 +147,38 @@ def build(config: DictConfig) -> Experiment:
     quantizer = instantiate(config.quantizer, _convert_="all")
     settings = OmegaConf.to_container(config.source, resolve=True)
     assert isinstance(settings, dict)
-    block = settings.pop("block", None)
+    settings.pop("block", None)
     if settings.get("dimension", 0) is None:
         settings["dimension"] = quantizer.lattice.dimension
     source: Source = instantiate(settings, _convert_="all")
-    transform = instantiate(config.transform, dimension=source.dimension, _convert_="all")
-    layout = Layout(quantizer.lattice.dimension, transform.latent_dimension, block)
+    model = build_model(config, quantizer, source.dimension)
+    bound = instantiate(config.bound, source=source) if config.bound else None
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return Experiment({str(key): value for key, value in plain.items()}, source, model, bound)
+
+
+def build_model(
+    config: DictConfig, quantizer: LatticeQuantizer, dimension: int
+) -> LatticeTransformCoder:
+    """Build the coder of a run around its quantizer.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        quantizer: the lattice and its scale.
+        dimension: scalars per source vector, d.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    transform = instantiate(config.transform, dimension=dimension, _convert_="all")
+    layout = Layout(quantizer.lattice.dimension, transform.latent_dimension, config.source.block)
     entropy = instantiate(
         config.entropy, lattice=quantizer.lattice, channel=layout.channel, _convert_="all"
     )
     if quantizer.rdo and not isinstance(entropy, Exact):
         raise InputError("quantizer.rdo=true needs entropy=exact: the cost of a path in bits")
-    bound = instantiate(config.bound, source=source) if config.bound else None
-    model = LatticeTransformCoder(
+    return LatticeTransformCoder(
         transform,
         quantizer,
         layout,
@@ -169,23 +188,48 @@ def build(config: DictConfig) -> Experiment:
         transform_learning_rate=config.transform_learning_rate,
         steps=config.steps,
     )
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return Experiment({str(key): value for key, value in plain.items()}, source, model, bound)
 
 
-def load(checkpoint: str | Path, **overrides: Any) -> Experiment:
-    """Rebuild a run from its checkpoint.
-
-    Nothing in the file is executed: it is read as tensors and plain values only.
+def load(checkpoint: str | Path) -> Experiment:
+    """Rebuild a run, its source and its bound from its checkpoint.
 
     Arguments:
         checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
-        overrides: values of the configuration to replace, by dotted key.
 
     Raises:
         InputError: the file is missing, or is no checkpoint of ltc.
     """
+    config, state = _read(checkpoint)
+    experiment = build(config)
+    experiment.code = _restore(experiment.model, state, checkpoint)
+    return experiment
+
+
+def load_coder(checkpoint: str | Path) -> FileCoder:
+    """Rebuild what codes files from a checkpoint; the source's data is not needed.
+
+    Arguments:
+        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
+
+    Raises:
+        InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
+    """
+    config, state = _read(checkpoint)
+    quantizer = instantiate(config.quantizer, _convert_="all")
+    facts = state.get("source")
+    if not isinstance(facts, dict):
+        raise InputError(
+            f"ckpt={checkpoint}: training did not finish; use best.ckpt of a whole run"
+        )
+    model = build_model(config, quantizer, facts["dimension"])
+    code = _restore(model, state, checkpoint)
+    if code is None:
+        raise InputError(f"ckpt={checkpoint}: entropy={config.name.entropy} has no bitstream")
+    return FileCoder(model.eval(), code, facts)
+
+
+def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
+    """Return the configuration and the contents of a checkpoint; nothing in it is executed."""
     path = Path(checkpoint)
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
@@ -193,23 +237,28 @@ def load(checkpoint: str | Path, **overrides: Any) -> Experiment:
         state = torch.load(path, map_location="cpu", weights_only=True)
         config = OmegaConf.create(state["hyper_parameters"]["config"])
         assert isinstance(config, DictConfig)
-        for key, value in overrides.items():
-            OmegaConf.update(config, key, value)
-        experiment = build(config)
-        model = experiment.model
-        model.load_state_dict(state["state_dict"])
-        if "code" in state and isinstance(model.entropy, Exact):
-            experiment.code = LatticeCode.from_state(model.entropy.trellis, state["code"])
     except FileNotFoundError as error:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
-    except InputError:
-        raise
     except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+            f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote ({reason})"
         ) from error
-    return experiment
+    return config, state
+
+
+def _restore(
+    model: LatticeTransformCoder, state: dict[str, Any], checkpoint: str | Path
+) -> LatticeCode | None:
+    try:
+        model.load_state_dict(state["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise InputError(
+            f"ckpt={checkpoint}: its parameters do not fit its configuration"
+        ) from error
+    if "code" not in state or not isinstance(model.entropy, Exact):
+        return None
+    return LatticeCode.from_state(model.entropy.trellis, state["code"])
 
 
 def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str, Any]]:
@@ -292,8 +341,11 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     if isinstance(model.entropy, Exact):
         experiment.code = LatticeCode.freeze(model.entropy)
         best["code"] = experiment.code.state()
-        with atomic_write(checkpoint.best_model_path) as temporary:
-            torch.save(best, temporary)
+    # What a decoder has to know of the source, whose data it does not have.
+    known = ("dimension", "patch", "sample_rate", "offset", "gain")
+    best["source"] = {key: getattr(source, key) for key in known if hasattr(source, key)}
+    with atomic_write(checkpoint.best_model_path) as temporary:
+        torch.save(best, temporary)
     metrics = evaluate(experiment, device)
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start

@@ -23,7 +23,7 @@ from rich.console import Console
 import ltc
 from ltc.errors import InputError, nearest_names
 
-__all__ = ["command", "config_directory", "run_folder"]
+__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -101,12 +101,26 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
                 raise
             return None  # raised below, where Hydra adds nothing to the message
 
-    try:
-        hydra.main(
-            version_base="1.3", config_path=str(config_directory()), config_name=config_name
-        )(reported)()
+    def run() -> None:
+        directory = str(config_directory())
+        hydra.main(version_base="1.3", config_path=directory, config_name=config_name)(reported)()
+        if len(failures) > 1:
+            errors.print(f"{len(failures)} runs failed; of the first:")
         if failures:
             raise failures[0]
+
+    run_and_report(run, verbose)
+
+
+def run_and_report(run: Callable[[], None], verbose: bool) -> None:
+    """Run a command; end it with a message and an exit code where it fails.
+
+    Arguments:
+        run: the command.
+        verbose: whether the traceback of an error is shown.
+    """
+    try:
+        run()
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(130)
@@ -116,8 +130,6 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        if len(failures) > 1:
-            errors.print(f"{len(failures)} runs failed; of the first:")
         errors.print("error: " + describe(error), markup=False)
         if not verbose and not is_input_error(error):
             errors.print("(HYDRA_FULL_ERROR=1 or -v shows the full traceback)")

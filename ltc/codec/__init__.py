@@ -1,6 +1,7 @@
-"""Real bytes: lattice points as a bitstream, and the file that holds it."""
+"""Real bytes: lattice points as a bitstream, and the files that hold it."""
 
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
+from ltc.codec.files import FileCoder, Payload
 
-__all__ = ["Container", "LatticeCode"]
+__all__ = ["Container", "FileCoder", "LatticeCode", "Payload"]

@@ -185,6 +185,8 @@ class LatticeCode:
         if len(stream) % 4:
             raise InputError(f"a stream of {len(stream)} bytes is damaged; expected multiples of 4")
         n = self.trellis.dimension
+        if count * self.rows * n > LARGEST_CHUNK + self.rows * n:
+            raise InputError(f"a stream of {count} vectors is larger than any that ltc writes")
         values = np.empty((count, self.rows, n))
         words = np.frombuffer(stream, dtype="<u4").astype(np.uint32)
         if not _decode(words, values, *self.graph.arrays, *self._arrays):
