@@ -7,29 +7,17 @@ transforms and optimiser without quantizer and entropy model, in a bare loop.
 """
 
 import argparse
-import tempfile
 import time
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-
-from ltc.cli.command import config_directory
-from ltc.experiment import train
+from sweep import experiment
 
 
 def seconds_per_step(overrides: list[str], steps: int) -> float:
     """Train for `steps` steps and return the wall time of each."""
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose(
-            "train",
-            ["bound=none", f"steps={steps}", "evaluate.samples=10000", *overrides],
-            return_hydra_config=True,
-        )
-    HydraConfig.instance().set_config(config)
-    del config._content["hydra"]
-    with tempfile.TemporaryDirectory() as folder:
-        _, metrics = train(config, folder)
+    _, metrics = experiment(
+        "bound=none", f"steps={steps}", "evaluate.samples=10000", "logger=csv", *overrides
+    )
     return metrics["seconds_train"] / steps
 
 

@@ -7,18 +7,23 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from ltc.cli.command import config_directory
-from ltc.experiment import train
+from ltc.experiment import Experiment, train
 
 
-def run(*overrides: str) -> dict:
-    """Run `ltc-train` with overrides in a temporary folder; return its metrics."""
+def experiment(*overrides: str) -> tuple[Experiment, dict]:
+    """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose("train", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     config = config.copy()
     del config._content["hydra"]
     with tempfile.TemporaryDirectory() as folder:
-        _, metrics = train(config, folder)
+        return train(config, folder)
+
+
+def run(*overrides: str) -> dict:
+    """Run `ltc-train` with overrides; print and return its metrics."""
+    _, metrics = experiment(*overrides)
     print(
         f"{' '.join(overrides)}: rate {metrics['rate']:.4f}, SNR {metrics['snr_db']:.3f} dB",
         flush=True,
@@ -26,19 +31,20 @@ def run(*overrides: str) -> dict:
     return metrics
 
 
-def at_rate(rate: float, *overrides: str, lmbda: float) -> list[dict]:
-    """Return runs on both sides of a rate, found by moving lmbda.
+# What a factor of 4 in lmbda brings at high rate: a bit, or 20 log10 2 decibels.
+PER_FACTOR_4 = {"rate": 1.0, "snr_db": 6.02}
 
-    At high rate a bit more costs a factor of 4 in lmbda, which says where to look next.
-    """
+
+def bracket(key: str, value: float, *overrides: str, lmbda: float) -> list[dict]:
+    """Return runs on both sides of a rate or an SNR, found by moving lmbda."""
     runs = [run(*overrides, f"lmbda={lmbda:.4g}")]
-    while min(m["rate"] for m in runs) > rate or max(m["rate"] for m in runs) < rate:
-        nearest = min(runs, key=lambda m: abs(m["rate"] - rate))
-        missing = rate - nearest["rate"]
+    while min(m[key] for m in runs) > value or max(m[key] for m in runs) < value:
+        nearest = min(runs, key=lambda m: abs(m[key] - value))
+        missing = (value - nearest[key]) / PER_FACTOR_4[key]
         # Overshoot a little, so that the next run lands on the other side.
         lmbda = nearest["lmbda"] * 4 ** (missing + 0.05 * np.sign(missing))
         runs.append(run(*overrides, f"lmbda={lmbda:.4g}"))
-    return sorted(runs, key=lambda m: m["rate"])
+    return runs
 
 
 def interpolate(runs: list[dict], key: str, value: float, result: str) -> float:

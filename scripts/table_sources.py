@@ -9,7 +9,7 @@ between the two runs.
 
 import argparse
 
-from sweep import at_rate, interpolate
+from sweep import bracket, interpolate
 
 SOURCES = {
     "iid_gaussian": ["source=iid_gaussian"],
@@ -32,11 +32,10 @@ def main() -> None:
         overrides = list(SOURCES[name])
         if name == "audio" and options.speech:
             overrides.append(f"source.root={options.speech}")
-        lmbda = 8.0
-        scalar = at_rate(options.rate, *overrides, "quantizer=scalar", lmbda=lmbda)
+        scalar = bracket("rate", options.rate, *overrides, "quantizer=scalar", lmbda=8.0)
         snr = interpolate(scalar, "rate", options.rate, "snr_db")
-        lmbda = scalar[0]["lmbda"]
-        e8 = [run for run in at_rate(options.rate - 0.1, *overrides, "quantizer=e8", lmbda=lmbda)]
+        start = interpolate(scalar, "rate", options.rate, "lmbda")
+        e8 = bracket("snr_db", snr, *overrides, "quantizer=e8", lmbda=start)
         rate = interpolate(e8, "snr_db", snr, "rate")
         known = all(m["bound_rate_lower"] is not None for m in e8)
         bound = interpolate(e8, "snr_db", snr, "bound_rate_upper")

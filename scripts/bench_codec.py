@@ -1,0 +1,82 @@
+"""Throughput of the lattice bitstream, beside constriction's range coder.
+
+    python scripts/bench_codec.py
+
+The baseline codes the same number of independent symbols in one batch call of constriction, with
+one pmf for all: the least work that a range coder can have.
+"""
+
+import argparse
+import time
+
+import constriction
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from ltc.cli.command import config_directory
+from ltc.codec import LatticeCode
+from ltc.entropy import Exact
+
+
+def best(call, repeats=3):
+    """Return the result of a call and its least time, after one call to compile."""
+    result, times = call(), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = call()
+        times.append(time.perf_counter() - start)
+    return result, min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=2_400_000)
+    parser.add_argument("--deviation", type=float, default=1.0, help="of the latent; 1: 2 bits")
+    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech"]
+    parser.add_argument("--quantizers", nargs="+", default=names)
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    symbols = np.rint(options.deviation * rng.standard_normal(options.samples)).astype(np.int32)
+    gaussian = constriction.stream.model.QuantizedGaussian(-100, 100, 0.0, options.deviation)
+
+    def encode():
+        coder = constriction.stream.queue.RangeEncoder()
+        coder.encode(symbols, gaussian)
+        return coder.get_compressed()
+
+    words, encode_time = best(encode)
+    _, decode_time = best(
+        lambda: constriction.stream.queue.RangeDecoder(words).decode(gaussian, len(symbols))
+    )
+    baseline = len(symbols) / encode_time / 1e6, len(symbols) / decode_time / 1e6
+    print(f"{torch.get_num_threads()} threads; millions of samples per second; x constriction")
+    print(f"{'':14} {'encode':>8} {'':7} {'decode':>8} {'':7} {'bits':>7} {'model':>7}")
+    print(f"{'constriction':14} {baseline[0]:8.1f} {1:6.2f}x {baseline[1]:8.1f} {1:6.2f}x")
+    for name in options.quantizers:
+        with initialize_config_dir(str(config_directory()), version_base="1.3"):
+            config = compose("train", [f"quantizer={name}"])
+        lattice = instantiate(config.quantizer.lattice, _convert_="all")
+        n = lattice.dimension
+        model = Exact(lattice, torch.arange(n)[None])
+        vectors = options.deviation * torch.randn(options.samples // n, 1, n)
+        model.initialise(vectors[:20_000])
+        code = LatticeCode.freeze(model)
+        points = lattice.closest_point(vectors)
+        chunks, encode_time = best(lambda code=code, points=points: code.encode_chunks(points))
+        decoded, decode_time = best(lambda code=code, chunks=chunks: code.decode_chunks(chunks))
+        assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
+        speed = points.numel() / encode_time / 1e6, points.numel() / decode_time / 1e6
+        written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
+        with torch.no_grad():
+            bits = float(model.bits(points).double().mean()) / n
+        print(
+            f"{name:14} {speed[0]:8.1f} {speed[0] / baseline[0]:6.2f}x {speed[1]:8.1f} "
+            f"{speed[1] / baseline[1]:6.2f}x {written:7.4f} {bits:7.4f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
