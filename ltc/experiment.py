@@ -144,7 +144,7 @@ def build(config: DictConfig) -> Experiment:
     if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
         raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
     torch.manual_seed(config.seed)
-    quantizer = instantiate(config.quantizer, _convert_="all")
+    quantizer = build_quantizer(config)
     settings = OmegaConf.to_container(config.source, resolve=True)
     assert isinstance(settings, dict)
     settings.pop("block", None)
@@ -156,6 +156,23 @@ def build(config: DictConfig) -> Experiment:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return Experiment({str(key): value for key, value in plain.items()}, source, model, bound)
+
+
+def build_quantizer(config: DictConfig) -> LatticeQuantizer:
+    """Build the quantizer of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    settings = OmegaConf.to_container(config.quantizer, resolve=True)
+    assert isinstance(settings, dict)
+    # A lattice's parameters stand beside it too, for `quantizer.dimension=6`.
+    for key in settings["lattice"].keys() - {"_target_"}:
+        settings.pop(key, None)
+    return instantiate(settings, _convert_="all")
 
 
 def build_model(
@@ -215,7 +232,7 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
     config, state = _read(checkpoint)
-    quantizer = instantiate(config.quantizer, _convert_="all")
+    quantizer = build_quantizer(config)
     facts = state.get("source")
     if not isinstance(facts, dict):
         raise InputError(
