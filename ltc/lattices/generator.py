@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from ltc.errors import InputError
 from ltc.lattices.base import Lattice
+from ltc.lattices.trellis import Trellis, hermite_normal_form
 
 __all__ = ["GeneratorLattice"]
 
@@ -21,12 +24,16 @@ Matrix = npt.NDArray[np.float64] | Sequence[Sequence[float]] | str | os.PathLike
 # The sphere decoder's time grows exponentially with the dimension (measured: 2 us a vector for
 # E8, 24 us for BW16, 0.5 ms for Leech on one core).
 EXACT_DIMENSIONS = 24
+# A trellis with more is no gain over the Monte Carlo entropy model.
+MOST_STATES = 4096
 
 
 class GeneratorLattice(Lattice):
     """The lattice of a generator matrix, brought to unit volume.
 
-    Its decoder finds a nearest point by sphere decoding in a reduced basis (Agrell, Eriksson,
+    Where the entries of every column are small integers times a length (the columns may have
+    different lengths), the lattice has a trellis, and with it the exact entropy model. Its
+    decoder finds a nearest point by sphere decoding in a reduced basis (Agrell, Eriksson,
     Vardy and Zeger, *Closest point search in lattices*, IEEE Trans. Inform. Theory 48, 2002), on
     the CPU whatever the device. Beyond 24 dimensions there is only Babai's nearest plane
     (Combinatorica 6, 1986), whose point is near but not always nearest.
@@ -59,12 +66,23 @@ class GeneratorLattice(Lattice):
         if sign == 0 or np.linalg.cond(given) > 1e12:
             raise InputError("quantizer.matrix is singular: its rows are linearly dependent")
         self.approximate = approximate
-        self._generator_matrix: npt.NDArray[np.float64] = given * np.exp(-log_volume / n)
+        given *= np.exp(-log_volume / n)
+        self._integers = _integer_columns(given)
+        if self._integers is not None:
+            given = self._integers[0] * self._integers[1]
+        self._generator_matrix: npt.NDArray[np.float64] = given
 
     @property
     def generator_matrix(self) -> npt.NDArray[np.float64]:
         """Basis vectors as rows, shape (n, n), of determinant 1 or -1."""
         return self._generator_matrix
+
+    @functools.cached_property
+    def trellis(self) -> Trellis | None:  # type: ignore[override]
+        """Its trellis in this order of the coordinates, or None if it has none, or a huge one."""
+        if self._integers is None or _most_states(self._integers[0]) > MOST_STATES:
+            return None
+        return Trellis.from_integer_basis(*self._integers)
 
     @functools.cached_property
     def minimal_norm(self) -> float | None:  # type: ignore[override]
@@ -103,6 +121,36 @@ class GeneratorLattice(Lattice):
         arrays = (rows.numpy(), points.numpy(), *self._reduced, exact)
         in_parallel(closest_point, len(rows), 100, *arrays)
         return points.reshape(x.shape).to(x.device)
+
+
+def _integer_columns(
+    matrix: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
+    """Return integers, and a length for each column, whose product is the matrix, or None."""
+    lengths = []
+    for column in matrix.T:
+        size = np.abs(column)
+        least = size[size > 1e-9 * size.max()].min()
+        ratios = (Fraction(entry / least).limit_denominator(64) for entry in column)
+        lengths.append(least / math.lcm(*(ratio.denominator for ratio in ratios)))
+    integers = np.rint(matrix / lengths)
+    # Six digits are what a matrix that was typed in has. The entries of
+    # the Hermite normal form grow up to the volume in these lengths, and must fit 64 bits.
+    typed = np.allclose(integers * lengths, matrix, rtol=1e-6, atol=1e-9)
+    if not typed or np.log2(lengths).sum() < -60:
+        return None
+    return integers.astype(np.int64), np.array(lengths)
+
+
+def _most_states(integers: npt.NDArray[np.int64]) -> float:
+    """Return the greatest number of states of the trellis.
+
+    The states after t coordinates are the cosets of the points that are zero afterwards, in the
+    projection of the lattice to the t coordinates: their number is the quotient of two volumes.
+    """
+    projected = np.log(hermite_normal_form(integers).diagonal()).cumsum()
+    ending = np.log(hermite_normal_form(integers[:, ::-1]).diagonal())[::-1].cumsum()
+    return float(np.exp((ending - projected).max()))
 
 
 def _read(matrix: Matrix) -> npt.NDArray[np.float64]:

@@ -288,6 +288,21 @@ def test_a_generator_matrix_gives_the_same_points_as_the_lattice():
     x = 3 * normal(lattice, 1000)
     torch.testing.assert_close(lattice.closest_point(x), same.closest_point(x))
     assert same.minimal_norm == pytest.approx(2)
+    log_mass = torch.randn(8, 2, generator=generator())
+    assert same.trellis.log_partition(log_mass) == lattice.trellis.log_partition(log_mass)
+
+
+def test_a_typed_generator_matrix_has_a_trellis():
+    half = [0.5] * 8
+    roots = [[0] * i + [-1, 1] + [0] * (6 - i) for i in range(6)]
+    lattice = GeneratorLattice([[2] + [0] * 7, *roots, half])  # E8 in other coordinates
+    assert lattice.trellis.states == [1, 4, 4, 4, 4, 4, 4, 4, 1]
+    x = 3 * normal(lattice, 1000)
+    torch.testing.assert_close(lattice.closest_point(x), lattice.trellis.closest_point(x))
+    assert GeneratorLattice([[1, 0], [0.5, 0.8660254]]).trellis.states == [1, 2, 1]
+    assert GeneratorLattice([[1, 0], [2**0.5, 1]]).trellis is None
+    large = np.random.default_rng(0).integers(-9, 10, (20, 20))
+    assert GeneratorLattice(large).trellis is None
 
 
 def test_generator_matrices_are_read_or_refused(tmp_path):

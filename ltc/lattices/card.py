@@ -1,0 +1,104 @@
+"""What is known and measured about a lattice."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+
+from ltc.lattices.base import Lattice
+
+__all__ = ["card", "second_moment", "sphere_bound"]
+
+
+def sphere_bound(dimension: int) -> float:
+    """Return the least second moment that any quantizer of a dimension could have.
+
+    `Gamma(n/2 + 1)^(2/n) / ((n + 2) pi)`, that of a ball (Zador, IEEE Trans. Inform. Theory 28,
+    1982; Conway and Sloane, chapter 2, equation 82).
+
+    Arguments:
+        dimension: n.
+
+    Example:
+        >>> round(sphere_bound(1), 6)  # in one dimension the ball is an interval
+        0.083333
+    """
+    n = dimension
+    return math.exp(2 / n * math.lgamma(n / 2 + 1)) / ((n + 2) * math.pi)
+
+
+def second_moment(
+    lattice: Lattice, samples: int, generator: torch.Generator
+) -> tuple[float, float]:
+    """Estimate the normalized second moment by Monte Carlo.
+
+    Arguments:
+        lattice: the lattice.
+        samples: vectors uniform over the Voronoi cell.
+        generator: where the randomness comes from.
+
+    Returns:
+        The estimate of G and its standard error.
+
+    Example:
+        >>> from ltc.lattices import E8
+        >>> moment, error = second_moment(E8(), 10_000, torch.Generator().manual_seed(0))
+        >>> abs(moment - E8.second_moment) < 4 * error
+        True
+    """
+    total, squares, left = 0.0, 0.0, samples
+    while left:
+        count = min(left, 1 << 17)
+        norm = lattice.sample_voronoi(count, generator).double().square().mean(-1)
+        total += float(norm.sum())
+        squares += float(norm.square().sum())
+        left -= count
+    mean = total / samples
+    return mean, math.sqrt(max(squares / samples - mean**2, 0.0) / samples)
+
+
+def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str, Any]:
+    """Return what is known of a lattice, and what is measured here.
+
+    Arguments:
+        lattice: the lattice, of unit volume.
+        samples: for the second moment.
+        seed: of the samples.
+
+    Returns:
+        JSON values; None for what is not known. Lengths are at unit volume, rates in bits per
+        sample, throughput in samples (coordinates) per second of `closest_point`, float32.
+
+    Example:
+        >>> from ltc.lattices import E8
+        >>> card(E8(), samples=1000)["kissing_number"]
+        240
+    """
+    generator = torch.Generator().manual_seed(seed)
+    moment, error = second_moment(lattice, samples, generator)
+    x = 10 * torch.randn(max(1, 1_000_000 // lattice.dimension), lattice.dimension)
+    lattice.closest_point(x)
+    start = time.perf_counter()
+    lattice.closest_point(x)
+    throughput = x.numel() / (time.perf_counter() - start)
+    trellis = lattice.trellis
+    known = ("minimal_norm", "kissing_number", "covering_radius", "second_moment", "high_rate_gap")
+    return {
+        "name": lattice.name,
+        "dimension": lattice.dimension,
+        "generator_matrix": lattice.generator_matrix.tolist(),
+        "determinant": lattice.determinant,
+        **{key: getattr(lattice, key, None) for key in known},
+        "second_moment_estimate": moment,
+        "second_moment_stderr": error,
+        "high_rate_gap_estimate": 0.5 * math.log2(2 * math.pi * math.e * moment),
+        "gap_to_sphere_bound": 0.5 * math.log2(moment / sphere_bound(lattice.dimension)),
+        "sphere_bound": sphere_bound(lattice.dimension),
+        "granular_gain_db": 10 * math.log10(1 / 12 / moment),
+        "states": None if trellis is None else max(trellis.states),
+        "branches": None if trellis is None else trellis.branches,
+        "throughput": throughput,
+    }
