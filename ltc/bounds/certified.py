@@ -87,6 +87,8 @@ class CertifiedRateDistortion(RateDistortion):
                 break
             if any(abs(math.log(slope / known)) < 1e-3 for known in self.solutions):
                 accuracy /= 2
+                if accuracy < 0.05 * tolerance * problem.dimension * NATS:
+                    break
             # Far from the goal a rough answer will do, to find the slope.
             near = any(
                 abs(math.log(s.points[1, 0] / total)) < 0.15 for s in self.solutions.values()

@@ -20,7 +20,7 @@ class ReverseWaterFilling(RateDistortion):
     max(0, 1/2 log2(v / level)); the level is where the distortions add up.
     (Shannon 1949; Kolmogorov 1956; Cover and Thomas, Elements of Information Theory, theorem
     10.3.3.) Among all sources with one covariance the Gaussian has the largest R(D) at every D
-    (Berger 1971, theorem 4.6.3 for a scalar; the Gaussian test channel proves it for a vector),
+    (Berger 1971, chapter 4: the Gaussian test channel proves it),
     so the same formula bounds any source from above.
 
     Arguments:
