@@ -411,13 +411,15 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
         metrics: the contents of `metrics.json`.
         logger: TensorBoard's shows the figures; others get the numbers.
     """
+    # TensorBoard shows the first columns first: what runs are compared by, before the rest.
+    first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
     numbers = {
-        f"evaluation/{key}": value
-        for key, value in metrics.items()
-        if isinstance(value, float) and key != "lmbda"
+        f"evaluation/{key}": metrics[key]
+        for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
+        if metrics[key] is not None
     }
-    parameters = {key: value for key, value in _flatten(experiment.config) if key[:5] != "name."}
-    parameters.update(experiment.config["name"])
+    config = experiment.config
+    parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
     if not isinstance(logger, TensorBoardLogger):
         logger.log_hyperparams(parameters)
         logger.log_metrics(numbers)
@@ -439,14 +441,6 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
         figure = quantization_regions(model, source, rng)
         writer.add_figure("quantization regions", figure, steps)
     logger.finalize("success")
-
-
-def _flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:
