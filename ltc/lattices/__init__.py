@@ -5,6 +5,7 @@ from ltc.lattices.an import An, AnDual
 from ltc.lattices.backend import force_backend
 from ltc.lattices.base import Lattice, TrellisLattice
 from ltc.lattices.bw16 import BW16
+from ltc.lattices.convolutional import Convolutional
 from ltc.lattices.dn import Dn, DnDual
 from ltc.lattices.e6 import E6, E6Dual
 from ltc.lattices.e7 import E7, E7Dual
@@ -25,6 +26,7 @@ __all__ = [
     "K12",
     "An",
     "AnDual",
+    "Convolutional",
     "Dn",
     "DnDual",
     "E6Dual",

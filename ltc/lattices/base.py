@@ -31,9 +31,12 @@ class Lattice(ABC):
         kissing_number: how many points have that norm.
         covering_radius: the greatest distance of a vector from the lattice.
         trellis: its trellis, or None for a lattice that has none.
+        runs_across: whether it is so long that it runs across a block of source vectors, even
+            where the dimension of the source is free.
     """
 
     name: str
+    runs_across: bool = False
     second_moment: float | None = None
     minimal_norm: float | None = None
     kissing_number: int | None = None

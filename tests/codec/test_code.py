@@ -13,9 +13,9 @@ from ltc.codec import LatticeCode
 from ltc.codec.range_coder import TOTAL
 from ltc.entropy import Exact
 from ltc.errors import InputError
-from ltc.lattices import A2, E8, Dn, DnDual, Zn
+from ltc.lattices import A2, E8, Convolutional, Dn, DnDual, Zn
 
-LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), E8()]
+LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), E8(), Convolutional(16, 40)]
 
 
 def name(lattice):

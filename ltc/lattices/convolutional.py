@@ -1,0 +1,142 @@
+"""Trellis codes of any length over the integers modulo 4."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ltc.errors import InputError
+from ltc.lattices.base import Lattice
+from ltc.lattices.trellis import Section, Trellis
+
+__all__ = ["Convolutional"]
+
+# Parity-check polynomials (h1, h0), octal, of Ungerboeck's codes for one-dimensional signals
+# (*Channel coding with multilevel/phase signals*, IEEE Trans. Inform. Theory 28, 1982, table I;
+# 128 and 256 states: *Trellis-coded modulation*, IEEE Commun. Mag. 25(2), 1987, part II).
+CODES = {
+    4: ("2", "5"),
+    8: ("04", "13"),
+    16: ("04", "23"),
+    32: ("10", "45"),
+    64: ("024", "103"),
+    128: ("126", "235"),
+    256: ("362", "515"),
+}
+
+
+class Convolutional(Lattice):
+    """A union of cosets of 4 Z^n given by a convolutional code: a lattice whose trellis goes on.
+
+    The coset of coordinate t is 2 z1 + z0, where the bits z1 and z0 obey the parity check
+    `sum_i h1_i z1[t - i] + h0_i z0[t - i] = 0` modulo 2. The code starts in state 0 and may end
+    in any state. It is linear over bits but not over integers, so it has no generator matrix;
+    all that is computed on trellises holds.
+
+    Arguments:
+        states: number of states: 4, 8, 16, 32, 64, 128 or 256.
+        length: coordinates of a block, n, at least 8.
+
+    Raises:
+        InputError: there is no code with so many states, or the length is less than 8.
+
+    Example:
+        >>> lattice = Convolutional(states=8, length=16)
+        >>> lattice.trellis.states[:6]
+        [1, 2, 4, 8, 8, 8]
+        >>> x = lattice.closest_point(torch.randn(5, 16))
+        >>> bool(torch.equal(lattice.closest_point(x), x))
+        True
+    """
+
+    name = "trellis"
+    runs_across = True
+
+    def __init__(self, states: int = 8, length: int = 256) -> None:
+        if states not in CODES:
+            raise InputError(
+                f"quantizer.states={states}; expected one of {', '.join(map(str, CODES))}"
+            )
+        if not isinstance(length, int) or length < 8:
+            raise InputError(f"quantizer.length={length}; expected an integer of at least 8")
+        self.states = states
+        self.length = length
+
+    @property
+    def dimension(self) -> int:
+        """Coordinates of a block, n."""
+        return self.length
+
+    @property
+    def determinant(self) -> float:
+        """The square of the volume per point, 1."""
+        return 1.0
+
+    @property
+    def generator_matrix(self) -> npt.NDArray[np.float64]:
+        """None: sums of points are no points in general."""
+        raise InputError("a trellis code is not closed under addition: it has no generator matrix")
+
+    @functools.cached_property
+    def trellis(self) -> Trellis:  # type: ignore[override]
+        """The trellis, of unit volume per point: there are 2 points in 4 at each coordinate."""
+        return Trellis(_sections(*CODES[self.states], self.length))
+
+    def _closest_point(self, x: Tensor) -> Tensor:
+        return self.trellis.closest_point(x)
+
+    def sample_voronoi(
+        self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Draw quantization errors of uniform noise.
+
+        Arguments:
+            count: number of errors.
+            generator: where the randomness comes from.
+            dtype: floating-point type.
+
+        Returns:
+            Errors, shape (count, n), on the generator's device.
+        """
+        shape = (count, self.length)
+        period = self.trellis.sections[0].step
+        x = period * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
+        return x - self._closest_point(x)
+
+
+def _sections(h1: str, h0: str, length: int) -> list[Section]:
+    """Return the sections of a code in observer canonical form.
+
+    z0 is the lowest bit of the state; z1 is free; the state moves down by one bit and takes
+    `z0 h0 + z1 h1`.
+    """
+    check1, check0 = int(h1, 8), int(h0, 8)
+    memory = check0.bit_length() - 1
+    offset = np.array([0.0, 0.5, 1.0, 1.5])  # 2 points in a period of 4: halved, the volume is 1
+    sections: list[Section] = []
+    reached: npt.NDArray[Any] = np.zeros(1, dtype=np.int64)
+    for _ in range(length):
+        if len(reached) == 1 << memory and len(sections) > memory:
+            sections.append(sections[-1])  # from here on nothing changes
+            continue
+        z0 = reached & 1
+        branches = []
+        for z1 in (0, 1):
+            following = (reached >> 1) ^ (z0 * (check0 >> 1)) ^ (z1 * (check1 >> 1))
+            branches.append((following, 2 * z1 + z0))
+        following = np.concatenate([branch[0] for branch in branches])
+        coset = np.concatenate([branch[1] for branch in branches])
+        leave = np.tile(np.arange(len(reached)), 2)
+        states, arrive = np.unique(following, return_inverse=True)
+        order = np.argsort(arrive, kind="stable")
+        shape = (len(states), len(order) // len(states))
+        sections.append(
+            Section(leave[order].reshape(shape), coset[order].reshape(shape), offset, 2.0)
+        )
+        reached = states
+    return sections
