@@ -32,20 +32,23 @@ PUBLISHED = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quantizers", nargs="+", default=["scalar", "a2", "d4_dual", "e8"])
+    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis-8", "trellis-256"]
+    parser.add_argument("--quantizers", nargs="+", default=names)
     parser.add_argument("--lmbdas", nargs="+", type=float, default=[0.75, 1, 1.5, 2, 4, 8, 16])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "figures")
     options = parser.parse_args()
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for i, quantizer in enumerate(options.quantizers):
-        runs = [
-            run("source=iid_gaussian", f"quantizer={quantizer}", f"lmbda={lmbda:g}")
-            for lmbda in options.lmbdas
-        ]
+        name, _, states = quantizer.partition("-")
+        overrides = ["source=iid_gaussian", f"quantizer={name}"]
+        if states:  # its blocks are 256 long, so fewer of them fill a batch
+            overrides += [f"quantizer.states={states}", "batch=50", "steps=1000"]
+        runs = [run(*overrides, f"lmbda={lmbda:g}") for lmbda in options.lmbdas]
         rates, gaps = [m["rate"] for m in runs], [m["gap_bits"] for m in runs]
         axes.plot(rates, gaps, "o-", color=f"C{i}", label=quantizer, markersize=4)
         published = PUBLISHED.get(quantizer, [])
-        axes.plot(*zip(*published, strict=True), "x", color=f"C{i}", alpha=0.6)
+        if published:
+            axes.plot(*zip(*published, strict=True), "x", color=f"C{i}", alpha=0.6)
         for m in runs:
             print(
                 f"{quantizer:8} lmbda {m['lmbda']:5g}  rate {m['rate']:.4f}  "
@@ -61,7 +64,7 @@ def main() -> None:
         xlim=(0, None),
     )
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=8, ncols=5, loc="lower center", bbox_to_anchor=(0.5, -0.32))
     for suffix in (".svg", ".png"):
         with atomic_write(options.output / f"gaussian{suffix}") as path:
             figure.savefig(path, dpi=150)
