@@ -5,18 +5,25 @@ import tempfile
 import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from ltc.cli.command import config_directory
 from ltc.experiment import Experiment, train
 
 
-def experiment(*overrides: str) -> tuple[Experiment, dict]:
-    """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
+def configuration(*overrides: str) -> DictConfig:
+    """Return the configuration of `ltc-train` with overrides."""
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose("train", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     config = config.copy()
     del config._content["hydra"]
+    return config
+
+
+def experiment(*overrides: str) -> tuple[Experiment, dict]:
+    """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
+    config = configuration(*overrides)
     with tempfile.TemporaryDirectory() as folder:
         return train(config, folder)
 

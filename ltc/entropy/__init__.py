@@ -2,5 +2,6 @@
 
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.exact import Exact, GaussianMixture
+from ltc.entropy.monte_carlo import MonteCarlo
 
-__all__ = ["EntropyModel", "Exact", "GaussianMixture"]
+__all__ = ["EntropyModel", "Exact", "GaussianMixture", "MonteCarlo"]
