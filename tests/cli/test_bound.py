@@ -1,0 +1,58 @@
+"""`ltc-bound`."""
+
+import csv
+import math
+import sys
+
+import pytest
+
+from ltc.cli.bound import main
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ltc-bound", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return call
+
+
+def test_gaussian_curve_brackets_the_closed_form(run, tmp_path):
+    code, output = run("source=iid_gaussian", "points=5", "tol=2e-3")
+    assert code == 0
+    assert "iid_gaussian" in output
+    (path,) = tmp_path.rglob("curve.csv")
+    rows = list(csv.DictReader(path.open()))
+    assert len(rows) == 5
+    for row in rows:
+        exact = 0.5 * math.log2(1 / float(row["distortion"]))
+        lower, upper = float(row["rate_lower"]), float(row["rate_upper"])
+        assert lower <= exact + 1e-9
+        assert exact - 1e-9 <= upper <= lower + 2e-3
+    assert {path.suffix for path in path.parent.glob("curve.*")} == {".csv", ".png", ".svg"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("points=1", "points=1"),
+        ("tol=0", "tol=0"),
+        ("rates=[2,1]", "the lower first"),
+        ("bound=none", "bound=auto"),
+        ("source=bananna", "did you mean banana"),
+    ],
+)
+def test_bad_input(run, argument, expected):
+    code, output = run(argument)
+    assert code == 2
+    assert expected in output
