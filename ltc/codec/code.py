@@ -29,7 +29,7 @@ from ltc.lattices import Trellis
 
 __all__ = ["LatticeCode"]
 
-# A decoder looks for sane data only: no chunk may claim more coordinates than this.
+# Coordinates in a chunk at most, so that a forged header cannot make a decoder allocate more.
 LARGEST_CHUNK = 1 << 20
 
 Array = npt.NDArray[Any]
@@ -88,7 +88,7 @@ class LatticeCode:
         start, left = [0], []
         bits = 0.0
         for row in range(rows):
-            probability, occupancy, log_completion = graph.branch_probabilities(mass[row])
+            probability, occupancy = graph.branch_probabilities(mass[row])
             branch_left[row] = _round_segments(probability, graph.start)
             bits += graph.entropy(probability, occupancy)
             integers = _integer_probabilities(model, graph, row)
@@ -99,7 +99,6 @@ class LatticeCode:
                 left.append(np.concatenate([[0], np.cumsum(rounded)]).astype(np.uint32))
                 start.append(start[-1] + len(left[-1]))
                 bits -= use[c] * float(np.sum(pmf * np.log2(np.maximum(pmf, 1e-300))))
-            del log_completion
         tables = {
             "branch_left": branch_left,
             "first": first,
@@ -280,8 +279,8 @@ class _Graph:
         """The arrays that the kernels walk along."""
         return self.start, self.target, self.coset, self.offset, self.step, self.tolerance
 
-    def branch_probabilities(self, mass: Array) -> tuple[Array, Array, Array]:
-        """Return p(branch | node), p(node), and the log mass of each node's completions.
+    def branch_probabilities(self, mass: Array) -> tuple[Array, Array]:
+        """Return p(branch | node) and p(node).
 
         Arguments:
             mass: log mass of each coset, shape (n, cosets).
@@ -311,7 +310,7 @@ class _Graph:
             degree = np.diff(self.start[low : high + 1])
             flow = probability[branches] * np.repeat(occupancy[low:high], degree)
             np.add.at(occupancy, self.target[branches], flow)
-        return probability, occupancy, completion
+        return probability, occupancy
 
     def entropy(self, probability: Array, occupancy: Array) -> float:
         """Return the entropy of the path in bits."""
