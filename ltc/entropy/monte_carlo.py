@@ -19,8 +19,9 @@ __all__ = ["MonteCarlo"]
 
 FLOWS = {"realnvp": zuko.flows.RealNVP, "maf": zuko.flows.MAF, "nsf": zuko.flows.NSF}
 SAMPLINGS = ("plain", "antithetic", "sobol", "scrambled_sobol")
-# Evaluations of the density in flight, so that memory is bounded where no gradient is kept.
-CHUNK = 1 << 18
+# Evaluations of the density in flight: memory is bounded where no gradient is kept, and what a
+# mixture needs stays in the processor's cache (twice as fast as four times as many).
+CHUNK = 1 << 16
 
 
 class Factorised(nn.Module):
@@ -209,6 +210,9 @@ class MonteCarlo(EntropyModel):
             offsets = self._draw(int(torch.randint(2**62, ()).item()))
         offsets = offsets.to(points)
         flat = points.reshape(-1, *points.shape[-2:])
+        which: Tensor | slice = slice(None)
+        if not torch.is_grad_enabled():  # in few dimensions the same points come again and again
+            flat, which = torch.unique(flat, dim=0, return_inverse=True)
         means, variances = [], []
         for part in flat.split(max(1, CHUNK // (len(offsets) * points.shape[-2]))):
             # Shape (samples, points, rows).
@@ -222,7 +226,7 @@ class MonteCarlo(EntropyModel):
                 # A single sample has no variance to show.
                 variances.append(ratio.var(0) / len(ratio) if len(ratio) > 1 else 0 * log_mean)
         shape = points.shape[:-1]
-        return torch.cat(means).reshape(shape), torch.cat(variances).reshape(shape)
+        return torch.cat(means)[which].reshape(shape), torch.cat(variances)[which].reshape(shape)
 
     def _draw(self, seed: int) -> Tensor:
         """Return samples of the Voronoi cell, shape (samples, n), float64, on the CPU."""
