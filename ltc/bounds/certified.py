@@ -43,8 +43,6 @@ class CertifiedRateDistortion(RateDistortion):
         (True, True)
     """
 
-    name = "certified bracket"
-
     def __init__(
         self,
         problem: Problem,
@@ -52,6 +50,7 @@ class CertifiedRateDistortion(RateDistortion):
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self.problem = problem
+        self.name = problem.name
         self.tolerance = positive("tolerance", tolerance)
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
@@ -85,14 +84,15 @@ class CertifiedRateDistortion(RateDistortion):
             slope = self._next(total)
             if upper - lower <= tolerance or (slope > problem.slope_max and upper < math.inf):
                 break
-            if any(abs(math.log(slope / known)) < 1e-3 for known in self.solutions):
+            closest = min((abs(math.log(slope / s)) for s in self.solutions), default=math.inf)
+            if closest < 0.05 and not problem.refinable:
+                break
+            if closest < 1e-3:
                 accuracy /= 2
                 if accuracy < 0.05 * tolerance * problem.dimension * NATS:
                     break
             # Far from the goal a rough answer will do, to find the slope.
-            near = any(
-                abs(math.log(s.points[1, 0] / total)) < 0.15 for s in self.solutions.values()
-            )
+            near = any(abs(math.log(s.middle[0] / total)) < 0.15 for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
             lower, upper = self._known(total)
         return Bracket(float(lower), float(upper))
@@ -122,7 +122,7 @@ class CertifiedRateDistortion(RateDistortion):
         """Return a slope whose point should lie at this total distortion."""
         # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
         floor = self.problem.d_min
-        known = sorted((s, v.points[1, 0] - floor) for s, v in self.solutions.items())
+        known = sorted((s, v.middle[0] - floor) for s, v in self.solutions.items())
         target = max(total - floor, 1e-12 * self.problem.d_max)
         flatter = [(s, d) for s, d in known if d > target]
         steeper = [(s, d) for s, d in known if d <= target]
@@ -143,7 +143,7 @@ class CertifiedRateDistortion(RateDistortion):
         solution = self.problem.solve(slope, accuracy, start)
         self._keep(solution)
         if self.progress:
-            d, r = solution.points[1] / self.problem.dimension
+            d, r = solution.middle / self.problem.dimension
             self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits")
         self._load()  # what other processes have found meanwhile
         known = list(self.solutions.values())

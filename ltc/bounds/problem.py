@@ -20,7 +20,7 @@ class Solution(NamedTuple):
     Attributes:
         slope: s, nats per unit of distortion.
         lower: R + s D is at least this for every code.
-        points: pairs (D, R) that codes reach, shape (count, 2).
+        points: pairs (D, R) that codes reach, shape (count, 2); the middle one is at this slope.
         output: the output distribution, to start a neighbouring slope from: letters or points
             with their probabilities in the last column, shape (m, ...).
     """
@@ -30,11 +30,19 @@ class Solution(NamedTuple):
     points: Array
     output: Array | None = None
 
+    @property
+    def middle(self) -> Array:
+        """The pair (D, R) at this slope."""
+        point: Array = self.points[len(self.points) // 2]
+        return point
+
 
 class Problem(ABC):
     """A source with a distortion measure. All numbers are per source vector and in nats.
 
     Attributes:
+        name: how the numbers come about, as shown in tables and figures.
+        refinable: a smaller tolerance gives tighter bounds.
         dimension: scalars per source vector.
         d_min: no code has a smaller distortion.
         r_max: this rate suffices for `d_min`; infinite for a density.
@@ -43,6 +51,8 @@ class Problem(ABC):
         key: all that the rate-distortion function depends on, as JSON values.
     """
 
+    name = "certified bracket"
+    refinable = True
     dimension: int
     d_min: float
     r_max: float

@@ -1,0 +1,274 @@
+"""Sources known by samples, in up to 64 dimensions: bounds that hold with 95 % confidence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltc.bounds.problem import Problem, Solution
+from ltc.errors import InputError
+
+__all__ = ["Mixture", "SampleProblem"]
+
+# Each of the two statements behind the lower bound fails with this probability, the one behind
+# the upper bound with twice as much: a bracket holds with 95 %.
+RISK = 0.0125
+Z_UPPER, Z_LOWER = 1.960, 2.241  # normal quantiles of 2 RISK and RISK
+
+
+class Mixture(NamedTuple):
+    """An output distribution: a mixture of Gaussians, or of points, which are called particles.
+
+    Attributes:
+        log_weights: nats, shape (k,).
+        means: shape (k, d).
+        bases: principal axes of each component as columns, shape (k, d, d); None for particles.
+        spreads: variances along them, not negative, shape (k, d); None for particles.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    bases: Tensor | None
+    spreads: Tensor | None
+
+    def terms(self, x: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """Return each component's part of Z(x) = E exp(-slope |x - Y|^2), and its distortion.
+
+        Arguments:
+            x: rows, shape (n, d).
+            slope: nats per squared error.
+
+        Returns:
+            Logarithms of the parts, and E |x - Y|^2 given x and the component, each (n, k).
+        """
+        if self.bases is None or self.spreads is None:
+            errors = torch.cdist(x, self.means).square()
+            return self.log_weights - slope * errors, errors
+        k, d = self.means.shape
+        axes = self.bases.movedim(0, 1).reshape(d, k * d)  # all components' axes side by side
+        centres = torch.einsum("kd,kde->ke", self.means, self.bases)
+        squares = ((x @ axes).unflatten(1, (k, d)) - centres).square()
+        total = self.spreads + 0.5 / slope
+        log_parts = -0.5 * (squares / total).sum(-1) - 0.5 * (2 * slope * total).log().sum(-1)
+        share = 0.5 / (slope * total)  # of a deviation, what the best output leaves as error
+        errors = (squares * share.square()).sum(-1) + (self.spreads * share).sum(-1)
+        return self.log_weights + log_parts, errors
+
+
+class SampleProblem(Problem):
+    """min R + s D under squared error for a source of which only samples are known.
+
+    Upper bound. For any output distribution q, F(q) = -E log E_q exp(-s |x - Y|^2) is at least
+    the minimum, so q may come from anywhere as long as F is measured on rows that q has not seen.
+    Particles: q is a cloud of points that move down the Wasserstein gradient of F, each to the
+    mean of the source values that it serves, while their weights follow Blahut-Arimoto (Yang,
+    Eckstein, Nutz, Mandt: Estimating the rate-distortion function by Wasserstein gradient
+    descent, 2023). Points alone cannot describe more than log2(k) bits per vector; here each may
+    have a covariance of its own. Then Z is the density of a Gaussian mixture whose covariances
+    are at least I / 2s, both steps are those of expectation maximisation, and the covariance step
+    is a reverse water-filling of what the component serves. One component is the Gaussian upper
+    bound.
+
+    Lower bound. E log lambda - log max_y c(y), c(y) = E [lambda(x) exp(-s |x - y|^2)], holds for
+    every lambda > 0 (Csiszar 1974; Yang and Mandt: Towards empirical sandwich bounds on the
+    rate-distortion function, 2022). Here lambda is 1 / Z of the mixture, capped; both
+    expectations are over rows that it has not seen. The empirical maximum of c is above the true
+    one in the mean; how far below it may be by chance is bounded because n max_y c(y) / cap is a
+    self-bounding function of the rows (Boucheron, Lugosi, Massart 2000: its lower tail is at
+    most exp(-t^2 / 2E)). It needs n well above exp(R + s D): at high rates it says little.
+
+    What is proof and what is statistics: both bounds are confidence limits, 95 % together, for
+    independent rows of the source (the rows of one picture are less than that); for the means a
+    normal limit. The maximum over y is what mean-shift ascent finds from many starts: not proof.
+
+    Arguments:
+        train: rows to fit the mixture on, shape (rows, d).
+        held_out: rows to measure on, shape (rows, d).
+        key: what the rows depend on, as JSON values.
+        components: number of Gaussians or particles.
+        spread: Gaussians with covariances; otherwise particles.
+        seed: of the start and the choice of rows.
+        device: where to compute.
+
+    Raises:
+        InputError: shapes do not fit, numbers are not finite, there are too few rows, or the
+            held-out rows are all the same.
+
+    Example:
+        >>> rows = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0))
+        >>> problem = SampleProblem(rows[:2000], rows[2000:], {"example": 1}, components=4)
+        >>> solution = problem.solve(1.0, 0.0)  # two Gaussians: R + s D = ln 2 + 1
+        >>> reached = solution.points[0] @ [1.0, 1.0]
+        >>> bool(solution.lower < math.log(2) + 1 < reached)
+        True
+    """
+
+    refinable = False
+    name = "95 % limits from samples"
+    version = 1
+
+    def __init__(
+        self,
+        train: Tensor,
+        held_out: Tensor,
+        key: dict[str, Any],
+        components: int = 32,
+        spread: bool = True,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        for role, rows in (("training", train), ("held-out", held_out)):
+            if rows.ndim != 2 or len(rows) < 10 or not torch.isfinite(rows).all():
+                raise InputError(
+                    f"the {role} rows have shape {tuple(rows.shape)}; expected at least 10 finite "
+                    "rows (rows, dimension)"
+                )
+        if train.shape[1] != held_out.shape[1]:
+            raise InputError(
+                f"training rows have {train.shape[1]} columns, held-out rows {held_out.shape[1]}"
+            )
+        if components < 1:
+            raise InputError(f"components={components}; expected a positive integer")
+        generator = torch.Generator().manual_seed(seed)
+        shuffled = train[torch.randperm(len(train), generator=generator)].double().to(device)
+        # A tenth decides when to stop.
+        self.train, self.validation = shuffled.tensor_split([len(shuffled) * 9 // 10])
+        self.held_out = held_out.double().to(device)
+        self.components = min(components, len(self.train))
+        self.spread = spread
+        self.seed = seed
+        self.dimension = train.shape[1]
+        self.d_min, self.r_max = 0.0, math.inf
+        self.d_max = float((self.held_out - self.held_out.mean(0)).square().sum(1).mean())
+        if self.d_max == 0:
+            raise InputError("the held-out rows are all the same: R(D) = 0 everywhere")
+        self.slope_max = 1e9 / self.d_max
+        self.key = {
+            **key,
+            "rows": [len(train), len(held_out)],
+            "components": components,
+            "spread": spread,
+            "seed": seed,
+            "version": self.version,
+        }
+
+    def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
+        """Return confidence limits at one slope; `tolerance` and `start` are not used."""
+        generator = torch.Generator().manual_seed(self.seed)
+        mixture = self._fit(slope, generator)
+        log_z, errors = self._evaluate(mixture, self.held_out, slope)
+        root = math.sqrt(len(log_z))
+        value = float(-log_z.mean() + Z_UPPER * log_z.std() / root)
+        distortion = float(errors.mean())
+        lower = self._dual(mixture, log_z, slope, generator)
+        return Solution(slope, lower, np.array([(distortion, max(value - slope * distortion, 0))]))
+
+    def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
+        per_row = self.components * (self.dimension if self.spread else 1)
+        return rows.split(max(1, (1 << 23) // per_row))
+
+    def _evaluate(self, mixture: Mixture, rows: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """Return log Z and the expected distortion of each row, shape (n,)."""
+        log_z, errors = [], []
+        for x in self._chunks(rows):
+            parts, error = mixture.terms(x, slope)
+            log_z.append(parts.logsumexp(1))
+            errors.append((parts.softmax(1) * error).sum(1))
+        return torch.cat(log_z), torch.cat(errors)
+
+    def _start(self, generator: torch.Generator) -> Mixture:
+        k, d = self.components, self.dimension
+        means = self.train[torch.randperm(len(self.train), generator=generator)[:k]]
+        log_weights = means.new_full((k,), -math.log(k))
+        if not self.spread:
+            return Mixture(log_weights, means, None, None)
+        variances, axes = torch.linalg.eigh(torch.cov(self.train.T).reshape(d, d))
+        return Mixture(
+            log_weights, means, axes.repeat(k, 1, 1), variances.clamp_min(0).repeat(k, 1)
+        )
+
+    def _fit(self, slope: float, generator: torch.Generator, limit: int = 100) -> Mixture:
+        """Minimise F on the training rows until it no longer falls on the validation rows."""
+        mixture = self._start(generator)
+        best, best_value, patience = mixture, math.inf, 0
+        for _ in range(limit):
+            value = -float(self._evaluate(mixture, self.validation, slope)[0].mean())
+            patience = 0 if value < best_value - 1e-3 else patience + 1
+            if value < best_value:
+                best, best_value = mixture, value
+            if patience == 5:
+                break
+            mixture = self._step(mixture, slope)
+        return best
+
+    def _step(self, mixture: Mixture, slope: float) -> Mixture:
+        """Move weights, means and covariances one step of expectation maximisation."""
+        k, d = mixture.means.shape
+        mass = self.train.new_zeros(k)
+        first = self.train.new_zeros(k, d)
+        second = self.train.new_zeros(k, d, d) if self.spread else None
+        for x in self._chunks(self.train):
+            share = mixture.terms(x, slope)[0].softmax(1)
+            mass += share.sum(0)
+            first += share.T @ x
+            if second is not None:
+                second += torch.einsum("nk,nd,ne->kde", share, x, x)
+        alive = mass > 1e-3
+        mass, first = mass[alive], first[alive]
+        means = first / mass[:, None]
+        log_weights = (mass / mass.sum()).log()
+        if second is None:
+            return Mixture(log_weights, means, None, None)
+        scatter = second[alive] - mass[:, None, None] * means[:, :, None] * means[:, None, :]
+        # Components that serve few rows lean on the scatter of all of them.
+        pooled = scatter.sum(0) / mass.sum()
+        covariances = (scatter + d * pooled) / (mass[:, None, None] + d)
+        variances, bases = torch.linalg.eigh(covariances)
+        return Mixture(log_weights, means, bases, (variances - 0.5 / slope).clamp_min(0))
+
+    def _dual(
+        self, mixture: Mixture, log_z: Tensor, slope: float, generator: torch.Generator
+    ) -> float:
+        """Return a lower confidence limit of the minimum, nats."""
+        n = len(self.held_out)
+        validation = -self._evaluate(mixture, self.validation, slope)[0]
+
+        def chance(peak: float, cap: float) -> float:
+            """Return an upper confidence limit of max c from its empirical value."""
+            level = -math.log(RISK) / 2
+            return cap / n * (math.sqrt(n * peak / cap + level) + math.sqrt(level)) ** 2
+
+        caps = [math.log(n) - 0.5 * k for k in range(24)]
+        cap = max(
+            caps,
+            key=lambda v: float(validation.clamp_max(v).mean()) - math.log(chance(1, math.exp(v))),
+        )
+        log_lambda = (-log_z).clamp_max(cap)
+        value = float(log_lambda.mean() - Z_LOWER * log_lambda.std() / math.sqrt(n))
+        peak = self._largest_c(mixture, log_lambda, slope, generator)
+        return value - math.log(chance(peak, math.exp(cap)))
+
+    def _largest_c(
+        self, mixture: Mixture, log_lambda: Tensor, slope: float, generator: torch.Generator
+    ) -> float:
+        """Climb c(y) = mean of lambda exp(-slope |x - y|^2) over the held-out rows."""
+        x = self.held_out
+        pick = torch.randperm(len(x), generator=generator)[:512]
+        y = torch.cat([mixture.means, x[pick], x[log_lambda.topk(min(64, len(x))).indices]])
+        peak = 0.0
+        for _ in range(12):
+            c = x.new_zeros(len(y))
+            centre = torch.zeros_like(y)
+            for rows, weight in zip(x.split(1 << 13), log_lambda.split(1 << 13), strict=True):
+                part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
+                c += part.sum(0)
+                centre += part.T @ rows
+            peak = max(peak, float(c.max()) / len(x))
+            # Mean shift: each start moves to the mean of what it serves; half of them go on.
+            order = c.argsort(descending=True)[: max(32, len(y) // 2)]
+            y = centre[order] / c[order, None].clamp_min(1e-300)
+        return peak
