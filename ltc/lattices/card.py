@@ -89,7 +89,7 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
     return {
         "name": lattice.name,
         "dimension": lattice.dimension,
-        "generator_matrix": lattice.generator_matrix.tolist(),
+        "generator_matrix": None if lattice.runs_across else lattice.generator_matrix.tolist(),
         "determinant": lattice.determinant,
         **{key: getattr(lattice, key, None) for key in known},
         "second_moment_estimate": moment,
