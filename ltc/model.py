@@ -144,16 +144,15 @@ class LatticeTransformCoder(lightning.LightningModule):
             points, dither = self.quantizer(vectors)
         else:
             points, dither = self.quantizer.quantize(vectors), None
-        rate = self.entropy.bits(points, dither).sum() / x.numel()
+        try:
+            rate = self.entropy.bits(points, dither).sum() / x.numel()
+        except OverflowError as error:
+            raise self._diverged(str(error)) from error
         distortion = (self.decode(points) - x).square().mean()
         loss = rate + self.lmbda * distortion
         if stage == "validation" or self.global_step % self.log_every == 0:
             if not torch.isfinite(loss):
-                raise TrainingDivergedError(
-                    f"the loss became {loss.item()} at step {self.global_step}; "
-                    f"lower learning_rate (now {self.learning_rate:g}) or "
-                    f"transform_learning_rate (now {self.transform_learning_rate:g})"
-                )
+                raise self._diverged(f"the loss is {loss.item()}")
             self.log_dict(
                 {
                     f"{stage}/rate": rate.detach(),
@@ -164,6 +163,13 @@ class LatticeTransformCoder(lightning.LightningModule):
                 batch_size=len(x),
             )
         return loss
+
+    def _diverged(self, reason: str) -> TrainingDivergedError:
+        return TrainingDivergedError(
+            f"training diverged by step {self.global_step}: {reason}; lower learning_rate (now "
+            f"{self.learning_rate:g}) or transform_learning_rate "
+            f"(now {self.transform_learning_rate:g})"
+        )
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         """Return the loss of blocks, shape (batch, block, d), under training's quantization."""

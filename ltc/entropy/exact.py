@@ -15,6 +15,8 @@ __all__ = ["Exact", "GaussianMixture"]
 
 # A Gaussian beyond this many deviations has less mass than float64 resolves.
 TAIL = 9.0
+# Points of a coset that a density may span: 20 bits per coordinate. More is no number any more.
+WIDEST = 1 << 20
 
 
 class GaussianMixture(nn.Module):
@@ -180,6 +182,9 @@ class Exact(EntropyModel):
 
         Returns:
             Natural logarithms, shape (..., rows, n, cosets).
+
+        Raises:
+            OverflowError: a density is so wide that it cannot be summed, or not a number.
         """
         dtype = self.density.mean.dtype
         channel = self.row_channel
@@ -190,7 +195,10 @@ class Exact(EntropyModel):
         present = torch.isfinite(offset)
         offset = offset.nan_to_num(posinf=0.0)
         low, high = self.density.support()
-        count = int(((high - low)[channel] / step).max().ceil()) + 2
+        widest = float(((high - low)[channel] / step).max())
+        if not widest < WIDEST:
+            raise OverflowError(f"a density spans {widest:g} points of a coset")
+        count = math.ceil(widest) + 2
         first = torch.floor((low[channel].unsqueeze(-1) - offset) / step.unsqueeze(-1))
         integers = first.unsqueeze(-1) + torch.arange(count, device=first.device)
         value = offset.unsqueeze(-1) + integers * step[..., None, None]

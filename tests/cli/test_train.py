@@ -125,7 +125,7 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_message_and_exit_code_2(run, arguments, expected):
-    code, output = run(*arguments, *QUICK)
+    code, output = run(*QUICK, *arguments)
     assert code == 2
     assert expected in output
     assert "Traceback" not in output
