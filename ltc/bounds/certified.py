@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ltc.bounds.curve import Bracket, RateDistortion, positive
 from ltc.bounds.problem import Problem, Solution
@@ -80,9 +81,13 @@ class CertifiedRateDistortion(RateDistortion):
         # The rest of the tolerance is for the way from a slope's own distortion to this one.
         accuracy = 0.7 * tolerance * problem.dimension * NATS
         lower, upper = self._known(total)
-        for _ in range(20):
-            slope = self._next(total)
-            if upper - lower <= tolerance or (slope > problem.slope_max and upper < math.inf):
+        for attempt in range(20):
+            slope = self._next(total, attempt)
+            if slope > problem.slope_max:
+                slope = problem.slope_max
+                if problem.r_max == math.inf:
+                    break  # the bounds that need no solving are all there is
+            if upper - lower <= tolerance:
                 break
             closest = min((abs(math.log(slope / s)) for s in self.solutions), default=math.inf)
             if closest < 0.05 and not problem.refinable:
@@ -103,13 +108,9 @@ class CertifiedRateDistortion(RateDistortion):
         if total >= problem.d_max:
             return 0.0, 0.0
         lower = max([0.0] + [s.lower - s.slope * total for s in self.solutions.values()])
-        points = [(problem.d_max, 0.0)]
-        if problem.r_max < math.inf:
-            points.append((problem.d_min, problem.r_max))
-        for solution in self.solutions.values():
-            points.extend((float(d), float(r)) for d, r in solution.points)
-        upper = _hull(points, total)
-        if self._guess(total) > problem.slope_max:  # too fine to compute
+        hull = self._hull()
+        upper = float(np.interp(total, *hull.T)) if total >= hull[0, 0] else math.inf
+        if self._guess(total) > problem.slope_max:  # perhaps too fine to compute
             without_solving = problem.known(total)
             lower, upper = max(lower, without_solving[0]), min(upper, without_solving[1])
         scale = problem.dimension * NATS
@@ -118,9 +119,24 @@ class CertifiedRateDistortion(RateDistortion):
     def _guess(self, total: float) -> float:
         return self.problem.dimension / (2 * max(total - self.problem.d_min, 1e-300))
 
-    def _next(self, total: float) -> float:
-        """Return a slope whose point should lie at this total distortion."""
-        # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
+    def _hull(self) -> NDArray[np.float64]:
+        """Return the corners (D, R) of the lower convex hull of all that can be reached."""
+        points = [(self.problem.d_max, 0.0)]
+        if self.problem.r_max < math.inf:
+            points.append((self.problem.d_min, self.problem.r_max))
+        for solution in self.solutions.values():
+            points.extend((float(d), float(r)) for d, r in solution.points)
+        hull: list[tuple[float, float]] = []
+        for d, r in sorted(points):
+            while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (d - hull[-2][0]) >= (
+                r - hull[-2][1]
+            ) * (hull[-1][0] - hull[-2][0]):
+                hull.pop()
+            hull.append((d, r))
+        return np.array(hull)
+
+    def _next(self, total: float, attempt: int) -> float:
+        """Return a slope whose point should lie close to this total distortion."""
         floor = self.problem.d_min
         known = sorted((s, v.middle[0] - floor) for s, v in self.solutions.items())
         target = max(total - floor, 1e-12 * self.problem.d_max)
@@ -128,13 +144,22 @@ class CertifiedRateDistortion(RateDistortion):
         steeper = [(s, d) for s, d in known if d <= target]
         if not known:
             return self._guess(total)
+        if attempt % 2 and attempt > 2 and steeper:
+            # The chord of the hull: its tangent touches R(D) between the chord's ends, so this
+            # makes progress even where D jumps as the slope changes.
+            hull = self._hull()
+            right = min(max(int(np.searchsorted(hull[:, 0], total)), 1), len(hull) - 1)
+            (d0, r0), (d1, r1) = hull[right - 1], hull[right]
+            if r0 > r1:
+                return float((r0 - r1) / (d1 - d0))
+        # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
         if not flatter:
             return steeper[0][0] * min(steeper[0][1] / target, 0.9)
         if not steeper:
             return flatter[-1][0] * max(flatter[-1][1] / target, 1.1)
         (s0, d0), (s1, d1) = flatter[-1], steeper[0]
         share = math.log(d0 / target) / math.log(d0 / max(d1, 1e-12 * self.problem.d_max))
-        return s0 * (s1 / s0) ** share
+        return float(s0 * (s1 / s0) ** share)
 
     def _solve(self, slope: float, accuracy: float) -> None:
         near = [s for s in self.solutions if 0.7 < s / slope < 1.4]
@@ -167,17 +192,3 @@ class CertifiedRateDistortion(RateDistortion):
             return  # nothing there yet, or nothing that can be used
         for (slope, lower), reached in zip(lines, points, strict=True):
             self._keep(Solution(float(slope), float(lower), reached))
-
-
-def _hull(points: list[tuple[float, float]], total: float) -> float:
-    """Return the lower convex hull of points (D, R) at a distortion; infinite to their left."""
-    hull: list[tuple[float, float]] = []
-    for d, r in sorted(points):
-        while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (d - hull[-2][0]) >= (
-            r - hull[-2][1]
-        ) * (hull[-1][0] - hull[-2][0]):
-            hull.pop()
-        hull.append((d, r))
-    if total < hull[0][0]:
-        return math.inf
-    return float(np.interp(total, [d for d, _ in hull], [r for _, r in hull]))

@@ -349,7 +349,10 @@ def problem_of_scalar(
                 f"quadrature finds a total probability of {1 + found:.9f} for {key}: its density "
                 "is too rough or its tails are too heavy"
             )
-    return DensityProblem(quadrature, variance, float(density.entropy()), key, device)
+    nodes_p = quadrature(math.inf)
+    log_p = density.logpdf(nodes_p.axes[0])
+    entropy = h_beyond - float(nodes_p.p @ np.where(nodes_p.p > 0, log_p, 0.0))
+    return DensityProblem(quadrature, variance, entropy, key, device)
 
 
 def problem_of_density(

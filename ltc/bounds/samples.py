@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltc.bounds.alphabet import climb
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
 
@@ -249,26 +250,13 @@ class SampleProblem(Problem):
         )
         log_lambda = (-log_z).clamp_max(cap)
         value = float(log_lambda.mean() - Z_LOWER * log_lambda.std() / math.sqrt(n))
-        peak = self._largest_c(mixture, log_lambda, slope, generator)
-        return value - math.log(chance(peak, math.exp(cap)))
-
-    def _largest_c(
-        self, mixture: Mixture, log_lambda: Tensor, slope: float, generator: torch.Generator
-    ) -> float:
-        """Climb c(y) = mean of lambda exp(-slope |x - y|^2) over the held-out rows."""
-        x = self.held_out
-        pick = torch.randperm(len(x), generator=generator)[:512]
-        y = torch.cat([mixture.means, x[pick], x[log_lambda.topk(min(64, len(x))).indices]])
-        peak = 0.0
-        for _ in range(12):
-            c = x.new_zeros(len(y))
-            centre = torch.zeros_like(y)
-            for rows, weight in zip(x.split(1 << 13), log_lambda.split(1 << 13), strict=True):
-                part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
-                c += part.sum(0)
-                centre += part.T @ rows
-            peak = max(peak, float(c.max()) / len(x))
-            # Mean shift: each start moves to the mean of what it serves; half of them go on.
-            order = c.argsort(descending=True)[: max(32, len(y) // 2)]
-            y = centre[order] / c[order, None].clamp_min(1e-300)
-        return peak
+        # Half of the starts go on from where the most promising have come to.
+        pick = torch.randperm(n, generator=generator)[:512]
+        y = torch.cat(
+            [mixture.means, self.held_out[pick], self.held_out[log_lambda.topk(min(64, n))[1]]]
+        )
+        log_c = torch.zeros(0)
+        for steps in (2, 4, 6):
+            log_c, y = climb(self.held_out, log_lambda - math.log(n), y, slope, steps)
+            y = y[log_c.topk(min(len(y), max(32, len(y) // 4)))[1]]
+        return value - math.log(chance(math.exp(float(log_c.max())), math.exp(cap)))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+import torch
 
+from ltc.bounds.alphabet import AlphabetProblem
 from ltc.bounds.certified import CertifiedRateDistortion
 from ltc.bounds.curve import RateDistortion
 from ltc.bounds.density import problem_of_density, problem_of_scalar
 from ltc.bounds.gaussian import ReverseWaterFilling
+from ltc.bounds.problem import Problem
+from ltc.bounds.samples import SampleProblem
 
-if TYPE_CHECKING:
-    import torch
+from ltc.sources import FiniteSource, Source
 
-    from ltc.sources import Source
-
-__all__ = ["bound_for"]
+__all__ = ["bound_for", "bound_from_samples"]
 
 
 def bound_for(
@@ -28,6 +28,7 @@ def bound_for(
 
     - a density per scalar (`source.density`): a certified bracket;
     - a Gaussian vector (`source.gaussian`): exact reverse water-filling;
+    - finitely many values (`source.alphabet`): the same, for these values and any outputs;
     - a density per vector (`source.log_density` and `source.support()`): certified
       Blahut-Arimoto with a separable kernel;
     - samples only: reverse water-filling of the covariance of the held-out rows, which is an
@@ -51,6 +52,7 @@ def bound_for(
         >>> round(upper, 2)
         1.56
     """
+    problem: Problem
     if source.density is not None:
         problem = problem_of_scalar(source.density, dict(source.key), device=device)
     elif getattr(source, "gaussian", False):
@@ -59,6 +61,57 @@ def bound_for(
         problem = problem_of_density(
             source.log_density, source.support(), dict(source.key), device=device
         )
+    elif (alphabet := getattr(source, "alphabet", None)) is not None:
+        problem = AlphabetProblem(alphabet.points, alphabet.probabilities, dict(source.key), device)
     else:
         return ReverseWaterFilling(source.covariance, exact=False)
+    return CertifiedRateDistortion(problem, tolerance, progress)
+
+
+def bound_from_samples(
+    source: Source,
+    tolerance: float = 5e-4,
+    components: int = 32,
+    spread: bool = True,
+    count: int = 100_000,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], None] | None = None,
+) -> RateDistortion:
+    """Bound R(D) of any source from samples alone, with 95 % confidence.
+
+    The upper bound comes from a mixture that is fitted to at most `count` / 4 training samples,
+    the lower bound from the dual; both are measured on held-out samples (see `SampleProblem`).
+
+    Arguments:
+        source: the source.
+        tolerance: stop where lower and upper limit are this close, bits per scalar.
+        components: Gaussians, or particles, of the output distribution.
+        spread: Gaussians with covariances; otherwise particles.
+        count: held-out samples at most: the more, the higher the rates at which the lower bound
+            says something.
+        seed: of everything random.
+        device: where to compute.
+        progress: called with a line of text at each new slope.
+
+    Raises:
+        InputError: there are too few samples, or they are all the same.
+
+    Example:
+        >>> from ltc.sources import IIDUniform
+        >>> bound = bound_from_samples(IIDUniform(2), components=4, count=4000)
+        >>> lower, upper = bound.bracket(0.5)
+        >>> bool(lower < 0.45 < upper < 0.51)
+        True
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(source, FiniteSource):  # each row once, not drawn with replacement
+        train = source.train[torch.randperm(len(source.train), generator=generator)[: count // 4]]
+        held_out = source.test[torch.randperm(len(source.test), generator=generator)[:count]]
+    else:
+        train = source.sample(count // 4, generator)
+        held_out = source.held_out(count, generator)
+    problem = SampleProblem(
+        train, held_out, dict(source.key), components, spread, seed=seed, device=device
+    )
     return CertifiedRateDistortion(problem, tolerance, progress)

@@ -1,0 +1,172 @@
+"""Discrete sources in space: finitely many values, reproduced by any point."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from ltc.bounds.interior import Kernel, interior_point
+from ltc.bounds.problem import Problem, Solution
+from ltc.errors import InputError
+
+__all__ = ["AlphabetProblem", "climb"]
+
+
+def climb(
+    x: Tensor, log_weights: Tensor, y: Tensor, slope: float, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Climb c(y) = sum_x weights(x) exp(-slope |x - y|^2) from many starts by mean shift.
+
+    Each start moves to the mean of the x that it serves, which never lowers c (Cheng 1995).
+
+    Arguments:
+        x: points, shape (n, d).
+        log_weights: nats, shape (n,).
+        y: starts, shape (k, d).
+        slope: nats per squared error.
+        steps: how many moves.
+
+    Returns:
+        log c where each start ended, shape (k,), and the places, shape (k, d).
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0]])
+        >>> log_c, y = climb(x, torch.zeros(2), torch.tensor([[0.2]]), 1.0, 50)
+        >>> round(float(y[0, 0]), 3)  # for so wide a kernel the two make one hill
+        0.5
+    """
+    for step in range(steps + 1):
+        c = torch.full((len(y),), 1e-300, dtype=x.dtype, device=x.device)
+        centre = torch.zeros_like(y)
+        for rows, weight in zip(x.split(1 << 13), log_weights.split(1 << 13), strict=True):
+            part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
+            c += part.sum(0)
+            centre += part.T @ rows
+        if step < steps:
+            # Starts that serve nothing stay where they are.
+            y = torch.where(c[:, None] > 1e-200, centre / c[:, None], y)
+    return c.log(), y
+
+
+class AlphabetProblem(Problem):
+    """min R + s D under squared error for a source of finitely many values in R^d.
+
+    Outputs may be any points. They start as the values themselves, and wherever
+    c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the exchange method
+    of `DensityProblem`). Expectations are exact. For scalars the brackets are proof; in more
+    dimensions, that no y has a larger c than mean shift found from the values and the outputs is
+    not proved.
+
+    Arguments:
+        points: the values, shape (m, d).
+        probabilities: of each, shape (m,).
+        key: what they depend on, as JSON values.
+        device: where to compute.
+
+    Raises:
+        InputError: shapes do not fit, the probabilities do not add up to one, or there is one
+            value only.
+
+    Example:
+        >>> corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> problem = AlphabetProblem(corners, [0.25] * 4, {"example": "square"})
+        >>> round(problem.r_max / math.log(2), 6), problem.d_max
+        (2.0, 0.5)
+        >>> solution = problem.solve(3.0, 1e-3)
+        >>> reached = solution.middle @ [3.0, 1.0]
+        >>> bool(solution.lower < reached < solution.lower + 1e-3)
+        True
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        points: ArrayLike,
+        probabilities: ArrayLike,
+        key: dict[str, Any],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        x, p = np.asarray(points, dtype=float), np.asarray(probabilities, dtype=float)
+        if x.ndim != 2 or p.shape != x.shape[:1] or not np.isfinite(x).all():
+            raise InputError(
+                f"points have shape {x.shape} and probabilities {p.shape}; expected finite (m, d) "
+                "and (m,)"
+            )
+        if not (p >= 0).all() or not abs(p.sum() - 1) < 1e-6:
+            raise InputError(
+                f"the probabilities add up to {p.sum():.6g}; expected 1, none negative"
+            )
+        # Equal values are one value.
+        x, index = np.unique(x[p > 0], axis=0, return_inverse=True)
+        p = np.bincount(index.ravel(), p[p > 0] / p.sum())
+        if len(x) < 2:
+            raise InputError("the source has one value only: R(D) = 0 everywhere")
+        self.x = torch.from_numpy(x).to(device)
+        self.p = torch.from_numpy(p).to(device)
+        self.device = torch.device(device)
+        self.dimension = x.shape[1]
+        self.d_min, self.r_max = 0.0, float(-(p @ np.log(p)))
+        self.d_max = float(p @ ((x - p @ x) ** 2).sum(1))
+        # Steeper than this, every value has an output of its own.
+        gaps = torch.pdist(self.x) if len(x) <= 4096 else (self.x[1:] - self.x[:-1]).norm(dim=1)
+        self.slope_max = 40 / float(gaps.min()) ** 2
+        self.key = {**key, "alphabet": self.version}
+
+    def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
+        """Bracket the minimum of R + slope * D by interior points and exchange."""
+        y = self.x
+        output = self.p.clone()
+        if start is not None and start.output is not None:
+            known = torch.from_numpy(start.output).to(self.x)
+            y = torch.cat([known[:, :-1], self.x])
+            output = torch.cat([0.9 * known[:, -1], 0.1 * self.p])
+        lower = -math.inf
+        for rounds_left in reversed(range(20)):
+            exponents = slope * torch.cdist(self.x, y).square()
+            # Rows are shifted so that their largest entry is 1; the shift is added again.
+            shift = exponents.amin(1)
+            kernel = Kernel((exponents - shift[:, None]).clamp_max(700).cpu().numpy(), self.device)
+            best = interior_point(self.p, kernel, output, tolerance / 4)
+            log_lambda = (best.weights / self.p).log() + shift
+            starts = torch.cat([y[best.output > 1e-3 / len(y)], self.x[:: len(self.x) // 256 + 1]])
+            log_weights = self.p.log() + log_lambda
+            log_c, peaks = climb(self.x, log_weights, starts, slope, 40)
+            largest = max(0.0, float(log_c.max()))
+            if self.dimension == 1:
+                # On the line nothing can hide: between the points of a grid log c rises by
+                # slope h^2 / 4 at most (see `DensityProblem`).
+                h = math.sqrt(tolerance / slope)
+                count = math.ceil(float(self.x.max() - self.x.min()) / h) + 1
+                grid = torch.linspace(0, 1, count).to(self.x)[:, None]
+                grid = self.x.min() + (self.x.max() - self.x.min()) * grid
+                on_grid, _ = climb(self.x, log_weights, grid, slope, 0)
+                largest = float(on_grid.max()) + tolerance / 4
+            lower = max(lower, float(self.p @ log_lambda) - largest)
+            upper = best.upper + float(self.p @ shift)
+            new = peaks[log_c > max(tolerance / 4, largest / 20)]
+            if upper - lower <= tolerance or not len(new) or not rounds_left:
+                break
+            keep = best.output > 1e-3 * tolerance / len(y)
+            new = _apart(new, 0.1 * math.sqrt(0.5 / slope))
+            y = torch.cat([y[keep], new])
+            output = torch.cat([0.9 * best.output[keep], new.new_full((len(new),), 0.1 / len(new))])
+        points = []
+        for factor in (0.97, 1.0, 1.03):
+            rate, distortion = kernel.point(self.p, best.output, factor)
+            distortion += float(self.p @ shift)
+            points.append((distortion / slope, max(rate, 0.0)))
+        alive = best.output > 1e-6 / len(y)
+        outputs = torch.cat([y, best.output[:, None]], dim=1)[alive]
+        return Solution(slope, lower, np.array(points), outputs.cpu().numpy())
+
+
+def _apart(points: Tensor, distance: float) -> Tensor:
+    """Drop points that are closer than a distance to an earlier one."""
+    close = torch.cdist(points, points) < distance
+    return points[~close.tril(-1).any(1)]
