@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 import torch
 
 from ltc.bounds.alphabet import AlphabetProblem
@@ -12,7 +13,6 @@ from ltc.bounds.density import problem_of_density, problem_of_scalar
 from ltc.bounds.gaussian import ReverseWaterFilling
 from ltc.bounds.problem import Problem
 from ltc.bounds.samples import SampleProblem
-
 from ltc.sources import FiniteSource, Source
 
 __all__ = ["bound_for", "bound_from_samples"]
