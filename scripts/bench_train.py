@@ -10,7 +10,6 @@ the published entropy model is timed too: a flow, integrated over the cell with 
 import argparse
 import time
 
-import torch
 from sweep import configuration, experiment
 
 from ltc.experiment import build
@@ -31,6 +30,8 @@ def published_step(overrides: list[str], batch: int, steps: int) -> float:
 
     In a bare loop: Lightning's share of such a step is nothing, its validation's is not.
     """
+    import torch  # after ltc, which tells OpenMP how to wait
+
     run = build(configuration(f"batch={batch}", *PUBLISHED, *overrides))
     model = run.model
     model.log_dict = lambda *_, **__: None
@@ -49,6 +50,8 @@ def published_step(overrides: list[str], batch: int, steps: int) -> float:
 
 def bare_step(dimension: int, batch: int, steps: int) -> float:
     """Return the time of a step of a linear autoencoder in a bare loop."""
+    import torch  # after ltc, which tells OpenMP how to wait
+
     model = torch.nn.Sequential(*(torch.nn.Linear(dimension, dimension) for _ in range(2)))
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     x = torch.randn(batch, dimension)
