@@ -213,6 +213,7 @@ def build_model(
         learning_rate=config.learning_rate,
         transform_learning_rate=config.transform_learning_rate,
         steps=config.steps,
+        gradient_clip=config.gradient_clip,
     )
 
 

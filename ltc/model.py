@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -37,6 +38,7 @@ class LatticeTransformCoder(lightning.LightningModule):
             scale; transforms learn at `transform_learning_rate`.
         transform_learning_rate: the highest step size for the transform.
         steps: training steps; the step sizes fall to zero along a cosine.
+        gradient_clip: the largest norm of a gradient; 0: any.
         log_every: steps between logged values.
 
     Example:
@@ -63,6 +65,7 @@ class LatticeTransformCoder(lightning.LightningModule):
         learning_rate: float = 1e-2,
         transform_learning_rate: float = 1e-3,
         steps: int = 2500,
+        gradient_clip: float = 1.0,
         log_every: int = 50,
     ) -> None:
         super().__init__()
@@ -74,7 +77,10 @@ class LatticeTransformCoder(lightning.LightningModule):
         self.learning_rate = learning_rate
         self.transform_learning_rate = transform_learning_rate
         self.steps = steps
+        self.gradient_clip = gradient_clip
         self.log_every = log_every
+        # Lightning's own loop around a step costs as much time as a step of E8.
+        self.automatic_optimization = False
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
@@ -171,9 +177,19 @@ class LatticeTransformCoder(lightning.LightningModule):
             f"(now {self.transform_learning_rate:g})"
         )
 
-    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        """Return the loss of blocks, shape (batch, block, d), under training's quantization."""
-        return self._step(batch, "train")
+    def training_step(self, batch: Tensor, batch_index: int) -> None:
+        """Take a step on blocks, shape (batch, block, d), under training's quantization."""
+        loss = self._step(batch, "train")
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
+        optimizer.step()
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, torch.optim.lr_scheduler.CosineAnnealingLR)
+        scheduler.step()
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
         """Log the loss of blocks, shape (batch, block, d), under real quantization."""
