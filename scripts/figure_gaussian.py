@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis-8", "trellis-256"]
     parser.add_argument("--quantizers", nargs="+", default=names)
-    parser.add_argument("--lmbdas", nargs="+", type=float, default=[0.75, 1, 1.5, 2, 4, 8, 16])
+    parser.add_argument("--lmbdas", nargs="+", type=float, default=[1, 1.5, 2, 4, 8, 16])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "figures")
     options = parser.parse_args()
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
