@@ -134,8 +134,12 @@ def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | No
     low, at_low = 0.0, excess(0.0)
     high = 6.02 * at_low  # exact for a Gaussian source
     for _ in range(8):
+        if abs(high) > 100:  # more bits than a discrete source has: no distortion needs them
+            break
         at_high = excess(high)
-        if abs(at_high) < 1e-4 or at_high == at_low:
+        if abs(at_high) < 1e-4:
+            return high
+        if at_high == at_low:
             break
         low, at_low, high = high, at_high, high - at_high * (high - low) / (at_high - at_low)
-    return high if math.isfinite(high) else None
+    return None
