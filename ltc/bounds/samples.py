@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,28 +37,50 @@ class Mixture(NamedTuple):
     bases: Tensor | None
     spreads: Tensor | None
 
-    def terms(self, x: Tensor, slope: float) -> tuple[Tensor, Tensor]:
-        """Return each component's part of Z(x) = E exp(-slope |x - Y|^2), and its distortion.
+    def log_parts(self, moments: Tensor, slope: float) -> Tensor:
+        """Return the logarithm of each component's part of Z(x) = E exp(-slope |x - Y|^2).
 
         Arguments:
-            x: rows, shape (n, d).
+            moments: what `SampleProblem` computes of each row, shape (n, f).
             slope: nats per squared error.
 
         Returns:
-            Logarithms of the parts, and E |x - Y|^2 given x and the component, each (n, k).
+            Nats, shape (n, k).
         """
-        if self.bases is None or self.spreads is None:
-            errors = torch.cdist(x, self.means).square()
-            return self.log_weights - slope * errors, errors
-        k, d = self.means.shape
-        axes = self.bases.movedim(0, 1).reshape(d, k * d)  # all components' axes side by side
-        centres = torch.einsum("kd,kde->ke", self.means, self.bases)
-        squares = ((x @ axes).unflatten(1, (k, d)) - centres).square()
+        if self.spreads is None:
+            return self.log_weights - slope * self.errors(moments, slope)
         total = self.spreads + 0.5 / slope
-        log_parts = -0.5 * (squares / total).sum(-1) - 0.5 * (2 * slope * total).log().sum(-1)
-        share = 0.5 / (slope * total)  # of a deviation, what the best output leaves as error
-        errors = (squares * share.square()).sum(-1) + (self.spreads * share).sum(-1)
-        return self.log_weights + log_parts, errors
+        scale = self.log_weights - 0.5 * (2 * slope * total).log().sum(1)
+        return scale - 0.5 * moments @ self._quadratic(1 / total)
+
+    def errors(self, moments: Tensor, slope: float) -> Tensor:
+        """Return E |x - Y|^2 given x and the component, shape (n, k)."""
+        if self.spreads is None:
+            means = self.means
+            return (
+                moments
+                @ torch.cat(
+                    [
+                        torch.ones_like(means[:, :1]),
+                        -2 * means,
+                        means.square().sum(1, keepdim=True),
+                    ],
+                    1,
+                ).T
+            )
+        # Of a deviation of x from the mean this share is left as an error by the best output.
+        share = 0.5 / (slope * (self.spreads + 0.5 / slope))
+        return moments @ self._quadratic(share.square()) + (self.spreads * share).sum(1)
+
+    def _quadratic(self, eigenvalues: Tensor) -> Tensor:
+        """Return coefficients of (x - mean)^T B diag(eigenvalues) B^T (x - mean), (f, k)."""
+        assert self.bases is not None
+        form = (self.bases * eigenvalues[:, None, :]) @ self.bases.mT
+        linear = torch.einsum("kde,ke->kd", form, self.means)
+        constant = (linear * self.means).sum(1, keepdim=True)
+        rows, columns = torch.triu_indices(*form.shape[1:])
+        pairs = form[:, rows, columns] * torch.where(rows == columns, 1.0, 2.0).to(form)
+        return torch.cat([pairs, -2 * linear, constant], 1).T
 
 
 class SampleProblem(Problem):
@@ -161,25 +184,36 @@ class SampleProblem(Problem):
         """Return confidence limits at one slope; `tolerance` and `start` are not used."""
         generator = torch.Generator().manual_seed(self.seed)
         mixture = self._fit(slope, generator)
-        log_z, errors = self._evaluate(mixture, self.held_out, slope)
+        log_z = self._log_z(mixture, self.held_out, slope)
         root = math.sqrt(len(log_z))
         value = float(-log_z.mean() + Z_UPPER * log_z.std() / root)
-        distortion = float(errors.mean())
+        distortion = self._distortion(mixture, self.held_out, slope)
         lower = self._dual(mixture, log_z, slope, generator)
         return Solution(slope, lower, np.array([(distortion, max(value - slope * distortion, 0))]))
 
-    def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
-        per_row = self.components * (self.dimension if self.spread else 1)
-        return rows.split(max(1, (1 << 23) // per_row))
+    def _moments(self, rows: Tensor) -> Iterator[Tensor]:
+        """Yield, for pieces of the rows, what the mixture is linear in, shape (n, f).
 
-    def _evaluate(self, mixture: Mixture, rows: Tensor, slope: float) -> tuple[Tensor, Tensor]:
-        """Return log Z and the expected distortion of each row, shape (n,)."""
-        log_z, errors = [], []
-        for x in self._chunks(rows):
-            parts, error = mixture.terms(x, slope)
-            log_z.append(parts.logsumexp(1))
-            errors.append((parts.softmax(1) * error).sum(1))
-        return torch.cat(log_z), torch.cat(errors)
+        These are the products x_i x_j (for particles only |x|^2), x, and 1.
+        """
+        d = self.dimension
+        first, second = torch.triu_indices(d, d)
+        for x in rows.split(max(1, (1 << 23) // (len(first) + self.components))):
+            pairs = x[:, first] * x[:, second] if self.spread else x.square().sum(1, keepdim=True)
+            yield torch.cat([pairs, x, torch.ones_like(x[:, :1])], 1)
+
+    def _log_z(self, mixture: Mixture, rows: Tensor, slope: float) -> Tensor:
+        """Return log Z of each row, shape (n,)."""
+        parts = (mixture.log_parts(moments, slope) for moments in self._moments(rows))
+        return torch.cat([part.logsumexp(1) for part in parts])
+
+    def _distortion(self, mixture: Mixture, rows: Tensor, slope: float) -> float:
+        """Return the mean distortion over rows."""
+        total = 0.0
+        for moments in self._moments(rows):
+            share = mixture.log_parts(moments, slope).softmax(1)
+            total += float((share * mixture.errors(moments, slope)).sum())
+        return total / len(rows)
 
     def _start(self, generator: torch.Generator) -> Mixture:
         k, d = self.components, self.dimension
@@ -197,7 +231,7 @@ class SampleProblem(Problem):
         mixture = self._start(generator)
         best, best_value, patience = mixture, math.inf, 0
         for _ in range(limit):
-            value = -float(self._evaluate(mixture, self.validation, slope)[0].mean())
+            value = -float(self._log_z(mixture, self.validation, slope).mean())
             patience = 0 if value < best_value - 1e-3 else patience + 1
             if value < best_value:
                 best, best_value = mixture, value
@@ -208,26 +242,24 @@ class SampleProblem(Problem):
 
     def _step(self, mixture: Mixture, slope: float) -> Mixture:
         """Move weights, means and covariances one step of expectation maximisation."""
-        k, d = mixture.means.shape
-        mass = self.train.new_zeros(k)
-        first = self.train.new_zeros(k, d)
-        second = self.train.new_zeros(k, d, d) if self.spread else None
-        for x in self._chunks(self.train):
-            share = mixture.terms(x, slope)[0].softmax(1)
-            mass += share.sum(0)
-            first += share.T @ x
-            if second is not None:
-                second += torch.einsum("nk,nd,ne->kde", share, x, x)
-        alive = mass > 1e-3
-        mass, first = mass[alive], first[alive]
-        means = first / mass[:, None]
-        log_weights = (mass / mass.sum()).log()
-        if second is None:
+        d = self.dimension
+        sums: Tensor | int = 0
+        for moments in self._moments(self.train):
+            sums = sums + mixture.log_parts(moments, slope).softmax(1).T @ moments
+        assert isinstance(sums, Tensor)
+        sums = sums[sums[:, -1] > 1e-3]  # components that serve nothing are dropped
+        mass, means = sums[:, -1:], sums[:, -1 - d : -1] / sums[:, -1:]
+        log_weights = (mass / mass.sum()).log().squeeze(1)
+        if not self.spread:
             return Mixture(log_weights, means, None, None)
-        scatter = second[alive] - mass[:, None, None] * means[:, :, None] * means[:, None, :]
+        rows, columns = torch.triu_indices(d, d)
+        scatter = sums.new_zeros(len(sums), d, d)
+        scatter[:, rows, columns] = sums[:, : len(rows)]
+        scatter[:, columns, rows] = sums[:, : len(rows)]
+        scatter -= mass[:, :, None] * means[:, :, None] * means[:, None, :]
         # Components that serve few rows lean on the scatter of all of them.
         pooled = scatter.sum(0) / mass.sum()
-        covariances = (scatter + d * pooled) / (mass[:, None, None] + d)
+        covariances = (scatter + d * pooled) / (mass[:, :, None] + d)
         variances, bases = torch.linalg.eigh(covariances)
         return Mixture(log_weights, means, bases, (variances - 0.5 / slope).clamp_min(0))
 
@@ -236,7 +268,7 @@ class SampleProblem(Problem):
     ) -> float:
         """Return a lower confidence limit of the minimum, nats."""
         n = len(self.held_out)
-        validation = -self._evaluate(mixture, self.validation, slope)[0]
+        validation = -self._log_z(mixture, self.validation, slope)
 
         def chance(peak: float, cap: float) -> float:
             """Return an upper confidence limit of max c from its empirical value."""
