@@ -59,54 +59,108 @@ class LatticeCode:
         self.trellis = trellis
         self.graph = _Graph(trellis)
         self.tables = {key: np.ascontiguousarray(value) for key, value in tables.items()}
-        expected = {"branch_left", "first", "start", "left", "bits"}
-        rows = len(self.tables["first"]) if set(self.tables) == expected else 0
-        cosets = len(self.graph.offset)
-        if (
-            rows == 0
-            or self.tables["branch_left"].shape != (rows, len(self.graph.target), 2)
-            or self.tables["first"].shape != (rows, cosets)
-            or self.tables["start"].shape != (rows * cosets + 1,)
-        ):
+        if not self._fit():
             raise InputError("the frozen code in this checkpoint does not fit its lattice")
-        self.rows = rows
+        self.rows = len(self.tables["branch_at"])
+
+    def _fit(self) -> bool:
+        """Tell whether the kernels can walk along the tables: they check nothing themselves."""
+        tables, graph = self.tables, self.graph
+        if set(tables) != {
+            "branch_at",
+            "branch_left",
+            "coset_at",
+            "first",
+            "start",
+            "left",
+            "bits",
+        }:
+            return False
+        branch_at, coset_at = tables["branch_at"], tables["coset_at"]
+        branch_left, start, left = tables["branch_left"], tables["start"], tables["left"]
+        shapes = (
+            len(branch_at) > 0
+            and branch_at.shape == coset_at.shape == (len(branch_at), graph.sections)
+            and branch_left.shape == (len(branch_left), 2)
+            and start.shape == (len(tables["first"]) + 1,)
+        )
+        if not (
+            shapes
+            and (branch_at >= 0).all()
+            and (branch_at + graph.branches <= len(branch_left)).all()
+            and (coset_at >= 0).all()
+            and (coset_at + graph.cosets <= len(tables["first"])).all()
+            and start[0] == 0
+            and start[-1] == len(left)
+            and (np.diff(start) >= 2).all()
+        ):
+            return False
+        sizes = np.diff(left.astype(np.int64))
+        positive = (left[start[:-1]] == 0) & (left[start[1:] - 1] == TOTAL)
+        if not positive.all() or not (np.delete(sizes, start[1:-1] - 1) > 0).all():
+            return False
+        pairs = np.stack([np.broadcast_to(graph.kind, branch_at.shape), branch_at], -1)
+        for kind, at in np.unique(pairs.reshape(-1, 2), axis=0):
+            ranges = graph.ranges(kind)
+            begin, probability = branch_left[at : at + ranges[-1]].astype(np.int64).T
+            sums = np.add.reduceat(probability, ranges[:-1])
+            inside = np.cumsum(probability) - probability
+            inside -= np.repeat(inside[ranges[:-1]], np.diff(ranges))
+            if (probability <= 0).any() or (sums != TOTAL).any() or (inside != begin).any():
+                return False
+        return True
 
     @classmethod
     def freeze(cls, entropy: Exact) -> LatticeCode:
         """Round an entropy model to integers.
+
+        Sections that are the same, with the same masses and the same completions, share tables:
+        the completions of a long trellis converge within tens of sections of its end.
 
         Arguments:
             entropy: a trained exact model.
         """
         model = copy.deepcopy(entropy).double().cpu()
         graph = _Graph(model.trellis)
+        kinds = model.row.numpy()  # coordinates of one function and one coset geometry share a row
+        _, example, same = np.unique(kinds, return_index=True, return_inverse=True)
+        first: list[int] = []
+        start, left, pmf_bits, coset_begin = [0], [], [], []
+        for at in example:
+            t = int(at) % graph.sections
+            coset_begin.append(len(first))
+            for lowest, pmf in _integer_probabilities(model, graph, int(at) // graph.sections, t):
+                first.append(lowest)
+                left.append(np.concatenate([[0], np.cumsum(_round(pmf))]).astype(np.uint32))
+                start.append(start[-1] + len(left[-1]))
+                pmf_bits.append(-float(np.sum(pmf * np.log2(np.maximum(pmf, 1e-300)))))
+        coset_at = np.array(coset_begin)[same].reshape(kinds.shape)
+        branch_at = np.empty(kinds.shape, dtype=np.int64)
+        branch_left: list[Array] = []
+        size, bits = 0, 0.0
         with torch.no_grad():
             mass = model.log_mass().numpy()
-        rows = len(mass)
-        branch_left = np.empty((rows, len(graph.target), 2), dtype=np.uint32)
-        first = np.empty((rows, len(graph.offset)), dtype=np.int64)
-        start, left = [0], []
-        bits = 0.0
-        for row in range(rows):
-            probability, occupancy = graph.branch_probabilities(mass[row])
-            branch_left[row] = _round_segments(probability, graph.start)
-            bits += graph.entropy(probability, occupancy)
-            integers = _integer_probabilities(model, graph, row)
-            use = graph.coset_use(probability, occupancy)
-            for c, (lowest, pmf) in enumerate(integers):
-                first[row, c] = lowest
-                rounded = _round(pmf)
-                left.append(np.concatenate([[0], np.cumsum(rounded)]).astype(np.uint32))
-                start.append(start[-1] + len(left[-1]))
-                bits -= use[c] * float(np.sum(pmf * np.log2(np.maximum(pmf, 1e-300))))
-        tables = {
-            "branch_left": branch_left,
-            "first": first,
-            "start": np.array(start, dtype=np.int64),
-            "left": np.concatenate(left),
-            "bits": np.array(bits),
-        }
-        return cls(model.trellis, tables)
+        for row in range(len(mass)):
+            tables, used = graph.branch_probabilities(mass[row], kinds[row])
+            begin = []
+            for kind, probability in tables:
+                begin.append(size)
+                branch_left.append(_round_segments(probability, graph.ranges(kind)))
+                size += len(probability)
+            branch_at[row] = np.array(begin)[used]
+            bits += graph.entropy(tables, used, np.array(pmf_bits), coset_at[row])
+        return cls(
+            model.trellis,
+            {
+                "branch_at": branch_at,
+                "branch_left": np.concatenate(branch_left),
+                "coset_at": coset_at,
+                "first": np.array(first, dtype=np.int64),
+                "start": np.array(start, dtype=np.int64),
+                "left": np.concatenate(left),
+                "bits": np.array(bits),
+            },
+        )
 
     def state(self) -> dict[str, Tensor]:
         """Return the tables as tensors, for a checkpoint."""
@@ -138,7 +192,7 @@ class LatticeCode:
     def fingerprint(self) -> bytes:
         """A digest of the tables and the trellis, 16 bytes: equal if and only if they are."""
         digest = hashlib.sha256()
-        for key in ("branch_left", "first", "start", "left"):
+        for key in ("branch_at", "branch_left", "coset_at", "first", "start", "left"):
             digest.update(self.tables[key].tobytes())
         for array in self.graph.arrays:
             digest.update(array.tobytes())
@@ -224,125 +278,161 @@ class LatticeCode:
 
     @property
     def _arrays(self) -> tuple[Array, ...]:
-        tables = self.tables
-        return tables["branch_left"], tables["first"], tables["start"], tables["left"]
+        order = ("branch_at", "branch_left", "coset_at", "first", "start", "left")
+        return tuple(self.tables[key] for key in order)
 
 
 class _Graph:
-    """A trellis as flat arrays: nodes are (section, state), branches grouped by where they start.
+    """A trellis as flat arrays, with branches grouped by the state that they leave.
+
+    Sections that are the same object are stored once, as a kind. The branches that leave state
+    s of a section of kind k are `start[node[k] + s]` to `start[node[k] + s + 1]`.
 
     Attributes:
-        start: first branch of each node, shape (nodes + 1,).
-        target: the node that each branch leads to, shape (branches,).
-        coset: the coset on each branch, shape (branches,).
-        offset, step: where each coset lies, shape (cosets,).
-        tolerance: half the distance to the nearest other coset, by coset.
+        kind: the kind of each section, shape (n,).
+        node: first state of each kind, shape (kinds + 1,).
+        start: first branch of each state, shape (states of all kinds + 1,).
+        target: the state after that each branch leads to, shape (branches,).
+        coset: the coset on each branch, shape (branches,), counted within its kind.
+        first_coset: first coset of each kind, shape (kinds + 1,).
+        offset, step: where each coset of each kind lies.
+        tolerance: half the distance to the nearest other coset, likewise.
     """
 
     def __init__(self, trellis: Trellis) -> None:
-        target, coset, degree = [], [], []
+        found: dict[int, int] = {}
+        self.kind = np.array([found.setdefault(id(s), len(found)) for s in trellis.sections])
+        target, coset, degree, node, first_coset = [], [], [], [0], [0]
         offset: list[float] = []
         step: list[float] = []
         tolerance: list[float] = []
-        node = 0
-        self.first_node = [0]
-        states = trellis.states
-        for section, before in zip(trellis.sections, states, strict=False):
+        for t in np.unique(self.kind, return_index=True)[1]:
+            section, before = trellis.sections[t], trellis.states[t]
             after = len(section.previous)
             leave = section.previous.reshape(-1)
             order = np.argsort(leave, kind="stable")
-            arrive = np.repeat(np.arange(after), section.previous.shape[1])
-            target.append(node + before + arrive[order])
-            coset.append(len(offset) + section.coset.reshape(-1)[order])
+            target.append(np.repeat(np.arange(after), section.previous.shape[1])[order])
+            coset.append(section.coset.reshape(-1)[order])
             degree.append(np.bincount(leave, minlength=before))
             ring = np.sort(np.mod(section.offset, section.step))
             spacing = np.diff(np.append(ring, ring[0] + section.step)).min()
             offset.extend(section.offset)
             step.extend([section.step] * len(section.offset))
             tolerance.extend([spacing / 2] * len(section.offset))
-            node += before
-            self.first_node.append(node)
+            node.append(node[-1] + before)
+            first_coset.append(len(offset))
         self.sections = trellis.dimension
-        self.final_states = states[-1]
+        self.final_states = trellis.states[-1]
         self.target = np.concatenate(target).astype(np.int64)
         self.coset = np.concatenate(coset).astype(np.int64)
         self.start = np.concatenate([[0], np.cumsum(np.concatenate(degree))]).astype(np.int64)
+        self.node = np.array(node)
+        self.first_coset = np.array(first_coset)
         self.offset = np.array(offset)
         self.step = np.array(step)
         self.tolerance = np.array(tolerance)
-        self.cosets_before = np.concatenate(
-            [[0], np.cumsum([len(section.offset) for section in trellis.sections])]
-        )
 
     @property
     def arrays(self) -> tuple[Array, ...]:
         """The arrays that the kernels walk along."""
-        return self.start, self.target, self.coset, self.offset, self.step, self.tolerance
+        return (
+            self.kind, self.node, self.start, self.target, self.coset,
+            self.first_coset, self.offset, self.step, self.tolerance,
+        )  # fmt: skip
 
-    def branch_probabilities(self, mass: Array) -> tuple[Array, Array]:
-        """Return p(branch | node) and p(node).
+    @property
+    def branches(self) -> Array:
+        """Number of branches of each section, shape (n,)."""
+        return np.diff(self.start[self.node])[self.kind]
+
+    @property
+    def cosets(self) -> Array:
+        """Number of cosets of each section, shape (n,)."""
+        return np.diff(self.first_coset)[self.kind]
+
+    def ranges(self, kind: int) -> Array:
+        """Return where the branches of each state of a kind start, and the end; from 0."""
+        start = self.start[self.node[kind] : self.node[kind + 1] + 1]
+        return start - start[0]
+
+    def of_kind(self, kind: int) -> tuple[Array, Array]:
+        """Return target and coset of the branches of a kind."""
+        branches = slice(self.start[self.node[kind]], self.start[self.node[kind + 1]])
+        return self.target[branches], self.coset[branches]
+
+    def branch_probabilities(
+        self, mass: Array, same: Array
+    ) -> tuple[list[tuple[int, Array]], Array]:
+        """Return p(branch | state): the distinct tables, and which of them each section uses.
 
         Arguments:
             mass: log mass of each coset, shape (n, cosets).
+            same: sections with equal numbers have the same masses, shape (n,).
         """
-        flat = np.concatenate(
-            [
-                mass[t, : self.cosets_before[t + 1] - self.cosets_before[t]]
-                for t in range(self.sections)
-            ]
-        )
-        nodes = len(self.start) - 1 + self.final_states
-        completion = np.zeros(nodes)
-        probability = np.empty(len(self.target))
+        tables: list[tuple[int, Array]] = []
+        used = np.empty(self.sections, dtype=np.int64)
+        known: dict[tuple[int, int], tuple[Array, Array, int]] = {}
+        completion = np.zeros(self.final_states)
         for t in range(self.sections - 1, -1, -1):
-            low, high = self.first_node[t], self.first_node[t + 1]
-            branches = slice(self.start[low], self.start[high])
-            weight = flat[self.coset[branches]] + completion[self.target[branches]]
-            starts = self.start[low:high] - self.start[low]
-            completion[low:high] = np.logaddexp.reduceat(weight, starts)
-            degree = np.diff(self.start[low : high + 1])
-            probability[branches] = np.exp(weight - np.repeat(completion[low:high], degree))
-        occupancy = np.zeros(nodes)
-        occupancy[0] = 1
+            kind = int(self.kind[t])
+            key = (kind, int(same[t]))
+            if key in known and np.abs(completion - known[key][0]).max() < 1e-12:
+                _, completion, used[t] = known[key]
+                continue
+            target, coset = self.of_kind(kind)
+            ranges = self.ranges(kind)
+            weight = mass[t, coset] + completion[target]
+            total = np.logaddexp.reduceat(weight, ranges[:-1])
+            probability = np.exp(weight - np.repeat(total, np.diff(ranges)))
+            used[t] = len(tables)
+            tables.append((kind, probability))
+            total -= total.max()
+            known[key] = completion, total, int(used[t])
+            completion = total
+        return tables, used
+
+    def entropy(
+        self, tables: list[tuple[int, Array]], used: Array, pmf_bits: Array, coset_at: Array
+    ) -> float:
+        """Return the entropy of a row of the model in bits.
+
+        Arguments:
+            tables, used: what `branch_probabilities` returned.
+            pmf_bits: entropy of the integers of each coset table, bits.
+            coset_at: first coset table of each section, shape (n,).
+        """
+        bits = 0.0
+        occupancy: Array = np.ones(1)
         for t in range(self.sections):
-            low, high = self.first_node[t], self.first_node[t + 1]
-            branches = slice(self.start[low], self.start[high])
-            degree = np.diff(self.start[low : high + 1])
-            flow = probability[branches] * np.repeat(occupancy[low:high], degree)
-            np.add.at(occupancy, self.target[branches], flow)
-        return probability, occupancy
-
-    def entropy(self, probability: Array, occupancy: Array) -> float:
-        """Return the entropy of the path in bits."""
-        at = np.repeat(occupancy[: len(self.start) - 1], np.diff(self.start))
-        return float(-np.sum(at * probability * np.log2(np.maximum(probability, 1e-300))))
-
-    def coset_use(self, probability: Array, occupancy: Array) -> Array:
-        """Return how often each coset is used in a point, on average."""
-        at = np.repeat(occupancy[: len(self.start) - 1], np.diff(self.start))
-        return np.bincount(self.coset, weights=at * probability, minlength=len(self.offset))
+            kind, probability = tables[used[t]]
+            target, coset = self.of_kind(kind)
+            flow = probability * np.repeat(occupancy, np.diff(self.ranges(kind)))
+            bits -= float(flow @ np.log2(np.maximum(probability, 1e-300)))
+            bits += float(flow @ pmf_bits[coset_at[t] + coset])
+            occupancy = np.bincount(target, weights=flow)
+        return bits
 
 
-def _integer_probabilities(model: Exact, graph: _Graph, row: int) -> list[tuple[int, Array]]:
-    """Return for each coset the first integer and p(z | coset), the escape's last."""
+def _integer_probabilities(
+    model: Exact, graph: _Graph, row: int, t: int
+) -> list[tuple[int, Array]]:
+    """Return for each coset of a section the first integer and p(z | coset), the escape's last."""
     found = []
-    low, high = (end.numpy() for end in model.density.support())
-    for t in range(graph.sections):
-        channel = int(model.channel[row, t])
-        for c in range(graph.cosets_before[t], graph.cosets_before[t + 1]):
-            offset, step = graph.offset[c], graph.step[c]
-            first = math.floor((low[channel] - offset) / step)
-            integers = np.arange(first, math.ceil((high[channel] - offset) / step) + 1)
-            value = torch.as_tensor(offset + step * integers)
-            with torch.no_grad():
-                log_density = model.density.log_density(
-                    value, torch.full(value.shape, channel)
-                ).numpy()
-            pmf = np.exp(log_density - np.logaddexp.reduce(log_density))
-            kept = np.flatnonzero(pmf > 0.25 / TOTAL)
-            inside = slice(kept[0], kept[-1] + 1)
-            escape = max(1 - float(pmf[inside].sum()), 0.0)
-            found.append((int(integers[kept[0]]), np.append(pmf[inside], escape)))
+    channel = int(model.channel[row, t])
+    low, high = (float(end[channel]) for end in model.density.support())
+    kind = graph.kind[t]
+    for c in range(graph.first_coset[kind], graph.first_coset[kind + 1]):
+        offset, step = graph.offset[c], graph.step[c]
+        first = math.floor((low - offset) / step)
+        integers = np.arange(first, math.ceil((high - offset) / step) + 1)
+        value = torch.as_tensor(offset + step * integers)
+        with torch.no_grad():
+            log_density = model.density.log_density(value, torch.full(value.shape, channel)).numpy()
+        pmf = np.exp(log_density - np.logaddexp.reduce(log_density))
+        kept = np.flatnonzero(pmf > 0.25 / TOTAL)
+        inside = slice(kept[0], kept[-1] + 1)
+        escape = max(1 - float(pmf[inside].sum()), 0.0)
+        found.append((int(integers[kept[0]]), np.append(pmf[inside], escape)))
     return found
 
 
@@ -374,13 +464,18 @@ _HALF = 1 << (PRECISION - 1)
 @kernel
 def _encode(  # type: ignore[no-untyped-def]
     points,
+    kind,
+    node,
     start,
     target,
     coset,
+    first_coset,
     offset,
     step,
     tolerance,
+    branch_at,
     branch_left,
+    coset_at,
     first_integer,
     table_start,
     left,
@@ -389,44 +484,47 @@ def _encode(  # type: ignore[no-untyped-def]
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     vectors, rows, n = points.shape
-    cosets = len(offset)
     for i in range(vectors):
         for row in range(rows):
-            node = 0
+            state = 0
             for t in range(n):
                 value = points[i, row, t]
                 best, integer, error = -1, 0.0, np.inf
-                for b in range(start[node], start[node + 1]):
-                    c = coset[b]
+                k = kind[t]
+                here = node[k] + state
+                for b in range(start[here], start[here + 1]):
+                    c = first_coset[k] + coset[b]
                     z = np.rint((value - offset[c]) / step[c])
                     distance = abs(value - (offset[c] + step[c] * z))
                     if distance < error:
                         best, integer, error = b, z, distance
-                c = coset[best]
+                c = first_coset[k] + coset[best]
                 if not error < 0.5 * tolerance[c] or abs(integer) > 2.0**52:
                     return words[:0], i
-                if start[node + 1] - start[node] > 1:
+                if start[here + 1] - start[here] > 1:
+                    entry = branch_at[row, t] + best - start[node[k]]
                     words, count, lower, width, pending, first = put(
                         words, count, lower, width, pending, first,
-                        branch_left[row, best, 0], branch_left[row, best, 1],
+                        branch_left[entry, 0], branch_left[entry, 1],
                     )  # fmt: skip
-                table = table_start[row * cosets + c]
-                size = table_start[row * cosets + c + 1] - table - 2  # integers in the table
-                k = np.int64(integer) - first_integer[row, c]
-                symbol = k if 0 <= k < size else size
+                c = coset_at[row, t] + coset[best]
+                table = table_start[c]
+                size = table_start[c + 1] - table - 2  # integers in the table
+                z = np.int64(integer) - first_integer[c]
+                symbol = z if 0 <= z < size else size
                 words, count, lower, width, pending, first = put(
                     words, count, lower, width, pending, first,
                     left[table + symbol], left[table + symbol + 1] - left[table + symbol],
                 )  # fmt: skip
                 if symbol == size:
                     # Elias gamma code of how far outside, after a bit that tells the side.
-                    excess = int(-k if k < 0 else k - size + 1)
+                    excess = int(-z if z < 0 else z - size + 1)
                     length = 0
                     while excess >> (length + 1):
                         length += 1
                     for position in range(2 * length + 2):
                         if position == 0:
-                            bit = int(k < 0)
+                            bit = int(z < 0)
                         elif position <= length:
                             bit = 0
                         else:
@@ -434,7 +532,7 @@ def _encode(  # type: ignore[no-untyped-def]
                         words, count, lower, width, pending, first = put(
                             words, count, lower, width, pending, first, bit * _HALF, _HALF
                         )
-                node = target[best]
+                state = target[best]
     words, count = finish(words, count, lower, width, pending, first)
     return words[:count], -1
 
@@ -443,43 +541,50 @@ def _encode(  # type: ignore[no-untyped-def]
 def _decode(  # type: ignore[no-untyped-def]
     words,
     points,
+    kind,
+    node,
     start,
     target,
     coset,
+    first_coset,
     offset,
     step,
     tolerance,
+    branch_at,
     branch_left,
+    coset_at,
     first_integer,
     table_start,
     left,
 ):
     position, lower, width, point = start_decoder(words)
     vectors, rows, n = points.shape
-    cosets = len(offset)
     for i in range(vectors):
         for row in range(rows):
-            node = 0
+            state = 0
             # The decoder reads at most one word beyond the last that the encoder wrote.
             if position > len(words) + 2:
                 return False
             for t in range(n):
-                b = start[node]
-                if start[node + 1] - b > 1:
+                k = kind[t]
+                b = start[node[k] + state]
+                if start[node[k] + state + 1] - b > 1:
                     part = quantile(lower, width, point)
                     if part >= TOTAL:
                         return False
-                    while part >= np.uint64(branch_left[row, b, 0]) + np.uint64(
-                        branch_left[row, b, 1]
+                    entry = branch_at[row, t] + b - start[node[k]]
+                    while part >= np.uint64(branch_left[entry, 0]) + np.uint64(
+                        branch_left[entry, 1]
                     ):
                         b += 1
+                        entry += 1
                     position, lower, width, point = get(
                         words, position, lower, width, point,
-                        branch_left[row, b, 0], branch_left[row, b, 1],
+                        branch_left[entry, 0], branch_left[entry, 1],
                     )  # fmt: skip
-                c = coset[b]
-                table = table_start[row * cosets + c]
-                size = table_start[row * cosets + c + 1] - table - 2
+                c = coset_at[row, t] + coset[b]
+                table = table_start[c]
+                size = table_start[c + 1] - table - 2
                 part = quantile(lower, width, point)
                 if part >= TOTAL:
                     return False
@@ -494,7 +599,7 @@ def _decode(  # type: ignore[no-untyped-def]
                     words, position, lower, width, point,
                     left[table + low], left[table + low + 1] - left[table + low],
                 )  # fmt: skip
-                k = low
+                z = low
                 if low == size:
                     length, excess, below = -1, 1, False
                     remaining = 1
@@ -523,7 +628,8 @@ def _decode(  # type: ignore[no-untyped-def]
                         if read == 1:
                             remaining = 2
                         remaining -= 1
-                    k = -excess if below else size - 1 + excess
-                points[i, row, t] = offset[c] + step[c] * np.float64(k + first_integer[row, c])
-                node = target[b]
+                    z = -excess if below else size - 1 + excess
+                place = first_coset[k] + coset[b]
+                points[i, row, t] = offset[place] + step[place] * np.float64(z + first_integer[c])
+                state = target[b]
     return True

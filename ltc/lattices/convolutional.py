@@ -85,7 +85,7 @@ class Convolutional(Lattice):
     @functools.cached_property
     def trellis(self) -> Trellis:  # type: ignore[override]
         """The trellis, of unit volume per point: there are 2 points in 4 at each coordinate."""
-        return Trellis(_sections(*CODES[self.states], self.length))
+        return Trellis(code_sections(*CODES[self.states], self.length))
 
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)
@@ -109,7 +109,7 @@ class Convolutional(Lattice):
         return x - self._closest_point(x)
 
 
-def _sections(h1: str, h0: str, length: int) -> list[Section]:
+def code_sections(h1: str, h0: str, length: int) -> list[Section]:
     """Return the sections of a code in observer canonical form.
 
     z0 is the lowest bit of the state; z1 is free; the state moves down by one bit and takes

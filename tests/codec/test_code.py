@@ -53,13 +53,39 @@ def test_tables_are_probabilities(lattice):
     graph, tables = code.graph, code.tables
     branch = tables["branch_left"].astype(np.int64)
     assert (branch[..., 1] > 0).all()
-    sums = np.add.reduceat(branch[..., 1], graph.start[:-1], axis=1)
-    assert (sums == TOTAL).all()
+    for kind, at in zip(graph.kind, tables["branch_at"][0], strict=True):
+        ranges = graph.ranges(kind)
+        sums = np.add.reduceat(branch[at : at + ranges[-1], 1], ranges[:-1])
+        assert (sums == TOTAL).all()
     for start, end in zip(tables["start"][:-1], tables["start"][1:], strict=True):
         left = tables["left"][start:end].astype(np.int64)
         assert left[0] == 0
         assert left[-1] == TOTAL
         assert (np.diff(left) > 0).all()
+
+
+def test_sections_that_have_converged_share_tables():
+    length = 400
+    lattice = Convolutional(16, length)
+    model = Exact(lattice, torch.zeros(1, length, dtype=torch.long))
+    model.initialise(torch.randn(1000, 1, length, generator=torch.Generator().manual_seed(0)))
+    tables = LatticeCode.freeze(model).tables
+    assert len(tables["branch_left"]) < 50 * 2 * 16
+
+
+@pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left", "first"])
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_forged_tables_are_refused_or_decode_in_bounds(key, data):
+    lattice = E8()
+    _, code, points = trained(lattice)
+    stream = code.encode(points[:20])
+    state = {name: value.clone() for name, value in code.state().items()}
+    flat = state[key].reshape(-1)
+    place = data.draw(st.integers(0, len(flat) - 1))
+    flat[place] = data.draw(st.integers(-(2**31), 2**31))
+    with contextlib.suppress(InputError):
+        assert LatticeCode.from_state(lattice.trellis, state).decode(stream, 20).shape == (20, 1, 8)
 
 
 @pytest.mark.parametrize("lattice", LATTICES, ids=name)
