@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ltc import __version__, rdo
+from ltc import __version__
 from ltc.codec import FileCoder, LatticeCode
 from ltc.entropy import Exact, MonteCarlo
 from ltc.errors import InputError
@@ -31,7 +30,9 @@ from ltc.files import atomic_write
 from ltc.model import LatticeTransformCoder
 from ltc.progress import Progress
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.rdo import refine
 from ltc.sources import Source
+from ltc.threads import one_thread
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
@@ -140,7 +141,7 @@ def build(config: DictConfig) -> Experiment:
     """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         _positive(config, key)
-    for key in ("steps", "batch", "evaluate.samples"):
+    for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
         _positive(config, key, integer=True)
     if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
         raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
@@ -288,23 +289,6 @@ def _restore(
     return LatticeCode.from_state(model.entropy.trellis, state["code"])
 
 
-@contextmanager
-def few_threads(scalars: int) -> Iterator[None]:
-    """Let torch use one thread while steps are small: more would wait longer than they work.
-
-    Arguments:
-        scalars: source samples in a batch.
-    """
-    threads = torch.get_num_threads()
-    # A step of E8 with 200 blocks took 1.8 ms on one thread and 2 to 8 ms on two.
-    if scalars <= 1 << 13:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str, Any]]:
     """Train, evaluate, and write `metrics.json`, checkpoints and the log to a folder.
 
@@ -359,30 +343,37 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
         rng = generator(config.seed, stream, device)
         return DataLoader(Blocks(source, block, batch, count, rng), batch_size=None)
 
-    count = min(20_000, max(2_000, (1 << 20) // (block * source.dimension)))
+    count = min(20_000, max(16, (1 << 20) // (block * source.dimension)))
     model.to(device)
     rng = generator(config.seed, "initialise", device)
     model.initialise(source.sample(count * block, rng).unflatten(0, (-1, block)))
     began = time.perf_counter()
+    lattice = model.quantizer.lattice
+    if isinstance(model.entropy, Exact):
+        model.use(lattice.surrogate)
     # One fixed batch to choose the best checkpoint by; of a finite source it comes from the
     # training set, so that the held-out one stays untouched.
     validation = list(Blocks(source, block, count, 1, generator(config.seed, "validation", device)))
-    with few_threads(config.batch * block * source.dimension):
+    # Longer blocks have more to learn from: as many samples in all.
+    batch = config.batch or max(1, min(200, (1 << 15) // (block * source.dimension)))
+    # A step of E8 with 200 blocks took 1.8 ms on one thread and 2 to 8 ms on two.
+    with one_thread(when=batch * block * source.dimension <= 1 << 13):
         trainer.fit(
             model,
-            loader("train", config.batch, config.steps),
+            loader("train", batch, config.steps),
             DataLoader(validation, batch_size=None),  # type: ignore[arg-type]
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    seconds_train = time.perf_counter() - began
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(best["state_dict"])
-    if model.quantizer.rdo:
+    if isinstance(model.entropy, Exact):
+        model.use(lattice)
         rng = generator(config.seed, "refine", device)
-        count = max(2000, (1 << 19) // (block * source.dimension))
-        rdo.refine(model, source.sample(count * block, rng).unflatten(0, (-1, block)))
+        count = max(16, (1 << 19) // (block * source.dimension))
+        refine(model, source.sample(count * block, rng).unflatten(0, (-1, block)))
         best["state_dict"] = {key: value.cpu() for key, value in model.state_dict().items()}
+    seconds_train = time.perf_counter() - began
     if isinstance(model.entropy, Exact):
         experiment.code = LatticeCode.freeze(model.entropy)
         best["code"] = experiment.code.state()

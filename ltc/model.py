@@ -12,7 +12,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from ltc import rdo
-from ltc.entropy import EntropyModel
+from ltc.entropy import EntropyModel, Exact
+from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
 
@@ -81,6 +82,13 @@ class LatticeTransformCoder(lightning.LightningModule):
         self.log_every = log_every
         # Lightning's own loop around a step costs as much time as a step of E8.
         self.automatic_optimization = False
+
+    def use(self, lattice: Lattice) -> None:
+        """Quantize on another lattice of the same dimension and the same cosets from here on."""
+        self.quantizer.lattice = lattice
+        if isinstance(self.entropy, Exact):
+            assert lattice.trellis is not None
+            self.entropy.trellis = lattice.trellis
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:

@@ -80,7 +80,9 @@ def _mean_jacobian(model: LatticeTransformCoder, latent: Tensor, count: int = 64
 def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> list[float]:
     """Refit the entropy model and the synthesis to what the encoder produces, in turn.
 
-    Stops when the Lagrangian falls by less than 1e-4 bits and leaves the best parameters.
+    Stops when the Lagrangian falls by less than 1e-4 bits and leaves the best parameters. From a
+    coarse lattice the optimised encoder can fall into sending nothing: where what it reaches is
+    little better than that, it starts once more from a finer one.
 
     Arguments:
         model: a trained coder with an exact entropy model; changed in place.
@@ -90,13 +92,31 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> li
     Returns:
         The Lagrangian, bits per scalar, at the start of each round.
     """
-    entropy = model.entropy
-    assert isinstance(entropy, Exact)
+    lagrangians = _alternate(model, blocks, rounds)
+    nothing_sent = model.lmbda * float(blocks.double().var(correction=0))
+    learned = model.quantizer.log_scale.requires_grad
+    if model.quantizer.rdo and learned and min(lagrangians) > 0.9 * nothing_sent:
+        best = copy.deepcopy(model.state_dict())
+        with torch.no_grad():
+            model.quantizer.log_scale.add_(math.log(0.85))
+            # As if the source were sent: what the collapsed encoder left says nothing.
+            vectors = model.vectors(blocks)
+            model.entropy.initialise(vectors.flatten(0, 1))
+        _fit(model, model.quantizer.quantize(vectors), blocks)
+        again = _alternate(model, blocks, rounds)
+        if min(again) > min(lagrangians):
+            model.load_state_dict(best)
+        lagrangians += again
+    return lagrangians
+
+
+def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
     best = copy.deepcopy(model.state_dict())
     lagrangians: list[float] = []
     for _ in range(rounds):
-        points = torch.cat([encode(model, part) for part in blocks.split(_chunk(blocks))])
         with torch.no_grad():
+            parts = blocks.split(max(1, (1 << 17) // blocks[0].numel()))
+            points = torch.cat([model.encode(part) for part in parts])
             rate = float(model.bits(points).double().mean()) / blocks[0].numel()
             distortion = float((model.decode(points) - blocks).double().square().mean())
         lagrangian = rate + model.lmbda * distortion
@@ -106,12 +126,14 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> li
         lagrangians.append(lagrangian)
         if not falling:
             break
-        latents = model.layout.join(points).flatten(0, 1) * model.quantizer.scale.detach()
-        model.transform.fit_synthesis(latents, blocks.flatten(0, 1))
-        entropy.fit(points)
+        _fit(model, points, blocks)
     model.load_state_dict(best)
     return lagrangians
 
 
-def _chunk(blocks: Tensor) -> int:
-    return max(1, (1 << 17) // blocks[0].numel())
+def _fit(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
+    """Refit the synthesis and the entropy model to the points that stand for blocks."""
+    assert isinstance(model.entropy, Exact)
+    latents = model.layout.join(points).flatten(0, 1) * model.quantizer.scale.detach()
+    model.transform.fit_synthesis(latents, blocks.flatten(0, 1))
+    model.entropy.fit(points)

@@ -68,9 +68,8 @@ def test_refinement_lowers_the_lagrangian(lmbda, make):
     nearest = lagrangian()
     model.quantizer.rdo = True
     optimised = lagrangian()
-    values = rdo.refine(model, x, rounds=4)
+    values = rdo.refine(model, x)
     assert optimised < nearest
-    assert values[0] == pytest.approx(optimised, abs=1e-4)
     assert lagrangian() == pytest.approx(min(values), abs=1e-4)
     assert min(values) <= optimised
 

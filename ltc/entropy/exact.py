@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ltc.entropy.base import EntropyModel
 from ltc.errors import InputError
 from ltc.lattices import Lattice, Trellis
+from ltc.threads import one_thread
 
 __all__ = ["Exact", "GaussianMixture"]
 
@@ -172,7 +173,8 @@ class Exact(EntropyModel):
             nats.backward()
             return float(nats.detach())
 
-        optimizer.step(closure)
+        with one_thread():  # histograms are small
+            optimizer.step(closure)
 
     def log_mass(self, dither: Tensor | None = None) -> Tensor:
         """Return the mass of each coset: the sum of f over its points.

@@ -85,6 +85,11 @@ class Lattice(ABC):
             raise InputError(f"{self.name}: cannot quantize NaN or infinity")
         return self._closest_point(x)
 
+    @property
+    def surrogate(self) -> Lattice:
+        """A lattice of the same dimension and volume to train through, where that is cheaper."""
+        return self
+
     @abstractmethod
     def _closest_point(self, x: Tensor) -> Tensor:
         """`closest_point` of vectors that have been checked."""

@@ -1,0 +1,51 @@
+"""The README's table: what trellis codes save over scalar quantization on real data.
+
+    python scripts/table_trellis.py --source image_patches
+    python scripts/table_trellis.py --source audio --overrides source.root=FOLDER
+
+Each run of a trellis is compared with `scalar`, trained with the same kind of transform, at the
+same distortion, by linear interpolation of the rate over the SNR between runs of `scalar`.
+"""
+
+import argparse
+
+import numpy as np
+from sweep import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", default="image_patches")
+    parser.add_argument("--lmbdas", nargs="+", type=float, default=[15, 40, 120])
+    parser.add_argument("--states", nargs="+", type=int, default=[8, 256])
+    parser.add_argument("--overrides", nargs="*", default=[], help="for both")
+    options = parser.parse_args()
+    common = [f"source={options.source}", *options.overrides]
+    # `scalar` needs a larger lmbda for the same distortion: the grid reaches further.
+    grid = np.geomspace(0.7 * min(options.lmbdas), 2.5 * max(options.lmbdas), 7)
+    scalar = [run(*common, "quantizer=scalar", f"lmbda={value:.4g}") for value in grid]
+    scalar.sort(key=lambda m: m["snr_db"])
+    snr = [m["snr_db"] for m in scalar]
+    rows = []
+    for states in options.states:
+        for lmbda in options.lmbdas:
+            overrides = ["quantizer=trellis", f"quantizer.states={states}", f"lmbda={lmbda:g}"]
+            found = run(*common, *overrides)
+            if not snr[0] <= found["snr_db"] <= snr[-1]:
+                print(f"{found['snr_db']:.2f} dB lies outside the runs of scalar: left out")
+                continue
+            rate = float(np.interp(found["snr_db"], snr, [m["bitstream_rate"] for m in scalar]))
+            rows.append((states, found["snr_db"], rate, found["bitstream_rate"]))
+    print()
+    print("| states | SNR (dB) | scalar | trellis | saved | saved (%) |")
+    print("|---|---|---|---|---|---|")
+    for states, decibel, rate, less in rows:
+        saved = rate - less
+        print(
+            f"| {states} | {decibel:.2f} | {rate:.3f} | {less:.3f} | {saved:.3f} "
+            f"| {100 * saved / rate:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
