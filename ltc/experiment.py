@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ltc import __version__, rdo
 from ltc.codec import FileCoder, FixedRateCode, LatticeCode
-from ltc.entropy import Exact, FixedRate, MonteCarlo
+from ltc.entropy import Exact, MonteCarlo
 from ltc.errors import InputError
 from ltc.evaluate import bitstream_rate, compare, measure
 from ltc.figures import operating_point, quantization_regions
@@ -151,8 +151,10 @@ def build(config: DictConfig) -> Experiment:
         config = config.copy()
         config.entropy = {"_target_": "ltc.entropy.MonteCarlo"}
         config.name.entropy = "monte_carlo"
-    if isinstance(quantizer, NestedQuantizer):  # runs of a sweep are told apart by their names
+    if isinstance(quantizer, NestedQuantizer):
         config = config.copy()
+        config.entropy = {"_target_": "ltc.entropy.FixedRate", "ratio": quantizer.ratio}
+        config.name.entropy = "fixed_rate"
         config.name.quantizer = f"nested-{config.quantizer.fine}"
     settings = OmegaConf.to_container(config.source, resolve=True)
     assert isinstance(settings, dict)
@@ -206,11 +208,6 @@ def build_model(
     if quantizer.rdo and not isinstance(entropy, Exact):
         raise InputError(
             "quantizer.rdo=true needs entropy=exact: a cost for every branch of a trellis"
-        )
-    if isinstance(quantizer, NestedQuantizer) != isinstance(entropy, FixedRate):
-        raise InputError(
-            f"entropy={config.name.entropy} does not go with quantizer={config.name.quantizer}: "
-            "quantizer=nested, and no other, has entropy=fixed_rate"
         )
     return LatticeTransformCoder(
         transform,

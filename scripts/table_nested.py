@@ -54,7 +54,7 @@ def main() -> None:
         runs = [run(*nested, f"quantizer.ratio={ratio}", *common) for ratio in options.ratios]
         rows.append([lattice, *(decibel(metrics["distortion"]) for metrics in runs)])
     print()
-    print("| SNR (dB) at |", *(f"{math.log2(ratio):.3g} bits |" for ratio in options.ratios))
+    print("| bits per sample |", *(f"{math.log2(ratio):.4g} |" for ratio in options.ratios))
     print("|---" * (1 + len(options.ratios)) + "|")
     for row in rows:
         print("|", " | ".join(row), "|")

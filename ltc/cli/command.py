@@ -79,7 +79,7 @@ def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
     """
     folder = config_directory() / "quantizer"
     settings: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in folder.glob("*.yaml")}
-    lattices = {key: value for key, value in settings.items() if "lattice" in value}
+    lattices = {key: value for key, value in settings.items() if "_target_" not in value}
     if name not in lattices:
         near = " or ".join(nearest_names(str(name), lattices))
         hint = f"; did you mean {near}?" if near else "."

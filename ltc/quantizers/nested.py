@@ -148,11 +148,13 @@ class NestedQuantizer(LatticeQuantizer):
             vectors: lattice units, shape (..., n).
 
         Returns:
-            The points, same shape, and None. The gradient passes straight through, except to
-            overloaded vectors: their codewords do not move with them (Esser et al., *Learned
-            step size quantization*, ICLR 2020).
+            The points, same shape, and None. The gradient passes straight through to the
+            latents, except to overloaded ones: their codewords do not move with them (Esser et
+            al., *Learned step size quantization*, ICLR 2020). That of the scale is the true one.
         """
         points, overloaded = self._quantize(vectors)
+        # What the scale changes in the vectors changes no codeword, which is the nearest already.
+        vectors = vectors * self.scale / self.scale.detach()
         straight = vectors + (points - vectors).detach()
         return torch.where(overloaded, points, straight), None
 

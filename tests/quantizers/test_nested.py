@@ -147,6 +147,27 @@ def test_one_and_two_bits_of_integers_are_the_uniform_quantizer():
         assert found == pytest.approx(distortion, rel=0.01)
 
 
+@pytest.mark.parametrize("lattice", [A2(), Dn(4)], ids=name)
+def test_gradient_of_the_scale_is_that_of_the_distortion(lattice):
+    quantizer = NestedQuantizer(lattice, 2, search=64)
+    x = torch.randn(4000, lattice.dimension, generator=torch.Generator().manual_seed(6)).double()
+
+    def error():
+        points, _ = quantizer(x / quantizer.scale)
+        return (points * quantizer.scale - x).square().mean()
+
+    for log_scale in (0.0, 0.5):
+        quantizer.zero_grad()
+        quantizer.log_scale.data.fill_(log_scale)
+        error().backward()
+        found = float(quantizer.log_scale.grad)
+        ends = []
+        for step in (-0.02, 0.02):
+            quantizer.log_scale.data.fill_(log_scale + step)
+            ends.append(float(error().detach()))
+        assert found == pytest.approx((ends[1] - ends[0]) / 0.04, rel=0.05, abs=0.005)
+
+
 def test_gradient_passes_straight_through_but_to_overloaded_vectors():
     quantizer = NestedQuantizer(E8(), 4)
     x = torch.tensor([0.1, 100.0])[:, None].repeat(1, 8).requires_grad_()
