@@ -136,6 +136,18 @@ def test_scale_minimises_the_distortion(lattice):
     assert error(scale) < 1.003 * min(error(scale * 1.05**k) for k in range(-8, 9))
 
 
+@pytest.mark.parametrize(("lattice", "gain"), [(E8(), 0.8), (Leech(), 1.5)], ids=name)
+@pytest.mark.parametrize(("ratio", "scalar"), [(4, 9.30), (8, 14.62)])
+def test_more_than_the_best_scalar_quantizer(lattice, gain, ratio, scalar):
+    quantizer = NestedQuantizer(lattice, ratio, search=16)
+    rng = torch.Generator().manual_seed(7)
+    x = torch.randn(2, 2000, lattice.dimension, generator=rng)
+    quantizer.initialise(0.0, x[0])
+    scale = quantizer.scale.detach()
+    found = (scale * quantizer.quantize(x[1] / scale) - x[1]).square().mean()
+    assert -10 * found.log10() > scalar + gain
+
+
 def test_one_and_two_bits_of_integers_are_the_uniform_quantizer():
     # Max, "Quantizing for minimum distortion", 1960, table II: least distortion of a Gaussian.
     for ratio, distortion in ((2, 0.3634), (4, 0.1188)):
