@@ -43,8 +43,8 @@ class NestedQuantizer(LatticeQuantizer):
     Arguments:
         lattice: the fine lattice, of unit volume.
         ratio: what the fine lattice is multiplied by to give the coarse one, q.
-        search: steps of the search for the codeword of an overloaded vector; 32 lose at most
-            0.05 dB against 128 at one bit per sample, and nothing at two and more (E8, Leech).
+        search: steps of the search for the codeword of an overloaded vector; 32 lose about
+            0.05 dB against 128 at one bit per sample, 0.005 dB at two (measured: E8, Leech).
 
     Attributes:
         shift: what is taken from lattice points to give codewords, shape (n,), float64.
