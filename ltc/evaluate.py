@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ltc.codec import Container, LatticeCode
+from ltc.codec import Container, FixedRateCode, LatticeCode
 from ltc.model import LatticeTransformCoder
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def measure(model: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
 
 @torch.no_grad()
 def bitstream_rate(
-    model: LatticeTransformCoder, code: LatticeCode, blocks: Tensor, chunk: int = 1 << 18
+    model: LatticeTransformCoder,
+    code: LatticeCode | FixedRateCode,
+    blocks: Tensor,
+    chunk: int = 1 << 18,
 ) -> float:
     """Write held-out blocks as an `.ltc` file, read them back, and count the bytes.
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ltc import __version__
-from ltc.codec import FileCoder, LatticeCode
+from ltc.codec import FileCoder, FixedRateCode, LatticeCode
 from ltc.entropy import Exact, MonteCarlo
 from ltc.errors import InputError
 from ltc.evaluate import bitstream_rate, compare, measure
@@ -29,7 +29,7 @@ from ltc.figures import operating_point, quantization_regions
 from ltc.files import atomic_write
 from ltc.model import LatticeTransformCoder
 from ltc.progress import Progress
-from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.quantizers import LatticeQuantizer, Layout, NestedQuantizer
 from ltc.rdo import refine
 from ltc.sources import Source
 from ltc.threads import one_thread
@@ -101,7 +101,7 @@ class Experiment:
     source: Source
     model: LatticeTransformCoder
     bound: RateDistortion | None
-    code: LatticeCode | None = None
+    code: LatticeCode | FixedRateCode | None = None
 
     def blocks(self, samples: Tensor) -> Tensor:
         """Cut samples, shape (count, d), into blocks, shape (count // block, block, d)."""
@@ -152,6 +152,11 @@ def build(config: DictConfig) -> Experiment:
         config = config.copy()
         config.entropy = {"_target_": "ltc.entropy.MonteCarlo"}
         config.name.entropy = "monte_carlo"
+    if isinstance(quantizer, NestedQuantizer):
+        config = config.copy()
+        config.entropy = {"_target_": "ltc.entropy.FixedRate", "ratio": quantizer.ratio}
+        config.name.entropy = "fixed_rate"
+        config.name.quantizer = f"nested-{config.quantizer.fine}"
     settings = OmegaConf.to_container(config.source, resolve=True)
     assert isinstance(settings, dict)
     settings.pop("block", None)
@@ -177,8 +182,8 @@ def build_quantizer(config: DictConfig) -> LatticeQuantizer:
     """
     settings = OmegaConf.to_container(config.quantizer, resolve=True)
     assert isinstance(settings, dict)
-    # A lattice's parameters stand beside it too, for `quantizer.dimension=6`.
-    for key in settings["lattice"].keys() - {"_target_"}:
+    # A lattice's parameters stand beside it too, for `quantizer.dimension=6`, or its name.
+    for key in {*settings["lattice"], "fine"} - {"_target_"}:
         settings.pop(key, None)
     return instantiate(settings, _convert_="all")
 
@@ -277,13 +282,15 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
 
 def _restore(
     model: LatticeTransformCoder, state: dict[str, Any], checkpoint: str | Path
-) -> LatticeCode | None:
+) -> LatticeCode | FixedRateCode | None:
     try:
         model.load_state_dict(state["state_dict"])
     except (KeyError, RuntimeError) as error:
         raise InputError(
             f"ckpt={checkpoint}: its parameters do not fit its configuration"
         ) from error
+    if isinstance(model.quantizer, NestedQuantizer):
+        return FixedRateCode(model.quantizer, len(model.layout.channel))
     if "code" not in state or not isinstance(model.entropy, Exact):
         return None
     return LatticeCode.from_state(model.entropy.trellis, state["code"])
@@ -377,6 +384,8 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     if isinstance(model.entropy, Exact):
         experiment.code = LatticeCode.freeze(model.entropy)
         best["code"] = experiment.code.state()
+    elif isinstance(model.quantizer, NestedQuantizer):
+        experiment.code = FixedRateCode(model.quantizer, len(model.layout.channel))
     # What a decoder has to know of the source, whose data it does not have.
     known = ("dimension", "patch", "sample_rate", "offset", "gain")
     best["source"] = {key: getattr(source, key) for key in known if hasattr(source, key)}

@@ -103,7 +103,9 @@ class LatticeTransformCoder(lightning.LightningModule):
         """
         self.transform.initialise(samples.flatten(0, 1))
         variance = float(samples.var())
-        self.quantizer.initialise(min(1 / (2 * math.log(2) * self.lmbda), 0.5 * variance))
+        latents = self.layout.split(self.transform.analysis(samples))
+        distortion = min(1 / (2 * math.log(2) * self.lmbda), 0.5 * variance)
+        self.quantizer.initialise(distortion, latents)
         self.entropy.initialise(self.vectors(samples).flatten(0, 1))
 
     def vectors(self, x: Tensor) -> Tensor:

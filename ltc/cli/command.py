@@ -72,6 +72,31 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
+def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
+    """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
+
+    Its parameters are taken from the quantizer, where it has them.
+    """
+    folder = config_directory() / "quantizer"
+    settings: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in folder.glob("*.yaml")}
+    lattices = {key: value for key, value in settings.items() if "_target_" not in value}
+    if name not in lattices:
+        near = " or ".join(nearest_names(str(name), lattices))
+        hint = f"; did you mean {near}?" if near else "."
+        raise InputError(
+            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(lattices))}"
+        )
+    chosen = lattices[name]
+    for key in chosen.keys() & _parent_.keys() - {"lattice"}:
+        chosen[key] = _parent_[key]
+    OmegaConf.resolve(chosen)
+    lattice: DictConfig = chosen.lattice
+    return lattice
+
+
+OmegaConf.register_new_resolver("lattice", _lattice)
+
+
 def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Run a task with the configuration of the command line, as a console script does.
 
@@ -172,6 +197,9 @@ def describe(error: BaseException) -> str:
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
     text = str(error)
+    resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
+    if resolving:  # OmegaConf drops the cause
+        return resolving.group(1)
     unknown = re.search(r"Key '([^']+)' is not in struct|Could not override '([^']+)'", text)
     if unknown:
         overridden = re.search(r"Could not override '([^']+)'", text)

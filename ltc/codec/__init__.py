@@ -3,5 +3,6 @@
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import FileCoder, Payload
+from ltc.codec.fixed_rate import FixedRateCode
 
-__all__ = ["Container", "FileCoder", "LatticeCode", "Payload"]
+__all__ = ["Container", "FileCoder", "FixedRateCode", "LatticeCode", "Payload"]

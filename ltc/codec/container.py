@@ -15,7 +15,7 @@ All integers are little-endian and unsigned.
 | 32 + m + 12 c | 4 | CRC-32 of everything before |
 | 36 + m + 12 c | | the chunks, one after the other |
 
-A chunk is the stream of one `LatticeCode.encode`: words of 32 bits of a range coder that starts
+A chunk is the stream of one `encode` of a code: words of 32 bits of a range coder that starts
 anew in each chunk, so that a damaged one costs only itself.
 """
 

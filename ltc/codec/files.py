@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
+from ltc.codec.fixed_rate import FixedRateCode
 from ltc.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,7 +150,10 @@ class FileCoder:
     """
 
     def __init__(
-        self, model: LatticeTransformCoder, code: LatticeCode, facts: dict[str, Any]
+        self,
+        model: LatticeTransformCoder,
+        code: LatticeCode | FixedRateCode,
+        facts: dict[str, Any],
     ) -> None:
         self.model = model
         self.code = code

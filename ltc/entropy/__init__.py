@@ -2,6 +2,7 @@
 
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.exact import Exact, GaussianMixture
+from ltc.entropy.fixed_rate import FixedRate
 from ltc.entropy.monte_carlo import MonteCarlo
 
-__all__ = ["EntropyModel", "Exact", "GaussianMixture", "MonteCarlo"]
+__all__ = ["EntropyModel", "Exact", "FixedRate", "GaussianMixture", "MonteCarlo"]

@@ -128,8 +128,13 @@ class LatticeQuantizer(nn.Module):
         return self.log_scale.exp()
 
     @torch.no_grad()
-    def initialise(self, distortion: float) -> None:
-        """Start a learned scale at the one whose cells have this mean squared error."""
+    def initialise(self, distortion: float, latents: Tensor) -> None:
+        """Start a learned scale.
+
+        Arguments:
+            distortion: the mean squared error that the cells are to have.
+            latents: what will be divided by the scale and quantized, shape (..., n).
+        """
         if self.log_scale.requires_grad:
             moment = self.lattice.second_moment or 1 / 12
             self.log_scale.fill_(0.5 * math.log(distortion / moment))

@@ -36,6 +36,7 @@ def runs(tmp_path_factory):
         "image": ["source=image_patches", "quantizer=e8", "lmbda=50"],
         "audio": ["source=audio", f"source.root={folder / 'sounds'}", "quantizer=d4_dual"],
         "block": ["source=banana", "quantizer=e8"],
+        "fixed": ["source=iid_gaussian", "quantizer=nested", "quantizer.search=4"],
     }
     arguments, patch = sys.argv, pytest.MonkeyPatch()
     patch.chdir(folder)
@@ -67,7 +68,7 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("run", ["array", "block"])
+@pytest.mark.parametrize("run", ["array", "block", "fixed"])
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
 def test_arrays(runs, run, array):
     coder = load_coder(runs / run)

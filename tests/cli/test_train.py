@@ -115,6 +115,10 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         ),
         (["source.block=12"], "source.block=12 is no multiple of the lattice's dimension 8"),
         (["quantizer.scale=-1"], "quantizer.scale=-1"),
+        (["quantizer=nested", "quantizer.fine=e9"], "there is no lattice e9; did you mean e8"),
+        (["quantizer=nested", "quantizer.fine=nested"], "there is no lattice nested"),
+        (["quantizer=nested", "quantizer.ratio=1"], "quantizer.ratio=1; expected an integer"),
+        (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),
         (["quantizer.train=noise"], "expected ste or dither"),
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
         (["+trainer.nonsense=1"], "nonsense"),
@@ -150,6 +154,27 @@ def test_every_transform_and_training(run, tmp_path, train, transform):
     assert code == 0
     (metrics,) = only_metrics(tmp_path)
     assert 0 < metrics["gap_bits"] < 0.4
+
+
+def test_fixed_rate(run, tmp_path):
+    lattice = ["quantizer.fine=dn", "+quantizer.dimension=6", "quantizer.ratio=3"]
+    code, _ = run("quantizer=nested", *lattice, "quantizer.search=8", "bound=none", *QUICK)
+    assert code == 0
+    (metrics,) = only_metrics(tmp_path)
+    assert metrics["quantizer"] == "nested-dn"
+    assert metrics["entropy"] == "fixed_rate"
+    assert metrics["dimension"] == 6
+    assert metrics["rate"] == pytest.approx(math.log2(3), rel=1e-12)
+    assert metrics["rate_stderr"] < 1e-9
+    # Up to 64 bits a stream, and the header.
+    assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 800 / 20000
+    assert metrics["snr_db"] > 7
+    experiment = load(next(tmp_path.rglob("best.ckpt")))
+    assert experiment.model.quantizer.lattice.dimension == 6
+    with torch.no_grad():
+        blocks = experiment.held_out(torch.device("cpu"))
+        error = (experiment.model.decode(experiment.model.encode(blocks)) - blocks).square().mean()
+    assert float(error) == pytest.approx(metrics["distortion"], rel=1e-5)
 
 
 def test_checkpoints_are_not_unpickled(tmp_path):

@@ -62,14 +62,14 @@ def test_dither_is_uniform_over_the_cell_and_names_its_lattice(lattice):
 
 def test_learned_scale_gets_a_gradient():
     quantizer = LatticeQuantizer(E8())
-    quantizer.initialise(0.1)
+    quantizer.initialise(0.1, torch.zeros(1, 8))
     assert float(quantizer.scale**2 * E8().second_moment) == pytest.approx(0.1)
     x = torch.randn(5, 8)
     points, _ = quantizer(x / quantizer.scale)
     (points * quantizer.scale - x).square().sum().backward()
     assert quantizer.log_scale.grad != 0
     fixed = LatticeQuantizer(E8(), scale=0.5)
-    fixed.initialise(0.1)
+    fixed.initialise(0.1, torch.zeros(1, 8))
     assert float(fixed.scale) == pytest.approx(0.5)
     assert not fixed.log_scale.requires_grad
 

@@ -1,0 +1,209 @@
+"""Fixed-rate quantization with nested lattices."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from ltc.errors import InputError
+from ltc.lattices import Lattice
+from ltc.quantizers.lattice import LatticeQuantizer
+
+__all__ = ["NestedQuantizer"]
+
+# Random codewords, and steps, to find the shift by. Their mean is known to 0.01 of the ratio.
+CENTRE_SAMPLES, CENTRE_STEPS = 4096, 8
+# Scalars to choose the scale on.
+SCALE_SAMPLES = 1 << 14
+# The search for the nearest codeword: length of the random steps in units of the fine lattice,
+# how much of the way back to the vector is taken from a codeword, and the least part of a coarse
+# vector that is taken away from a point outside. Chosen on E8 and Leech at 1 and 2 bits.
+STEP, BACK, PUSH = 0.5, 0.15, 0.03
+# Two points of a lattice of unit volume are further apart.
+SAME = 1e-6
+
+
+class NestedQuantizer(LatticeQuantizer):
+    """The points of a shifted lattice in a Voronoi cell of the lattice scaled by an integer.
+
+    A Voronoi code: there are `ratio ** n` points, one in each coset of the coarse lattice, so the
+    rate is log2(ratio) bits per sample, whatever the source (Conway and Sloane, *A fast encoding
+    method for lattice codes and quantizers*, IEEE Trans. Inform. Theory 29, 1983). The index of a
+    point is its coordinates in the basis, modulo the ratio. The shift moves the fine lattice off
+    the origin to where no point lies on the boundary of the coarse cell and their mean is zero.
+
+    A vector whose nearest lattice point lies outside the code is overloaded. Its codeword is
+    searched: a random step, the nearest lattice point, and, where that lies in another coarse
+    cell, a move away from that cell, otherwise back towards the vector; the best codeword met is
+    taken. The scale starts where it minimises the distortion of samples, and is learned.
+
+    Arguments:
+        lattice: the fine lattice, of unit volume.
+        ratio: what the fine lattice is multiplied by to give the coarse one, q.
+        search: steps of the search for the codeword of an overloaded vector; 32 lose about
+            0.05 dB against 128 at one bit per sample, 0.005 dB at two (measured: E8, Leech).
+
+    Attributes:
+        shift: what is taken from lattice points to give codewords, shape (n,), float64.
+
+    Raises:
+        InputError: `ratio` is no integer from 2 to 65536, or `search` none from 0.
+
+    Example:
+        >>> from ltc.lattices import E8
+        >>> quantizer = NestedQuantizer(E8(), ratio=4)
+        >>> points = quantizer.quantize(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
+        >>> index = quantizer.index(points)
+        >>> index.min() >= 0, index.max() < 4, torch.allclose(quantizer.point(index).float(), points)
+        (tensor(True), tensor(True), True)
+    """  # noqa: E501
+
+    _basis: Tensor
+    _inverse: Tensor
+    _steps: Tensor
+    shift: Tensor
+
+    def __init__(self, lattice: Lattice, ratio: int = 4, search: int = 32) -> None:
+        if not isinstance(ratio, int) or not 2 <= ratio <= 1 << 16:
+            raise InputError(
+                f"quantizer.ratio={ratio!r}; expected an integer from 2 to 65536, the number of "
+                "codewords per sample: 4 for 2 bits"
+            )
+        if not isinstance(search, int) or isinstance(search, bool) or search < 0:
+            raise InputError(f"quantizer.search={search!r}; expected a number of steps, 0 or more")
+        super().__init__(lattice)
+        self.ratio = ratio
+        n = lattice.dimension
+        basis = torch.as_tensor(lattice.generator_matrix, dtype=torch.float64)
+        rng = torch.Generator().manual_seed(0)
+        self.register_buffer("_basis", basis, persistent=False)
+        self.register_buffer("_inverse", torch.linalg.inv(basis), persistent=False)
+        steps = torch.randn(search, n, generator=rng, dtype=torch.float64) * STEP / n**0.5
+        self.register_buffer("_steps", steps, persistent=False)
+        # Coders and decoders must have the same, to the last place: it goes into checkpoints.
+        start = lattice.sample_voronoi(1, rng, torch.float64)[0]
+        self.register_buffer("shift", start.clone())
+        index = torch.randint(ratio, (CENTRE_SAMPLES, n), generator=rng)
+        for _ in range(CENTRE_STEPS):
+            self.shift += self.point(index).mean(0)
+        # The mean is a multiple of lattice points; ties are still possible, if rare. Not here:
+        self.shift += 1e-3 * start
+
+    def index(self, points: Tensor) -> Tensor:
+        """Return the indices of codewords.
+
+        Arguments:
+            points: lattice units, shape (..., n). Of other points of the shifted lattice, the
+                index is that of the codeword in the same coset of the coarse lattice.
+
+        Returns:
+            Integers from 0 to ratio - 1, shape (..., n), int64.
+        """
+        whole = ((points.double() + self.shift) @ self._inverse).round()
+        return whole.remainder(self.ratio).long()
+
+    def point(self, index: Tensor) -> Tensor:
+        """Return the codewords of indices.
+
+        Arguments:
+            index: integers from 0 to ratio - 1, shape (..., n).
+
+        Returns:
+            Lattice units, shape (..., n), float64.
+        """
+        points = index.double() @ self._basis - self.shift
+        return points - self.ratio * self.lattice.closest_point(points / self.ratio)
+
+    @torch.no_grad()
+    def initialise(self, distortion: float, latents: Tensor) -> None:
+        """Start at the scale that minimises the mean squared error of latents, shape (..., n).
+
+        At fixed rate the distortion is what the rate allows: the one that is asked for is ignored.
+        """
+        x = latents.reshape(-1, self.lattice.dimension).double()
+        x = x[: max(1, SCALE_SAMPLES // x.shape[1])]
+
+        def error(log_scale: float) -> float:
+            scale = math.exp(log_scale)
+            return float((scale * self.quantize(x / scale) - x).square().mean())
+
+        # Where the vectors and the coarse cell have the same energy.
+        energy = max(float(x.square().mean()), 1e-30)
+        guess = 0.5 * math.log(energy) - math.log(self._radius / x.shape[1] ** 0.5)
+        bounds = (guess - math.log(3), guess + math.log(3))
+        found = minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 0.01})
+        self.log_scale.fill_(found.x)
+
+    def quantize(self, vectors: Tensor) -> Tensor:
+        """Return the nearest codewords, or near ones; lattice units, shape (..., n) in and out."""
+        return self._quantize(vectors)[0]
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, None]:
+        """Quantize in training.
+
+        Arguments:
+            vectors: lattice units, shape (..., n).
+
+        Returns:
+            The points, same shape, and None. The gradient passes straight through to the
+            latents, except to overloaded ones: their codewords do not move with them (Esser et
+            al., *Learned step size quantization*, ICLR 2020). That of the scale is the true one.
+        """
+        points, overloaded = self._quantize(vectors)
+        # What the scale changes in the vectors changes no codeword, which is the nearest already.
+        vectors = vectors * self.scale / self.scale.detach()
+        straight = vectors + (points - vectors).detach()
+        return torch.where(overloaded, points, straight), None
+
+    @property
+    def _radius(self) -> float:
+        """Root of the mean squared length of the vectors of the coarse cell."""
+        moment = self.lattice.second_moment or 1 / 12
+        return self.ratio * (self.lattice.dimension * moment) ** 0.5
+
+    @torch.no_grad()
+    def _quantize(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codewords, shape (..., n), and which vectors are overloaded, shape (..., 1)."""
+        x = vectors.double()
+        nearest = self.lattice.closest_point(x + self.shift) - self.shift
+        points = self.point(self.index(nearest))
+        overloaded = (points - nearest).abs().amax(-1) > SAME
+        if overloaded.any():
+            points[overloaded] = self._search(x[overloaded], points[overloaded])
+        return points.to(vectors.dtype), overloaded[..., None]
+
+    def _search(self, x: Tensor, best: Tensor) -> Tensor:
+        """Return codewords near overloaded vectors; shape (count, n) in and out.
+
+        Arguments:
+            x: the vectors.
+            best: any codewords, to start from.
+        """
+
+        def cost(points: Tensor) -> Tensor:
+            """Squared distance to the vectors, less their squared lengths."""
+            return (points * (points - 2 * x)).sum(-1, keepdim=True)
+
+        least = cost(best)
+        reach = self._radius / x.norm(dim=-1, keepdim=True)
+        at = x * reach.clamp(max=1)
+        # As far as the corners of a cell may lie, and no further: the steps are to stay small.
+        target = x * (3 * reach).clamp(max=1)
+        for step in self._steps:
+            nearest = self.lattice.closest_point(at + step + self.shift) - self.shift
+            points = self.point(self.index(nearest))
+            found = cost(points)
+            best = torch.where(found < least, points, best)
+            least = torch.minimum(found, least)
+            # The coarse point whose cell the lattice point lies in, and how far beyond the
+            # plane halfway to it.
+            coarse = nearest - points
+            norm = coarse.square().sum(-1, keepdim=True)
+            inside = norm < SAME
+            beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=SAME) - 0.5
+            outside = at - beyond.clamp(min=PUSH) * coarse
+            at = torch.where(inside, at + BACK * (target - at), outside)
+        return best
