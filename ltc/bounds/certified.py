@@ -102,6 +102,15 @@ class CertifiedRateDistortion(RateDistortion):
             lower, upper = self._known(total)
         return Bracket(float(lower), float(upper))
 
+    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
+        """Return both bounds by the names that the problem gives them."""
+        named = zip("≥≤", self.problem.names, self.bracket(distortion, tolerance), strict=True)
+        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
+
+    def estimate(self, distortion: float) -> float | None:
+        """Return a lower bound; None where a slope takes more time than a progress bar has."""
+        return super().estimate(distortion) if self.problem.refinable else None
+
     def _known(self, total: float) -> tuple[float, float]:
         """Return the bounds, in bits per scalar, that the solved slopes give."""
         problem = self.problem

@@ -133,6 +133,7 @@ class SampleProblem(Problem):
 
     refinable = False
     name = "95 % limits from samples"
+    names = ("dual lower limit", "mixture upper limit")
     version = 1
 
     def __init__(

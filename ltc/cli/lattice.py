@@ -41,7 +41,8 @@ def _task(config: DictConfig, as_json: bool) -> None:
     names = sorted(path.stem for path in (config_directory() / "quantizer").glob("*.yaml"))
     for name in track(names, "measuring", transient=True, disable=as_json):
         settings = OmegaConf.load(config_directory() / "quantizer" / f"{name}.yaml")
-        if name.endswith("_base") or OmegaConf.is_missing(settings, "matrix"):
+        unknown = "lattice" not in settings or OmegaConf.is_missing(settings, "lattice")
+        if unknown or OmegaConf.is_missing(settings, "matrix"):
             continue
         lattice = instantiate(settings, _convert_="all")["lattice"]
         cards.append({**card(lattice, config.samples, config.seed), "name": name})

@@ -1,5 +1,7 @@
 """Maps from latents to points and back."""
 
 from ltc.quantizers.lattice import LatticeQuantizer, Layout
+from ltc.quantizers.scalar import ScalarQuantizer, ecsq
+from ltc.quantizers.vector import VectorQuantizer
 
-__all__ = ["LatticeQuantizer", "Layout"]
+__all__ = ["LatticeQuantizer", "Layout", "ScalarQuantizer", "VectorQuantizer", "ecsq"]
