@@ -17,7 +17,7 @@ def gaussian_loss(inner, lmbda, odd):
     outer = np.cumsum(np.abs(inner))
     ends = np.concatenate([[-np.inf], -outer[::-1], [0.0] * (not odd), outer, [np.inf]])
     p, first = np.diff(scipy.stats.norm.cdf(ends)), -np.diff(scipy.stats.norm.pdf(ends))
-    p = np.maximum(p, 1e-300)
+    first, p = first[p > 0], p[p > 0]
     return -(p @ np.log2(p)) + lmbda * (1 - (first**2 / p).sum())
 
 
