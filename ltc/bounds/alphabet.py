@@ -212,7 +212,7 @@ class AlphabetProblem(Problem):
             best = interior_point(self.p, kernel, output, tolerance / 4)
             log_lambda = (best.weights / self.p).log() + shift
             peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
-            peaks = peaks[_apart(peaks, 0.5 * width)]
+            peaks = peaks[_apart(peaks, width)]
             log_weights = self.p.log() + log_lambda
             for steps in (5, 10, 25):  # many end on the same hill
                 log_c, peaks = climb(self.cloud, log_weights, peaks, slope, steps)

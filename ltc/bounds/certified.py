@@ -181,6 +181,9 @@ class CertifiedRateDistortion(RateDistortion):
         if self.progress:
             d, r = solution.middle / self.problem.dimension
             self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits")
+        self._store()
+
+    def _store(self) -> None:
         self._load()  # what other processes have found meanwhile
         known = list(self.solutions.values())
         with atomic_write(self.file) as path, path.open("wb") as file:
