@@ -214,7 +214,7 @@ class AlphabetProblem(Problem):
             peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
             peaks = peaks[_apart(peaks, width)]
             log_weights = self.p.log() + log_lambda
-            for steps in (5, 10, 25):  # many end on the same hill
+            for steps in (10, 30):  # many end on the same hill
                 log_c, peaks = climb(self.cloud, log_weights, peaks, slope, steps)
                 apart = _apart(peaks, 0.1 * width)
                 log_c, peaks = log_c[apart], peaks[apart]
@@ -248,6 +248,7 @@ class AlphabetProblem(Problem):
 
 def _apart(points: Tensor, distance: float) -> Tensor:
     """Choose points, as a mask, that are no closer than a distance to an earlier one chosen."""
+    points = points.float()  # quicker, and near enough
     close = (torch.cdist(points, points) < distance).cpu().numpy()
     chosen = np.zeros(len(points), dtype=bool)
     for index, row in enumerate(close):

@@ -97,7 +97,7 @@ class CertifiedRateDistortion(RateDistortion):
                 if accuracy < 0.05 * tolerance * problem.dimension * NATS:
                     break
             # Far from the goal a rough answer will do, to find the slope.
-            near = any(abs(s.middle[0] / total - 1) < 0.15 for s in self.solutions.values())
+            near = any(abs(s.middle[0] - total) < 0.5 * total for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
             lower, upper = self._known(total)
         return Bracket(float(lower), float(upper))
