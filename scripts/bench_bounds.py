@@ -96,7 +96,7 @@ def banana(points: int, limit: float) -> None:
     source = Banana()
     problem = problem_of_density(source.log_density, source.support(), source.key)
     # 0.2 to 5 bits per vector, by the distortions at which R(D) has these rates.
-    rates = np.linspace(0.32, 3.43, 20)
+    rates = np.linspace(0.2, 3.43, 20)
     _, found, seconds, bound = brackets(problem, 1e-3, rates)
     width = 2 * np.ptp(found, axis=1).max()
     print(
