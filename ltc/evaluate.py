@@ -14,7 +14,7 @@ from ltc.model import LatticeTransformCoder
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
 
-__all__ = ["Measurement", "bitstream_rate", "compare", "measure"]
+__all__ = ["Measurement", "bitstream_rate", "compare", "measure", "summarise"]
 
 
 class Measurement(NamedTuple):
@@ -33,10 +33,23 @@ class Measurement(NamedTuple):
     distortion_stderr: float
 
 
-def _mean_and_stderr(values: Tensor) -> tuple[float, float]:
-    mean = float(values.mean())
-    stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
-    return mean, stderr
+def summarise(bits: Tensor, errors: Tensor) -> Measurement:
+    """Return means with their standard errors.
+
+    Arguments:
+        bits: of each block, per scalar, shape (count,).
+        errors: mean squared error of each block, shape (count,).
+
+    Example:
+        >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
+        Measurement(rate=2.0, rate_stderr=1.0, distortion=0.5, distortion_stderr=0.0)
+    """
+
+    def mean_and_stderr(values: Tensor) -> tuple[float, float]:
+        stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
+        return float(values.mean()), stderr
+
+    return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))
 
 
 @torch.no_grad()
@@ -57,7 +70,7 @@ def measure(model: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
         points = model.encode(part)
         bits.append(model.bits(points).double() / part[0].numel())
         errors.append((model.decode(points) - part).double().square().mean((1, 2)))
-    return Measurement(*_mean_and_stderr(torch.cat(bits)), *_mean_and_stderr(torch.cat(errors)))
+    return summarise(torch.cat(bits), torch.cat(errors))
 
 
 @torch.no_grad()

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -24,7 +26,7 @@ from ltc import __version__
 from ltc.codec import FileCoder, FixedRateCode, LatticeCode
 from ltc.entropy import Exact, MonteCarlo
 from ltc.errors import InputError
-from ltc.evaluate import bitstream_rate, compare, measure
+from ltc.evaluate import Measurement, bitstream_rate, compare, measure, summarise
 from ltc.figures import operating_point, quantization_regions
 from ltc.files import atomic_write
 from ltc.model import LatticeTransformCoder
@@ -37,7 +39,7 @@ from ltc.threads import one_thread
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
 
-__all__ = ["Experiment", "build", "load", "load_coder", "train"]
+__all__ = ["Experiment", "build", "load", "load_coder", "train", "train_vector_quantizer"]
 
 log = logging.getLogger("ltc")
 
@@ -139,12 +141,7 @@ def build(config: DictConfig) -> Experiment:
     Raises:
         InputError: a value cannot be used.
     """
-    for key in ("lmbda", "learning_rate", "transform_learning_rate"):
-        _positive(config, key)
-    for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
-        _positive(config, key, integer=True)
-    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
-        raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+    check(config)
     torch.manual_seed(config.seed)
     quantizer = build_quantizer(config)
     if config.entropy._target_ == "ltc.entropy.Exact" and quantizer.lattice.trellis is None:
@@ -157,18 +154,49 @@ def build(config: DictConfig) -> Experiment:
         config.entropy = {"_target_": "ltc.entropy.FixedRate", "ratio": quantizer.ratio}
         config.name.entropy = "fixed_rate"
         config.name.quantizer = f"nested-{config.quantizer.fine}"
-    settings = OmegaConf.to_container(config.source, resolve=True)
-    assert isinstance(settings, dict)
-    settings.pop("block", None)
-    if settings.get("dimension", 0) is None:
-        lattice = quantizer.lattice
-        settings["dimension"] = 1 if lattice.runs_across else lattice.dimension
-    source: Source = instantiate(settings, _convert_="all")
+    lattice = quantizer.lattice
+    source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
     model = build_model(config, quantizer, source.dimension)
     bound = instantiate(config.bound, source=source) if config.bound else None
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return Experiment({str(key): value for key, value in plain.items()}, source, model, bound)
+    return Experiment(plain(config), source, model, bound)
+
+
+def check(config: DictConfig) -> None:
+    """Check the numbers that every run needs.
+
+    Raises:
+        InputError: one is out of its range.
+    """
+    for key in ("lmbda", "learning_rate", "transform_learning_rate"):
+        _positive(config, key)
+    for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
+        _positive(config, key, integer=True)
+    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
+        raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration as plain values."""
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def build_source(config: DictConfig, dimension: int) -> Source:
+    """Build the source of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        dimension: scalars per vector, where the source leaves them open.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    settings = plain(config.source)
+    settings.pop("block", None)
+    if settings.get("dimension", 0) is None:
+        settings["dimension"] = dimension
+    return instantiate(settings, _convert_="all")
 
 
 def build_quantizer(config: DictConfig) -> LatticeQuantizer:
@@ -180,8 +208,9 @@ def build_quantizer(config: DictConfig) -> LatticeQuantizer:
     Raises:
         InputError: a value cannot be used.
     """
-    settings = OmegaConf.to_container(config.quantizer, resolve=True)
-    assert isinstance(settings, dict)
+    settings = plain(config.quantizer)
+    if "lattice" not in settings:
+        raise InputError(f"{settings.get('_target_')} is no lattice; choose a lattice as quantizer")
     # A lattice's parameters stand beside it too, for `quantizer.dimension=6`, or its name.
     for key in {*settings["lattice"], "fine"} - {"_target_"}:
         settings.pop(key, None)
@@ -296,6 +325,13 @@ def _restore(
     return LatticeCode.from_state(model.entropy.trellis, state["code"])
 
 
+def probe(folder: Path) -> None:
+    """Find out before training, not after it, whether a folder can be written."""
+    with atomic_write(folder / "metrics.json") as path:
+        path.write_text("{}")
+    (folder / "metrics.json").unlink()
+
+
 def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str, Any]]:
     """Train, evaluate, and write `metrics.json`, checkpoints and the log to a folder.
 
@@ -314,9 +350,7 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     folder = Path(folder)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with atomic_write(folder / "metrics.json") as probe:  # find out now, not after training
-        probe.write_text("{}")
-    (folder / "metrics.json").unlink()
+    probe(folder)
     experiment = build(config)
     source, model = experiment.source, experiment.model
     # The parameters go to the logger with the final metrics, in `record`.
@@ -375,6 +409,7 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(best["state_dict"])
     if isinstance(model.entropy, Exact):
+        log.info("fitting the entropy model and the synthesis to what the encoder produces")
         model.use(lattice)
         rng = generator(config.seed, "refine", device)
         count = max(16, (1 << 19) // (block * source.dimension))
@@ -397,6 +432,64 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     write_metrics(metrics, folder)
     record(experiment, metrics, logger)
     return experiment, metrics
+
+
+def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, Any]:
+    """Fit a quantizer without a lattice, evaluate it, and write its files to a folder.
+
+    It is fitted to as many training vectors as a lattice sees, `steps * batch`, of `source.block`
+    source vectors each. The folder gets `metrics.json`, the log, and `quantizer.npz`.
+
+    Arguments:
+        config: the configuration of `ltc-train`, with `quantizer=ecvq`.
+        folder: where the run's files go.
+
+    Returns:
+        The contents of `metrics.json`; what a run with a lattice has beyond that is None.
+
+    Raises:
+        InputError: a value cannot be used or the folder cannot be written.
+    """
+    start = time.perf_counter()
+    folder = Path(folder)
+    probe(folder)
+    check(config)
+    settings = plain(config.quantizer)
+    source = build_source(config, settings.pop("dimension"))
+    block = 1 if config.source.block is None else config.source.block
+    if not isinstance(block, int) or block < 1:
+        raise InputError(f"source.block={block}; expected a positive integer")
+    bound = instantiate(config.bound, source=source) if config.bound else None
+
+    def vectors(samples: Tensor) -> NDArray[np.float64]:
+        whole = samples[: len(samples) // block * block].double()
+        return whole.reshape(-1, block * source.dimension).cpu().numpy()
+
+    began = time.perf_counter()
+    count = config.steps * (config.batch or 200) * block
+    samples = vectors(source.sample(count, generator(config.seed, "train")))
+    quantizer = instantiate(settings, samples=samples, lmbda=config.lmbda)
+    seconds_train = time.perf_counter() - began
+    count = math.ceil(config.evaluate.samples / source.dimension)
+    bits, errors = quantizer.costs(
+        vectors(source.held_out(count, generator(config.seed, "held_out")))
+    )
+    d = samples.shape[1]
+    measurement = summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
+    metrics = {
+        **summary(config, source, measurement, bound, None, torch.device("cpu")),
+        "transform": None,
+        "entropy": None,
+        "seconds_train": seconds_train,
+        "seconds_total": time.perf_counter() - start,
+    }
+    write_metrics(metrics, folder)
+    with atomic_write(folder / "quantizer.npz") as path, path.open("wb") as file:
+        np.savez(file, **quantizer._asdict())
+    logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
+    log_metrics(config, metrics, logger)
+    logger.finalize("success")
+    return metrics
 
 
 def evaluate(experiment: Experiment, device: torch.device) -> dict[str, Any]:
@@ -423,12 +516,33 @@ def evaluate(experiment: Experiment, device: torch.device) -> dict[str, Any]:
     rate_written = None
     if experiment.code is not None and config["evaluate"]["bitstream"]:
         rate_written = bitstream_rate(model, experiment.code, blocks)
+    return summary(config, experiment.source, measurement, experiment.bound, rate_written, device)
+
+
+def summary(
+    config: DictConfig | dict[str, Any],
+    source: Source,
+    measurement: Measurement,
+    bound: RateDistortion | None,
+    rate_written: float | None,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return the contents of `metrics.json`, times missing (None).
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        source: the source.
+        measurement: rate and distortion on held-out samples.
+        bound: the source's rate-distortion function, or None.
+        rate_written: bits per scalar of a real bitstream, or None.
+        device: where it was computed.
+    """
     return {
         **config["name"],
-        "dimension": experiment.source.dimension,
+        "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
-        **compare(measurement, experiment.bound, experiment.source.variance),
+        **compare(measurement, bound, source.variance),
         "bitstream_rate": rate_written,
         "steps": config["steps"],
         "seconds_train": None,
@@ -446,21 +560,10 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
         metrics: the contents of `metrics.json`.
         logger: TensorBoard's shows the figures; others get the numbers.
     """
-    # TensorBoard shows the first columns first: what runs are compared by, before the rest.
-    first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
-    numbers = {
-        f"evaluation/{key}": metrics[key]
-        for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
-        if metrics[key] is not None
-    }
-    config = experiment.config
-    parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
+    log_metrics(experiment.config, metrics, logger)
     if not isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(parameters)
-        logger.log_metrics(numbers)
         logger.finalize("success")
         return
-    logger.log_hyperparams(parameters, numbers)
     writer, steps = logger.experiment, experiment.config["steps"]
     source, model = experiment.source, experiment.model
     rng = generator(experiment.config["seed"], "figures", model.device)
@@ -476,6 +579,31 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
         figure = quantization_regions(model, source, rng)
         writer.add_figure("quantization regions", figure, steps)
     logger.finalize("success")
+
+
+def log_metrics(
+    config: DictConfig | dict[str, Any], metrics: dict[str, Any], logger: Logger
+) -> None:
+    """Log the parameters and the final metrics of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        metrics: the contents of `metrics.json`.
+        logger: TensorBoard's lists runs side by side.
+    """
+    # TensorBoard shows the first columns first: what runs are compared by, before the rest.
+    first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
+    numbers = {
+        f"evaluation/{key}": metrics[key]
+        for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
+        if metrics[key] is not None
+    }
+    parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(parameters, numbers)
+    else:
+        logger.log_hyperparams(parameters)
+        logger.log_metrics(numbers)
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:

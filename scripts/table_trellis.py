@@ -3,14 +3,16 @@
     python scripts/table_trellis.py --source image_patches
     python scripts/table_trellis.py --source audio --overrides source.root=FOLDER
 
-Each run of a trellis is compared with `scalar`, trained with the same kind of transform, at the
-same distortion, by linear interpolation of the rate over the SNR between runs of `scalar`.
+Each run of a trellis is compared with `scalar`, trained with the same kind of transform on the
+same batches, at the same distortion, by interpolation of the rate over the SNR between runs of
+`scalar`.
 """
 
 import argparse
 
 import numpy as np
-from sweep import run
+from scipy.interpolate import PchipInterpolator
+from sweep import configuration, run
 
 
 def main() -> None:
@@ -23,9 +25,11 @@ def main() -> None:
     common = [f"source={options.source}", *options.overrides]
     # `scalar` needs a larger lmbda for the same distortion: the grid reaches further.
     grid = np.geomspace(0.7 * min(options.lmbdas), 2.5 * max(options.lmbdas), 7)
-    scalar = [run(*common, "quantizer=scalar", f"lmbda={value:.4g}") for value in grid]
+    block = f"source.block={configuration('quantizer=trellis').quantizer.length}"
+    scalar = [run(*common, "quantizer=scalar", block, f"lmbda={value:.4g}") for value in grid]
     scalar.sort(key=lambda m: m["snr_db"])
     snr = [m["snr_db"] for m in scalar]
+    curve = PchipInterpolator(snr, [m["bitstream_rate"] for m in scalar])
     rows = []
     for states in options.states:
         for lmbda in options.lmbdas:
@@ -34,7 +38,7 @@ def main() -> None:
             if not snr[0] <= found["snr_db"] <= snr[-1]:
                 print(f"{found['snr_db']:.2f} dB lies outside the runs of scalar: left out")
                 continue
-            rate = float(np.interp(found["snr_db"], snr, [m["bitstream_rate"] for m in scalar]))
+            rate = float(curve(found["snr_db"]))
             rows.append((states, found["snr_db"], rate, found["bitstream_rate"]))
     print()
     print("| states | SNR (dB) | scalar | trellis | saved | saved (%) |")

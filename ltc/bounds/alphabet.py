@@ -14,18 +14,96 @@ from ltc.bounds.interior import Kernel, interior_point
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
 
-__all__ = ["AlphabetProblem", "climb"]
+__all__ = ["AlphabetProblem", "Cloud", "Path", "climb"]
+
+
+class Cloud:
+    """Points in space, and the sums over them that squared error needs.
+
+    Arguments:
+        x: the points, shape (n, d).
+
+    Example:
+        >>> cloud = Cloud(torch.tensor([[0.0], [2.0]]))
+        >>> cloud.squared_distances(torch.tensor([[1.0], [2.0]]))
+        tensor([[1., 4.],
+                [1., 0.]])
+        >>> c, centre = cloud.serve(torch.zeros(2), torch.tensor([[1.0]]), 1.0)
+        >>> round(float(c), 4), centre / c[:, None]
+        (0.7358, tensor([[1.]]))
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def squared_distances(self, y: Tensor) -> Tensor:
+        """Return |x - y|^2, shapes (k, d) to (n, k)."""
+        return torch.cdist(self.x, y).square()
+
+    def serve(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """Return the sums over x of w = weights(x) exp(-slope |x - y|^2) and of w x.
+
+        Arguments:
+            log_weights: nats, shape (n,).
+            y: shape (k, d).
+            slope: nats per squared error.
+
+        Returns:
+            Shapes (k,) and (k, d).
+        """
+        c, centre = y.new_full((len(y),), 1e-300), torch.zeros_like(y)
+        for rows, weight in zip(self.x.split(1 << 13), log_weights.split(1 << 13), strict=True):
+            part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
+            c += part.sum(0)
+            centre += part.T @ rows
+        return c, centre
+
+
+class Path(Cloud):
+    """Points of which each differs from the one before in few coordinates, as in random walks.
+
+    Squared distances then follow from one another: with n points in d dimensions they take
+    n + d operations for each y, not n d.
+
+    Arguments:
+        x: the points in their order, shape (n, d).
+
+    Example:
+        >>> x = torch.ones(4, 3).tril(-1)
+        >>> y = torch.tensor([[0.5, 2.0, 0.0]])
+        >>> bool(Path(x).squared_distances(y).allclose(Cloud(x).squared_distances(y)))
+        True
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__(x)
+        self.steps = x.diff(dim=0).to_sparse()
+        self.energy = x.square().sum(1).diff()
+
+    def squared_distances(self, y: Tensor) -> Tensor:
+        """Return |x - y|^2, shapes (k, d) to (n, k)."""
+        first = (self.x[:1] - y).square().sum(1, keepdim=True)
+        rise = self.energy - 2 * torch.sparse.mm(self.steps, y.T).T.contiguous()
+        return torch.cat([first, first + rise.cumsum(1)], 1).clamp_min_(0).T
+
+    def serve(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """Return the same sums as of any cloud."""
+        part = (log_weights - slope * self.squared_distances(y).T).exp_()
+        upto = part.cumsum(1)
+        total = upto[:, -1:]
+        centre = total * self.x[0] + torch.sparse.mm(self.steps.T, (total - upto[:, :-1]).T).T
+        return total[:, 0] + 1e-300, centre
 
 
 def climb(
-    x: Tensor, log_weights: Tensor, y: Tensor, slope: float, steps: int
+    cloud: Cloud, log_weights: Tensor, y: Tensor, slope: float, steps: int
 ) -> tuple[Tensor, Tensor]:
     """Climb c(y) = sum_x weights(x) exp(-slope |x - y|^2) from many starts by mean shift.
 
     Each start moves to the mean of the x that it serves, which never lowers c (Cheng 1995).
 
     Arguments:
-        x: points, shape (n, d).
+        cloud: points x, shape (n, d).
         log_weights: nats, shape (n,).
         y: starts, shape (k, d).
         slope: nats per squared error.
@@ -35,22 +113,16 @@ def climb(
         log c where each start ended, shape (k,), and the places, shape (k, d).
 
     Example:
-        >>> x = torch.tensor([[0.0], [1.0]])
-        >>> log_c, y = climb(x, torch.zeros(2), torch.tensor([[0.2]]), 1.0, 50)
+        >>> cloud = Cloud(torch.tensor([[0.0], [1.0]]))
+        >>> log_c, y = climb(cloud, torch.zeros(2), torch.tensor([[0.2]]), 1.0, 50)
         >>> round(float(y[0, 0]), 3)  # for so wide a kernel the two make one hill
         0.5
     """
-    for step in range(steps + 1):
-        c = torch.full((len(y),), 1e-300, dtype=x.dtype, device=x.device)
-        centre = torch.zeros_like(y)
-        for rows, weight in zip(x.split(1 << 13), log_weights.split(1 << 13), strict=True):
-            part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
-            c += part.sum(0)
-            centre += part.T @ rows
-        if step < steps:
-            # Starts that serve nothing stay where they are.
-            y = torch.where(c[:, None] > 1e-200, centre / c[:, None], y)
-    return c.log(), y
+    for _ in range(steps):
+        c, centre = cloud.serve(log_weights, y, slope)
+        # Starts that serve nothing stay where they are.
+        y = torch.where(c[:, None] > 1e-200, centre / c[:, None], y)
+    return cloud.serve(log_weights, y, slope)[0].log(), y
 
 
 class AlphabetProblem(Problem):
@@ -83,7 +155,7 @@ class AlphabetProblem(Problem):
         True
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -108,7 +180,10 @@ class AlphabetProblem(Problem):
         if len(x) < 2:
             raise InputError("the source has one value only: R(D) = 0 everywhere")
         self.x = torch.from_numpy(x).to(device)
+        changes = np.count_nonzero(np.diff(x, axis=0))
+        self.cloud = (Path if changes < x.size // 10 else Cloud)(self.x)
         self.p = torch.from_numpy(p).to(device)
+        self.some = slice(None, None, len(x) // 256 + 1)  # values enough to search from
         self.device = torch.device(device)
         self.dimension = x.shape[1]
         self.d_min, self.r_max = 0.0, float(-(p @ np.log(p)))
@@ -120,23 +195,29 @@ class AlphabetProblem(Problem):
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Bracket the minimum of R + slope * D by interior points and exchange."""
+        width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
         y = self.x
         output = self.p.clone()
         if start is not None and start.output is not None:
             known = torch.from_numpy(start.output).to(self.x)
-            y = torch.cat([known[:, :-1], self.x])
-            output = torch.cat([0.9 * known[:, -1], 0.1 * self.p])
+            some = self.x[self.some]
+            y = torch.cat([known[:, :-1], some])
+            output = torch.cat([0.9 * known[:, -1], known.new_full((len(some),), 0.1 / len(some))])
         lower = -math.inf
         for rounds_left in reversed(range(20)):
-            exponents = slope * torch.cdist(self.x, y).square()
+            exponents = slope * self.cloud.squared_distances(y)
             # Rows are shifted so that their largest entry is 1; the shift is added again.
             shift = exponents.amin(1)
             kernel = Kernel((exponents - shift[:, None]).clamp_max(700).cpu().numpy(), self.device)
             best = interior_point(self.p, kernel, output, tolerance / 4)
             log_lambda = (best.weights / self.p).log() + shift
-            starts = torch.cat([y[best.output > 1e-3 / len(y)], self.x[:: len(self.x) // 256 + 1]])
+            peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
+            peaks = peaks[_apart(peaks, width)]
             log_weights = self.p.log() + log_lambda
-            log_c, peaks = climb(self.x, log_weights, starts, slope, 40)
+            for steps in (10, 30):  # many end on the same hill
+                log_c, peaks = climb(self.cloud, log_weights, peaks, slope, steps)
+                apart = _apart(peaks, 0.1 * width)
+                log_c, peaks = log_c[apart], peaks[apart]
             largest = max(0.0, float(log_c.max()))
             if self.dimension == 1:
                 # On the line nothing can hide: between the points of a grid log c rises by
@@ -145,7 +226,7 @@ class AlphabetProblem(Problem):
                 count = math.ceil(float(self.x.max() - self.x.min()) / h) + 1
                 grid = torch.linspace(0, 1, count).to(self.x)[:, None]
                 grid = self.x.min() + (self.x.max() - self.x.min()) * grid
-                on_grid, _ = climb(self.x, log_weights, grid, slope, 0)
+                on_grid, _ = climb(self.cloud, log_weights, grid, slope, 0)
                 largest = float(on_grid.max()) + tolerance / 4
             lower = max(lower, float(self.p @ log_lambda) - largest)
             upper = best.upper + float(self.p @ shift)
@@ -153,7 +234,6 @@ class AlphabetProblem(Problem):
             if upper - lower <= tolerance or not len(new) or not rounds_left:
                 break
             keep = best.output > 1e-3 * tolerance / len(y)
-            new = _apart(new, 0.1 * math.sqrt(0.5 / slope))
             y = torch.cat([y[keep], new])
             output = torch.cat([0.9 * best.output[keep], new.new_full((len(new),), 0.1 / len(new))])
         points = []
@@ -167,6 +247,10 @@ class AlphabetProblem(Problem):
 
 
 def _apart(points: Tensor, distance: float) -> Tensor:
-    """Drop points that are closer than a distance to an earlier one."""
-    close = torch.cdist(points, points) < distance
-    return points[~close.tril(-1).any(1)]
+    """Choose points, as a mask, that are no closer than a distance to an earlier one chosen."""
+    points = points.float()  # quicker, and near enough
+    close = (torch.cdist(points, points) < distance).cpu().numpy()
+    chosen = np.zeros(len(points), dtype=bool)
+    for index, row in enumerate(close):
+        chosen[index] = not row[chosen].any()
+    return torch.from_numpy(chosen).to(points.device)

@@ -97,10 +97,19 @@ class CertifiedRateDistortion(RateDistortion):
                 if accuracy < 0.05 * tolerance * problem.dimension * NATS:
                     break
             # Far from the goal a rough answer will do, to find the slope.
-            near = any(abs(math.log(s.middle[0] / total)) < 0.15 for s in self.solutions.values())
+            near = any(abs(s.middle[0] - total) < 0.5 * total for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
             lower, upper = self._known(total)
         return Bracket(float(lower), float(upper))
+
+    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
+        """Return both bounds by the names that the problem gives them."""
+        named = zip("≥≤", self.problem.names, self.bracket(distortion, tolerance), strict=True)
+        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
+
+    def estimate(self, distortion: float) -> float | None:
+        """Return a lower bound; None where a slope takes more time than a progress bar has."""
+        return super().estimate(distortion) if self.problem.refinable else None
 
     def _known(self, total: float) -> tuple[float, float]:
         """Return the bounds, in bits per scalar, that the solved slopes give."""
@@ -117,7 +126,9 @@ class CertifiedRateDistortion(RateDistortion):
         return min(lower, upper) / scale, upper / scale
 
     def _guess(self, total: float) -> float:
-        return self.problem.dimension / (2 * max(total - self.problem.d_min, 1e-300))
+        """Return the slope if every dimension had a share in the rate, as at high rate."""
+        shares = min(self.problem.dimension / 2, self.problem.r_max)
+        return shares / max(total - self.problem.d_min, 1e-300)
 
     def _hull(self) -> NDArray[np.float64]:
         """Return the corners (D, R) of the lower convex hull of all that can be reached."""
@@ -154,7 +165,7 @@ class CertifiedRateDistortion(RateDistortion):
                 return float((r0 - r1) / (d1 - d0))
         # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
         if not flatter:
-            return steeper[0][0] * min(steeper[0][1] / target, 0.9)
+            return steeper[0][0] * min(max(steeper[0][1] / target, 0.05), 0.9)
         if not steeper:
             return flatter[-1][0] * max(flatter[-1][1] / target, 1.1)
         (s0, d0), (s1, d1) = flatter[-1], steeper[0]
@@ -170,6 +181,9 @@ class CertifiedRateDistortion(RateDistortion):
         if self.progress:
             d, r = solution.middle / self.problem.dimension
             self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits")
+        self._store()
+
+    def _store(self) -> None:
         self._load()  # what other processes have found meanwhile
         known = list(self.solutions.values())
         with atomic_write(self.file) as path, path.open("wb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ltc.errors import InputError
 
-__all__ = ["Bracket", "RateDistortion", "positive"]
+__all__ = ["Bracket", "Narrowest", "RateDistortion", "positive"]
 
 
 class Bracket(NamedTuple):
@@ -49,6 +50,20 @@ class RateDistortion(ABC):
         Raises:
             InputError: `distortion` is not a positive number.
         """
+
+    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
+        """Return every limit of R(D) that is known, by its name, as tables and figures show it.
+
+        Arguments:
+            distortion: D > 0, per scalar.
+            tolerance: as in `bracket`.
+
+        Returns:
+            Bits per scalar; the name of a lower limit begins with ≥, of an upper one with ≤.
+        """
+        lower, upper = self.bracket(distortion, tolerance)
+        named = {f"≥ {self.name}": lower, f"≤ {self.name}": upper}
+        return {name: value for name, value in named.items() if value is not None}
 
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound that is cheap enough for a progress bar, or None.
@@ -92,3 +107,40 @@ def positive(name: str, value: float) -> float:
     if not 0 < value < np.inf:
         raise InputError(f"{name}={value}; expected a positive, finite number")
     return float(value)
+
+
+class Narrowest(RateDistortion):
+    """The largest lower and the smallest upper limit of several bounds of one source.
+
+    Arguments:
+        bounds: at least one.
+
+    Example:
+        >>> from ltc.bounds import ReverseWaterFilling
+        >>> two = Narrowest([ReverseWaterFilling([[v]], exact=False) for v in (1.0, 2.0)])
+        >>> two.bracket(0.25)
+        Bracket(lower=None, upper=1.0)
+    """
+
+    def __init__(self, bounds: Sequence[RateDistortion]) -> None:
+        self.bounds = list(bounds)
+        self.name = ", ".join(dict.fromkeys(bound.name for bound in bounds))
+
+    def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
+        """Return the narrowest bracket."""
+        brackets = [bound.bracket(distortion, tolerance) for bound in self.bounds]
+        lower = max((b.lower for b in brackets if b.lower is not None), default=None)
+        upper = min((b.upper for b in brackets if b.upper is not None), default=None)
+        return Bracket(lower, upper)
+
+    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
+        """Return the limits of all bounds."""
+        merged: dict[str, float] = {}
+        for bound in self.bounds:
+            merged.update(bound.limits(distortion, tolerance))
+        return merged
+
+    def estimate(self, distortion: float) -> float | None:
+        """Return the largest lower bound that is cheap, or None."""
+        found = (bound.estimate(distortion) for bound in self.bounds)
+        return max((value for value in found if value is not None), default=None)

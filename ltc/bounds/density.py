@@ -93,7 +93,7 @@ class DensityProblem(Problem):
         self.d_min, self.d_max, self.r_max = 0.0, variance, math.inf
         # The steepest slope whose nodes fit into memory: so many kernel widths along each axis.
         extent = max(float(x[-1] - x[0]) for x in axes)
-        self.slope_max = 0.5 * ((2e5, 150.0, 30.0)[self.dimension - 1] / extent) ** 2
+        self.slope_max = 0.5 * ((2e5, 300.0, 30.0)[self.dimension - 1] / extent) ** 2
 
     def known(self, distortion: float) -> tuple[float, float]:
         """Return Shannon's lower bound, and the rate of a Gaussian of the same variance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -12,7 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Kernel", "Optimum", "interior_point"]
+__all__ = ["Kernel", "Operator", "Optimum", "interior_point"]
+
+
+class Operator(Protocol):
+    """exp(-s d(x, y)) as a linear map; source letters and outputs are flat vectors."""
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
+
+    def adjoint(self, weights: Tensor) -> Tensor:
+        """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
+
+    def adjoint_of_squares(self, weights: Tensor) -> Tensor:
+        """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
 
 
 class Kernel:
@@ -108,7 +121,7 @@ class Optimum(NamedTuple):
 
 
 def interior_point(
-    p: Tensor, kernel: Kernel, output: Tensor, tolerance: float, limit: int = 100
+    p: Tensor, kernel: Operator, output: Tensor, tolerance: float, limit: int = 100
 ) -> Optimum:
     """Minimise F(q) = -E log sum_y q(y) exp(-s d(x, y)) over output distributions q.
 
@@ -175,7 +188,9 @@ def _longest(value: Tensor, step: Tensor) -> float:
     return min(1.0, 0.95 / max(float((-step / value).max()), 1e-9))
 
 
-def _newton_step(kernel: Kernel, curvature: Tensor, q: Tensor, v: Tensor, right: Tensor) -> Tensor:
+def _newton_step(
+    kernel: Operator, curvature: Tensor, q: Tensor, v: Tensor, right: Tensor
+) -> Tensor:
     """Solve (K^T curvature K + v / q) step = right by preconditioned conjugate gradients.
 
     In the variables step / sqrt(q) the spectrum lies between min v and about 1 + max v: the

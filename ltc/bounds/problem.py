@@ -42,6 +42,7 @@ class Problem(ABC):
 
     Attributes:
         name: how the numbers come about, as shown in tables and figures.
+        names: the same for the lower and for the upper bound.
         refinable: a smaller tolerance gives tighter bounds.
         dimension: scalars per source vector.
         d_min: no code has a smaller distortion.
@@ -52,6 +53,7 @@ class Problem(ABC):
     """
 
     name = "certified bracket"
+    names = ("certified lower bound", "certified upper bound")
     refinable = True
     dimension: int
     d_min: float

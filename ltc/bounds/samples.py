@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltc.bounds.alphabet import climb
+from ltc.bounds.alphabet import Cloud, climb
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
 
@@ -133,6 +133,7 @@ class SampleProblem(Problem):
 
     refinable = False
     name = "95 % limits from samples"
+    names = ("dual lower limit", "mixture upper limit")
     version = 1
 
     def __init__(
@@ -289,6 +290,6 @@ class SampleProblem(Problem):
         )
         log_c = torch.zeros(0)
         for steps in (2, 4, 6):
-            log_c, y = climb(self.held_out, log_lambda - math.log(n), y, slope, steps)
+            log_c, y = climb(Cloud(self.held_out), log_lambda - math.log(n), y, slope, steps)
             y = y[log_c.topk(min(len(y), max(32, len(y) // 4)))[1]]
         return value - math.log(chance(math.exp(float(log_c.max())), math.exp(cap)))

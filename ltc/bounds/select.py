@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 
 from ltc.bounds.alphabet import AlphabetProblem
 from ltc.bounds.certified import CertifiedRateDistortion
-from ltc.bounds.curve import RateDistortion
+from ltc.bounds.curve import Narrowest, RateDistortion
 from ltc.bounds.density import problem_of_density, problem_of_scalar
 from ltc.bounds.gaussian import ReverseWaterFilling
 from ltc.bounds.problem import Problem
@@ -21,6 +22,7 @@ __all__ = ["bound_for", "bound_from_samples"]
 def bound_for(
     source: Source,
     tolerance: float = 5e-4,
+    from_samples: bool = False,
     device: torch.device | str = "cpu",
     progress: Callable[[str], None] | None = None,
 ) -> RateDistortion:
@@ -32,11 +34,13 @@ def bound_for(
     - a density per vector (`source.log_density` and `source.support()`): certified
       Blahut-Arimoto with a separable kernel;
     - samples only: reverse water-filling of the covariance of the held-out rows, which is an
-      upper bound and says so.
+      upper bound and says so, and with `from_samples` what `bound_from_samples` finds.
 
     Arguments:
         source: the source.
-        tolerance: how wide the brackets of the certified bounds may be, bits per scalar.
+        tolerance: how wide the brackets of the certified bounds may be, bits per scalar; for a
+            discrete source at most 0.3 % of its entropy.
+        from_samples: where only samples are known, take the minutes that limits from them need.
         device: where to compute.
         progress: called with a line of text at each new slope.
 
@@ -63,6 +67,9 @@ def bound_for(
         )
     elif (alphabet := getattr(source, "alphabet", None)) is not None:
         problem = AlphabetProblem(alphabet.points, alphabet.probabilities, dict(source.key), device)
+        tolerance = min(tolerance, 3e-3 * problem.r_max / (math.log(2) * problem.dimension))
+    elif from_samples:
+        return bound_from_samples(source, tolerance, device=device, progress=progress)
     else:
         return ReverseWaterFilling(source.covariance, exact=False)
     return CertifiedRateDistortion(problem, tolerance, progress)
@@ -82,6 +89,7 @@ def bound_from_samples(
 
     The upper bound comes from a mixture that is fitted to at most `count` / 4 training samples,
     the lower bound from the dual; both are measured on held-out samples (see `SampleProblem`).
+    Beside them stands the Gaussian upper bound of the covariance.
 
     Arguments:
         source: the source.
@@ -114,4 +122,5 @@ def bound_from_samples(
     problem = SampleProblem(
         train, held_out, dict(source.key), components, spread, seed=seed, device=device
     )
-    return CertifiedRateDistortion(problem, tolerance, progress)
+    limits = CertifiedRateDistortion(problem, tolerance, progress)
+    return Narrowest([limits, ReverseWaterFilling(source.covariance, exact=False)])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 from rich.table import Table
 
+from ltc.bounds import RateDistortion
 from ltc.cli.command import command, console, run_folder
 from ltc.errors import InputError
 from ltc.files import atomic_write
+from ltc.sources import Source
 
 __all__ = ["main"]
 
@@ -33,43 +39,109 @@ def _task(config: DictConfig) -> None:
         raise InputError(f"rates={config.rates}; expected two rates, the lower first")
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")
-    settings = dict(config.source)
-    if settings.get("dimension", 0) is None:
-        settings["dimension"] = 1
-    source = instantiate(settings, _convert_="all")
-    bound = instantiate(config.bound, source=source)
-    rates = np.linspace(low, high, config.points)
-    distortions = source.variance * 4.0**-rates
-    brackets = [
-        bound.bracket(float(distortion))
-        for distortion in track(distortions, "R(D)", transient=True, console=console)
-    ]
-    decibel = 10 * np.log10(source.variance / distortions)
-    table = Table(title=f"{source.name}: {bound.name}", title_justify="left")
-    for column in ("distortion", "SNR (dB)", "R(D) ≥", "R(D) ≤ (bits per sample)"):
-        table.add_column(column, justify="right")
+    from ltc.baselines import BASELINES  # which imports all that trains
+
+    settings: Any = OmegaConf.to_container(config.bound, resolve=True)
+    names = settings.pop("baselines")
+    if not isinstance(names, list) or not BASELINES.keys() >= set(names):
+        raise InputError(f"bound.baselines={names}; expected a list of {', '.join(BASELINES)}")
+    of_source = dict(config.source)
+    if of_source.get("dimension", 0) is None:
+        of_source["dimension"] = 1
+    source: Source = instantiate(of_source, _convert_="all")
+    bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
+    variance = source.variance
+    distortions = variance * 4.0 ** -np.linspace(low, high, config.points)
+    rows: list[dict[str, Any]] = []
+    for distortion in track(distortions, "R(D)", transient=True, console=console):
+        known = bound.limits(float(distortion))
+        lower = max((v for key, v in known.items() if key.startswith("≥")), default=None)
+        upper = min((v for key, v in known.items() if key.startswith("≤")), default=None)
+        rows.append(
+            {
+                "distortion": float(distortion),
+                "snr_db": 10 * math.log10(variance / distortion),
+                "rate_lower": lower,
+                "rate_upper": upper,
+                **known,
+            }
+        )
+    limits = list(rows[0])[4:]
+    points: list[dict[str, Any]] = []
+    for name in names:
+        for distortion in track(distortions, name, transient=True, console=console):
+            # The slope of a Gaussian source's R(D) at this distortion.
+            lmbda = 1 / (2 * math.log(2) * float(distortion))
+            generator = torch.Generator().manual_seed(config.seed)
+            try:
+                reached = BASELINES[name](source, lmbda, generator)
+            except InputError as error:
+                console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
+                break
+            snr = 10 * math.log10(variance / reached.distortion)
+            points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
-    with (
-        atomic_write(folder / "curve.csv") as path,
-        path.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["distortion", "snr_db", "rate_lower", "rate_upper"])
-        for distortion, snr, (lower, upper) in zip(distortions, decibel, brackets, strict=True):
-            writer.writerow([distortion, snr, lower, upper])
-            shown = ("-" if value is None else f"{value:.4f}" for value in (lower, upper))
-            table.add_row(f"{distortion:.5g}", f"{snr:.2f}", *shown)
-    console.print(table)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    lower, upper = np.array(brackets, dtype=float).reshape(-1, 2).T
-    axes.plot(upper, decibel, color="black", label=f"R(D) ≤, {bound.name}")
-    if np.isfinite(lower).all():
-        axes.fill_betweenx(decibel, lower, upper, color="black", alpha=0.3, label="bracket")
-    axes.set(xlabel="rate (bits per sample)", ylabel="SNR (dB)", title=source.name)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    _write_csv(folder / "curve.csv", rows)
+    _show(f"{source.name}: {bound.name}", ["distortion", "snr_db", *limits], rows)
+    if points:
+        _write_csv(folder / "baselines.csv", points)
+        _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
+    figure = _figure(source.name, limits, rows, points)
     for suffix in (".png", ".svg"):
         with atomic_write(folder / f"curve{suffix}") as path:
             figure.savefig(path, dpi=150)
     console.print(f"[dim]{folder}[/]")
+
+
+def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
+    with (
+        atomic_write(file) as path,
+        path.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _show(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    table = Table(title=f"{title} (rates in bits per sample)", title_justify="left")
+    headings = {"snr_db": "SNR (dB)", "rate_stderr": "±", "distortion_stderr": "±"}
+    for column in columns:
+        table.add_column(headings.get(column, column), justify="right")
+    for row in rows:
+        table.add_row(*(_shown(column, row[column]) for column in columns))
+    console.print(table)
+
+
+def _shown(column: str, value: Any) -> str:
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    if column.endswith("stderr"):
+        return f"{value:.1g}"
+    if column == "snr_db":
+        return f"{value:.2f}"
+    # Rates of long vectors may be small: four digits, and at least four after the point.
+    return f"{value:.5g}" if column in ("distortion", "lmbda") or value < 0.1 else f"{value:.4f}"
+
+
+def _figure(
+    name: str, limits: list[str], rows: list[dict[str, Any]], points: list[dict[str, Any]]
+) -> Figure:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    decibel = [row["snr_db"] for row in rows]
+    for limit in limits:
+        style = "-" if limit.startswith("≤") else "--"
+        axes.plot([row[limit] for row in rows], decibel, style, label=f"R(D) {limit}")
+    for baseline in dict.fromkeys(point["name"] for point in points):
+        mine = [point for point in points if point["name"] == baseline]
+        rates, snr = [p["rate"] for p in mine], [p["snr_db"] for p in mine]
+        axes.plot(rates, snr, ".", label=baseline.upper())
+    axes.set(xlabel="rate (bits per sample)", ylabel="SNR (dB)", title=name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -41,6 +41,7 @@ def _task(config: DictConfig, as_json: bool) -> None:
     names = sorted(path.stem for path in (config_directory() / "quantizer").glob("*.yaml"))
     for name in track(names, "measuring", transient=True, disable=as_json):
         settings = OmegaConf.load(config_directory() / "quantizer" / f"{name}.yaml")
+        # A quantizer that is no lattice, or the lattice of a matrix that is still to be given.
         if "_target_" in settings or OmegaConf.is_missing(settings, "matrix"):
             continue
         lattice = instantiate(settings, _convert_="all")["lattice"]

@@ -19,11 +19,16 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> float:
-    from ltc.experiment import train  # torch is slow to import, and --help should not be
+    # torch is slow to import, and --help should not be
+    from ltc.experiment import train, train_vector_quantizer
 
     folder = run_folder()
-    experiment, metrics = train(config, folder)
-    console.print(table(metrics, experiment.model.quantizer.lattice.high_rate_gap))
+    if "lattice" in config.quantizer:
+        experiment, metrics = train(config, folder)
+        high_rate_gap = experiment.model.quantizer.lattice.high_rate_gap
+    else:
+        metrics, high_rate_gap = train_vector_quantizer(config, folder), None
+    console.print(table(metrics, high_rate_gap))
     console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
 
@@ -41,7 +46,8 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
             return "-"
         return f"{value:.4f}" + (f" ± {stderr:.4f}" if stderr is not None else "")
 
-    name = " · ".join(str(metrics[key]) for key in ("source", "transform", "quantizer", "entropy"))
+    parts = (metrics[key] for key in ("source", "transform", "quantizer", "entropy"))
+    name = " · ".join(part for part in parts if part is not None)
     table = Table(title=f"{name} · lmbda {metrics['lmbda']:g}", title_justify="left")
     table.add_column("")
     table.add_column("held-out samples", justify="right")

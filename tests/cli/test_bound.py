@@ -4,6 +4,7 @@ import csv
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from ltc.cli.bound import main
@@ -42,6 +43,32 @@ def test_gaussian_curve_brackets_the_closed_form(run, tmp_path):
     assert {path.suffix for path in path.parent.glob("curve.*")} == {".csv", ".png", ".svg"}
 
 
+def test_baselines_stand_beside_the_bound(run, tmp_path):
+    code, output = run("source=iid_uniform", "points=3", "rates=[0.5,2]", "bound.baselines=[ecsq]")
+    assert code == 0
+    assert "ecsq" in output
+    (path,) = tmp_path.rglob("baselines.csv")
+    rows = list(csv.DictReader(path.open()))
+    assert [row["name"] for row in rows] == ["ecsq"] * 3
+    shannon = [0.5 * math.log2(12 / (2 * math.pi * math.e) / float(r["distortion"])) for r in rows]
+    assert all(float(row["rate"]) > known for row, known in zip(rows, shannon, strict=True))
+
+
+def test_samples_have_three_limits(run, tmp_path):
+    np.save("rows.npy", np.random.default_rng(0).laplace(size=(3000, 3)))
+    code, _ = run("source=array", "source.path=rows.npy", "points=2", "rates=[0.5,1]")
+    assert code == 0
+    (path,) = tmp_path.rglob("curve.csv")
+    for row in csv.DictReader(path.open()):
+        lower, mixture, gaussian = list(row.values())[4:]
+        assert 0 <= float(lower) < min(float(mixture), float(gaussian)) == float(row["rate_upper"])
+    assert list(row)[4:] == [
+        "≥ dual lower limit",
+        "≤ mixture upper limit",
+        "≤ Gaussian upper bound",
+    ]
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
@@ -49,6 +76,8 @@ def test_gaussian_curve_brackets_the_closed_form(run, tmp_path):
         ("tol=0", "tol=0"),
         ("rates=[2,1]", "the lower first"),
         ("bound=none", "bound=auto"),
+        ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
+        ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
     ],
 )

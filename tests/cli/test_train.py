@@ -4,6 +4,7 @@ import json
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,21 @@ def test_main_job(run, tmp_path):
         "exact",
     }
     assert "gap to R(D)" in output
+
+
+def test_vector_quantizer(run, tmp_path):
+    source = ["source=correlated_vector", "source.dimension=2"]
+    code, output = run(*source, "quantizer=ecvq", "lmbda=2", *QUICK)
+    assert code == 0
+    assert "correlated_vector · ecvq · lmbda 2" in output
+    (metrics,) = only_metrics(tmp_path)
+    assert metrics["transform"] is metrics["entropy"] is metrics["bitstream_rate"] is None
+    assert 0 < metrics["gap_bits"] < 0.25
+    with np.load(next(tmp_path.rglob("quantizer.npz"))) as data:
+        assert data["points"].shape == (len(data["lengths"]), 2)
+    code, output = run("source=iid_gaussian", "quantizer=ecvq", "quantizer.dimension=5", *QUICK)
+    assert code == 2
+    assert "d from 1 to 4" in output
 
 
 def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):

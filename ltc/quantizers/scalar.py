@@ -1,22 +1,17 @@
-"""What classical quantizers reach: entropy-constrained scalar quantization at its optimum."""
+"""Entropy-constrained scalar quantization at its optimum."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ltc.bounds.curve import positive
 from ltc.errors import InputError
 
-if TYPE_CHECKING:
-    from ltc.sources import Source
-
-__all__ = ["ScalarQuantizer", "ecsq", "ecsq_of_source"]
+__all__ = ["ScalarQuantizer", "ecsq"]
 
 Array = NDArray[np.float64]
 
@@ -43,11 +38,14 @@ class ScalarQuantizer(NamedTuple):
     rate: float
     distortion: float
 
-    def measure(self, samples: Array) -> tuple[float, float]:
-        """Return rate (bits per sample) and mean squared error on other samples, shape (n,)."""
-        cell = np.searchsorted(self.thresholds, samples)
-        rate = -float(np.log2(self.probabilities[cell]).mean())
-        return rate, float(((samples - self.points[cell]) ** 2).mean())
+    def cells(self, samples: Array) -> NDArray[np.int64]:
+        """Return the index of the cell of each sample, shape (n,) in and out."""
+        return np.searchsorted(self.thresholds, samples)
+
+    def costs(self, samples: Array) -> tuple[Array, Array]:
+        """Return what each sample costs: bits and squared error, shapes (n,)."""
+        cell = self.cells(samples)
+        return -np.log2(self.probabilities[cell]), (samples - self.points[cell]) ** 2
 
 
 def ecsq(source: Any, lmbda: float) -> ScalarQuantizer:
@@ -150,45 +148,3 @@ def _best_cells(moments: Array, lmbda: float, earliest: NDArray[np.int64]) -> ND
     while ends[-1]:
         ends.append(int(origin[ends[-1]]))
     return np.array(ends[::-1])
-
-
-def ecsq_of_source(
-    source: Source,
-    lmbda: float,
-    generator: torch.Generator,
-    count: int = 200_000,
-    progress: Callable[[str], None] | None = None,
-) -> tuple[float, float]:
-    """Return what the best scalar quantizers reach on a source.
-
-    With a known density the numbers are exact; otherwise each component of the vector gets a
-    quantizer of its own, made from training samples and measured on held-out ones.
-
-    Arguments:
-        source: the source.
-        lmbda: the weight of the mean squared error.
-        generator: where the samples come from.
-        count: vectors to train on, and to measure on where the source is endless.
-        progress: called with a line of text after each component.
-
-    Returns:
-        Rate in bits per scalar and mean squared error per scalar.
-
-    Example:
-        >>> from ltc.sources import IIDUniform
-        >>> rate, distortion = ecsq_of_source(IIDUniform(), 30.0, torch.Generator().manual_seed(0))
-        >>> round(2**rate, 3), round(distortion * 2 ** (2 * rate), 3)  # six equal cells
-        (6.0, 1.0)
-    """
-    if source.density is not None:
-        best = ecsq(source.density, lmbda)
-        return best.rate, best.distortion
-    train = source.sample(count, generator).double().cpu().numpy()
-    test = source.held_out(count, generator).double().cpu().numpy()
-    results = []
-    for axis in range(source.dimension):
-        results.append(ecsq(train[:, axis], lmbda).measure(test[:, axis]))
-        if progress:
-            progress(f"ECSQ of component {axis + 1} of {source.dimension}")
-    rates, distortions = zip(*results, strict=True)
-    return float(np.mean(rates)), float(np.mean(distortions))
