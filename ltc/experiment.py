@@ -154,6 +154,9 @@ def build(config: DictConfig) -> Experiment:
         config.entropy = {"_target_": "ltc.entropy.FixedRate", "ratio": quantizer.ratio}
         config.name.entropy = "fixed_rate"
         config.name.quantizer = f"nested-{config.quantizer.fine}"
+    elif quantizer.lattice.runs_across:
+        config = config.copy()
+        config.name.quantizer = quantizer.lattice.name
     lattice = quantizer.lattice
     source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
     model = build_model(config, quantizer, source.dimension)

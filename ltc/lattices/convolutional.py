@@ -57,7 +57,6 @@ class Convolutional(Lattice):
         True
     """
 
-    name = "trellis"
     runs_across = True
 
     def __init__(self, states: int = 8, length: int = 256) -> None:
@@ -69,6 +68,7 @@ class Convolutional(Lattice):
             raise InputError(f"quantizer.length={length}; expected an integer of at least 8")
         self.states = states
         self.length = length
+        self.name = f"trellis-{states}"
 
     @property
     def dimension(self) -> int:

@@ -36,6 +36,7 @@ def runs(tmp_path_factory):
         "image": ["source=image_patches", "quantizer=e8", "lmbda=50"],
         "audio": ["source=audio", f"source.root={folder / 'sounds'}", "quantizer=d4_dual"],
         "block": ["source=banana", "quantizer=e8"],
+        "trellis": ["source=iid_gaussian", "quantizer=trellis", "quantizer.length=16"],
         "fixed": ["source=iid_gaussian", "quantizer=nested", "quantizer.search=4"],
     }
     arguments, patch = sys.argv, pytest.MonkeyPatch()
@@ -232,11 +233,12 @@ def test_salvage_returns_every_undamaged_chunk(runs):
     assert not np.array_equal(payload.arrays["array"][kept:], whole[kept:])
 
 
-@pytest.mark.parametrize("run", ["array", "image", "audio"])
+@pytest.mark.parametrize("run", ["array", "image", "audio", "trellis"])
 def test_hostile_files_end_in_one_error(runs, run):
     coder = load_coder(runs / run)
     arrays = {
         "array": Payload("array", {"array": np.ones(100)}, ".npy"),
+        "trellis": Payload("array", {"array": np.ones(100)}, ".npy"),
         "image": Payload("image", {"image": np.zeros((9, 9), np.uint8)}, ".png"),
         "audio": Payload("audio", {"audio": np.zeros(99, np.float32)}, ".wav", 8000),
     }

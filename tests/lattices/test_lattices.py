@@ -350,10 +350,11 @@ def test_configs(path):
     overrides = ["matrix=[[1,0],[0,2]]"] if path.stem == "generator" else []
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose(path.stem, overrides)
-    if "lattice" not in config or OmegaConf.is_missing(config, "lattice"):
+    if "LatticeQuantizer" not in config._target_ or OmegaConf.is_missing(config, "lattice"):
         pytest.skip("no lattice")
     lattice = instantiate(config.lattice, _convert_="all")
-    assert lattice.name == path.stem.replace("d4", "dn")
+    names = {"d4_dual": "dn_dual", "trellis": "trellis-8"}
+    assert lattice.name == names.get(path.stem, path.stem.replace("trellis_", "trellis-"))
     if "dimension" in config:
         config.dimension = 6
         assert instantiate(config.lattice).dimension == 6
