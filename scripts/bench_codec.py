@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=2_400_000)
     parser.add_argument("--deviation", type=float, default=1.0, help="of the latent; 1: 2 bits")
-    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech"]
+    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis", "trellis_256"]
     parser.add_argument("--quantizers", nargs="+", default=names)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -59,7 +59,10 @@ def main() -> None:
             config = compose("train", [f"quantizer={name}"])
         lattice = instantiate(config.quantizer.lattice, _convert_="all")
         n = lattice.dimension
-        model = Exact(lattice, torch.arange(n)[None])
+        channel = (
+            torch.zeros(1, n, dtype=torch.long) if lattice.runs_across else torch.arange(n)[None]
+        )
+        model = Exact(lattice, channel)
         vectors = options.deviation * torch.randn(options.samples // n, 1, n)
         model.initialise(vectors[:20_000])
         code = LatticeCode.freeze(model)

@@ -30,6 +30,7 @@ from ltc.lattices import (
     K12,
     An,
     AnDual,
+    Convolutional,
     Dn,
     DnDual,
     E6Dual,
@@ -136,9 +137,11 @@ def throughput(console: Console, samples: int, repeat: int) -> None:
     for column in ("decoder", "cosets", "times", "round", "times", "float64", "log Z + gradient"):
         table.add_column(column, justify="right")
     table.caption = "million samples per second; log Z of one table in ms: compiled, torch"
-    for lattice in lattices():
+    codes = [Convolutional(states, 1024) for states in (8, 256, 4096)]
+    for lattice in [*lattices(), *codes]:
         n = lattice.dimension
-        rows = max(1, samples // n // (20 if n == 24 else 1))
+        slow_one = isinstance(lattice, Leech) or n > 24
+        rows = max(64, samples // n // (20 if slow_one else 1))
         x = 4 * torch.randn(rows, n, generator=torch.Generator().manual_seed(0))
         speed = x.numel() / best_time(lattice.closest_point, repeat, x)
         speed64 = x.numel() / best_time(lattice.closest_point, repeat, x.double())
