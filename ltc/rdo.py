@@ -54,20 +54,25 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     offset = torch.as_tensor(trellis.offset, dtype=x.dtype, device=x.device)
     step = torch.as_tensor(trellis.step, dtype=x.dtype, device=x.device).unsqueeze(-1)
     nearest = torch.round((vectors - offset) / step)
-    cost = value = None
+    cost = integer = None
     for shift in (0, -1, 1):  # of each coset the nearest point and its neighbours
         candidate = offset + step * (nearest + shift)
         log_density = entropy.density.log_density(candidate.movedim(-1, 0), entropy.channel)
         price = weight * (candidate - vectors).square() - log_density.movedim(0, -1) / math.log(2)
-        if cost is None or value is None:
-            cost, value = price, candidate
+        if cost is None or integer is None:
+            cost, integer = price, nearest
         else:
-            value = torch.where(price < cost, candidate, value)
+            integer = torch.where(price < cost, nearest + shift, integer)
             cost = torch.minimum(price, cost)
     assert cost is not None
-    assert value is not None
+    assert integer is not None
     path = trellis.shortest_path(cost.nan_to_num(nan=math.inf).flatten(0, 2))
-    return value.gather(-1, path.reshape(vectors.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+    chosen = path.reshape(vectors.shape[:-1]).unsqueeze(-1)
+    # In double precision, as the decoder of the bitstream does: the same to the last place.
+    exact_offset = torch.as_tensor(trellis.offset, device=x.device).expand(*integer.shape)
+    exact_step = torch.as_tensor(trellis.step, device=x.device)
+    points = exact_offset.gather(-1, chosen) + exact_step.unsqueeze(-1) * integer.gather(-1, chosen)
+    return points.squeeze(-1).to(x.dtype)
 
 
 def _mean_jacobian(model: LatticeTransformCoder, latent: Tensor, count: int = 64) -> Tensor:

@@ -13,9 +13,26 @@ from ltc.codec import LatticeCode
 from ltc.codec.range_coder import TOTAL
 from ltc.entropy import Exact
 from ltc.errors import InputError
-from ltc.lattices import A2, E8, Convolutional, Dn, DnDual, Zn
+from ltc.lattices import (
+    A2,
+    BW16,
+    E6,
+    E7,
+    E8,
+    K12,
+    An,
+    AnDual,
+    Convolutional,
+    Dn,
+    DnDual,
+    E6Dual,
+    E7Dual,
+    Leech,
+    Zn,
+)
 
 LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), E8(), Convolutional(16, 40)]
+REST = [An(5), AnDual(5), E6(), E6Dual(), E7(), E7Dual(), K12(), BW16(), Leech()]
 
 
 def name(lattice):
@@ -45,6 +62,18 @@ def test_stream_is_as_long_as_the_model_says(lattice, scale):
     assert torch.allclose(decoded.float(), points, atol=1e-4)
     # What was decoded encodes to the same bytes: both are the same path and the same integers.
     assert code.encode(decoded) == stream
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("lattice", [*LATTICES, *REST], ids=name)
+def test_decoded_points_are_the_quantizers_to_the_last_bit(lattice, dtype):
+    if lattice.trellis is None:
+        pytest.skip("no trellis")
+    _, code, _ = trained(lattice)
+    x = 3 * torch.randn(500, 1, lattice.dimension, dtype=dtype)
+    x[:10] *= 1e4  # outliers
+    points = lattice.closest_point(x)
+    assert torch.equal(code.decode(code.encode(points), len(points)).to(dtype), points)
 
 
 @pytest.mark.parametrize("lattice", LATTICES, ids=name)
