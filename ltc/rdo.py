@@ -141,4 +141,8 @@ def _fit(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
     assert isinstance(model.entropy, Exact)
     latents = model.layout.join(points).flatten(0, 1) * model.quantizer.scale.detach()
     model.transform.fit_synthesis(latents, blocks.flatten(0, 1))
+    # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
+    lattice = model.quantizer.lattice
+    model.use(lattice.surrogate)
     model.entropy.fit(points)
+    model.use(lattice)

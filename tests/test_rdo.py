@@ -8,7 +8,7 @@ import torch
 
 from ltc import rdo
 from ltc.entropy import Exact
-from ltc.lattices import A2, E8, DnDual, Zn
+from ltc.lattices import A2, E8, Convolutional, DnDual, Zn
 from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import MLP, Identity, Linear
@@ -72,6 +72,28 @@ def test_refinement_lowers_the_lagrangian(lmbda, make):
     assert optimised < nearest
     assert lagrangian() == pytest.approx(min(values), abs=1e-4)
     assert min(values) <= optimised
+
+
+def test_a_fall_into_sending_nothing_is_undone():
+    model = coder(Convolutional(8, 256), Linear(1), 1.0)
+    x = torch.randn(400, 256, 1)
+    with torch.no_grad():
+        model.quantizer.log_scale += math.log(1.5)
+        model.entropy.initialise(model.vectors(x).flatten(0, 1))
+    values = rdo.refine(model, x)
+    nothing_sent = float(x.square().mean())
+    points = model.encode(x)
+    assert float(model.bits(points).mean().detach()) / 256 > 0.03
+    assert min(values) < nothing_sent - 2e-3
+
+
+def test_refinement_leaves_the_real_lattice():
+    lattice = Convolutional(128, 64)
+    model = coder(lattice, Linear(1), 8.0)
+    model.quantizer.rdo = False
+    rdo.refine(model, torch.randn(200, 64, 1), rounds=2)
+    assert model.quantizer.lattice is lattice
+    assert model.entropy.trellis is lattice.trellis
 
 
 def test_least_squares_synthesis_has_orthogonal_errors():

@@ -92,8 +92,8 @@ class Convolutional(Lattice):
 
     @property
     def surrogate(self) -> Lattice:
-        """The code of at most 8 states: what a transform learns through it is the same."""
-        return self if self.states <= 8 else Convolutional(8, self.length)
+        """The code of at most 64 states: what is learned through it is the same."""
+        return self if self.states <= 64 else Convolutional(64, self.length)
 
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)

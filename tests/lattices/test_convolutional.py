@@ -46,6 +46,15 @@ def test_second_moments(states, moment):
     assert float(errors[:, 64:].square().mean()) == pytest.approx(moment, rel=0.01)
 
 
+@pytest.mark.parametrize("states", CODES)
+def test_surrogates_have_the_same_cosets(states):
+    lattice = Convolutional(states, 16)
+    surrogate = lattice.surrogate
+    assert max(surrogate.trellis.states) <= 64
+    assert (surrogate.trellis.offset == lattice.trellis.offset).all()
+    assert (surrogate.trellis.step == lattice.trellis.step).all()
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="states=5"):
         Convolutional(states=5)
