@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,17 +24,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ltc import __version__
+from ltc.baselines import training_vectors
 from ltc.codec import FileCoder, FixedRateCode, LatticeCode
 from ltc.entropy import Exact, MonteCarlo
 from ltc.errors import InputError
 from ltc.evaluate import Measurement, bitstream_rate, compare, measure, summarise
 from ltc.figures import operating_point, quantization_regions
-from ltc.files import atomic_write
+from ltc.files import atomic_write, config_directory
 from ltc.model import LatticeTransformCoder
 from ltc.progress import Progress
 from ltc.quantizers import LatticeQuantizer, Layout, NestedQuantizer
 from ltc.rdo import refine
-from ltc.sources import Source
+from ltc.sources import FiniteSource, Source
 from ltc.threads import one_thread
 
 if TYPE_CHECKING:
@@ -152,6 +154,8 @@ def build(config: DictConfig) -> Experiment:
     if isinstance(quantizer, NestedQuantizer):
         config = config.copy()
         config.entropy = {"_target_": "ltc.entropy.FixedRate", "ratio": quantizer.ratio}
+        if config.name.entropy not in ("exact", "fixed_rate"):
+            log.info("a fixed-rate code has no entropy=%s", config.name.entropy)
         config.name.entropy = "fixed_rate"
         config.name.quantizer = f"nested-{config.quantizer.fine}"
     elif quantizer.lattice.runs_across:
@@ -294,7 +298,10 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
 
 
 def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
-    """Return the configuration and the contents of a checkpoint; nothing in it is executed."""
+    """Return the configuration and the contents of a checkpoint; nothing in it is executed.
+
+    Only what a file in `conf/` names will be built from it.
+    """
     path = Path(checkpoint)
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
@@ -309,7 +316,29 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         raise InputError(
             f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote ({reason})"
         ) from error
+    # What is built is named in the checkpoint, which may come from anybody.
+    known = {"ltc.entropy.FixedRate"}
+    for file in config_directory().rglob("*.yaml"):
+        known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
+    groups = ("source", "transform", "quantizer", "entropy", "bound")
+    for target in _targets({group: plain(config).get(group) for group in groups}):
+        if target not in known:
+            raise InputError(
+                f"ckpt={checkpoint}: it asks for {target}, which no file in "
+                f"{config_directory()} names; if you trust it, add a file that does"
+            )
     return config, state
+
+
+def _targets(values: Any) -> Iterator[str]:
+    """Yield every `_target_` in a configuration of plain values."""
+    if isinstance(values, dict):
+        if "_target_" in values:
+            yield str(values["_target_"])
+        values = list(values.values())
+    if isinstance(values, list):
+        for value in values:
+            yield from _targets(value)
 
 
 def _restore(
@@ -325,7 +354,12 @@ def _restore(
         return FixedRateCode(model.quantizer, len(model.layout.channel))
     if "code" not in state or not isinstance(model.entropy, Exact):
         return None
-    return LatticeCode.from_state(model.entropy.trellis, state["code"])
+    if not isinstance(state["code"], dict):
+        raise InputError(f"ckpt={checkpoint}: its frozen code is no table")
+    code = LatticeCode.from_state(model.entropy.trellis, state["code"])
+    if code.rows != len(model.layout.channel):
+        raise InputError(f"ckpt={checkpoint}: its frozen code does not fit its configuration")
+    return code
 
 
 def probe(folder: Path) -> None:
@@ -356,6 +390,8 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     probe(folder)
     experiment = build(config)
     source, model = experiment.source, experiment.model
+    if isinstance(source, FiniteSource):  # find out now, not after training
+        experiment.blocks(source.test)
     # The parameters go to the logger with the final metrics, in `record`.
     model.save_hyperparameters({"config": experiment.config}, logger=False)
     logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
@@ -469,14 +505,15 @@ def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, 
         return whole.reshape(-1, block * source.dimension).cpu().numpy()
 
     began = time.perf_counter()
+    count = math.ceil(config.evaluate.samples / source.dimension)
+    held_out = vectors(source.held_out(count, generator(config.seed, "held_out")))
+    if len(held_out) == 0:
+        raise InputError(f"the held-out vectors do not fill one block of {block}; use more data")
     count = config.steps * (config.batch or 200) * block
-    samples = vectors(source.sample(count, generator(config.seed, "train")))
+    samples = vectors(training_vectors(source, count, generator(config.seed, "train")))
     quantizer = instantiate(settings, samples=samples, lmbda=config.lmbda)
     seconds_train = time.perf_counter() - began
-    count = math.ceil(config.evaluate.samples / source.dimension)
-    bits, errors = quantizer.costs(
-        vectors(source.held_out(count, generator(config.seed, "held_out")))
-    )
+    bits, errors = quantizer.costs(held_out)
     d = samples.shape[1]
     measurement = summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
     metrics = {

@@ -13,9 +13,10 @@ from typing import Any
 
 import pooch
 
+import ltc
 from ltc.errors import InputError
 
-__all__ = ["atomic_write", "cache_directory", "cache_file"]
+__all__ = ["atomic_write", "cache_directory", "cache_file", "config_directory"]
 
 
 @contextmanager
@@ -85,3 +86,12 @@ def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:
     """
     digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
     return cache_directory() / kind / f"{digest}{suffix}"
+
+
+def config_directory() -> Path:
+    """Return the folder of the configuration: in the package, or beside it in a checkout."""
+    package = Path(ltc.__file__).parent
+    checkout = package.parent / "conf"
+    if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
+        return checkout
+    return package / "conf"

@@ -98,7 +98,8 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> li
         The Lagrangian, bits per scalar, at the start of each round.
     """
     lagrangians = _alternate(model, blocks, rounds)
-    nothing_sent = model.lmbda * float(blocks.double().var(correction=0))
+    variance = blocks.flatten(0, 1).double().var(0, correction=0).mean()
+    nothing_sent = model.lmbda * float(variance)
     learned = model.quantizer.log_scale.requires_grad
     if model.quantizer.rdo and learned and min(lagrangians) > 0.9 * nothing_sent:
         best = copy.deepcopy(model.state_dict())
@@ -131,7 +132,10 @@ def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> lis
         lagrangians.append(lagrangian)
         if not falling:
             break
-        _fit(model, points, blocks)
+        try:
+            _fit(model, points, blocks)
+        except OverflowError:  # a line search went astray
+            break
     model.load_state_dict(best)
     return lagrangians
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.progress import track
 from rich.table import Table
 
@@ -34,8 +34,9 @@ def _task(config: DictConfig) -> None:
         raise InputError(f"points={config.points}; expected an integer of at least 2")
     if not isinstance(config.tol, int | float) or not 0 < config.tol < np.inf:
         raise InputError(f"tol={config.tol}; expected a positive number")
-    low, high = config.rates
-    if not 0 <= low < high:
+    rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
+    numbers = all(isinstance(rate, int | float) for rate in rates)
+    if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1]:
         raise InputError(f"rates={config.rates}; expected two rates, the lower first")
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")
@@ -43,7 +44,7 @@ def _task(config: DictConfig) -> None:
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
     names = settings.pop("baselines")
-    if not isinstance(names, list) or not BASELINES.keys() >= set(names):
+    if not isinstance(names, list) or any(str(name) not in BASELINES for name in names):
         raise InputError(f"bound.baselines={names}; expected a list of {', '.join(BASELINES)}")
     of_source = dict(config.source)
     if of_source.get("dimension", 0) is None:
@@ -51,7 +52,7 @@ def _task(config: DictConfig) -> None:
     source: Source = instantiate(of_source, _convert_="all")
     bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
     variance = source.variance
-    distortions = variance * 4.0 ** -np.linspace(low, high, config.points)
+    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], config.points)
     rows: list[dict[str, Any]] = []
     for distortion in track(distortions, "R(D)", transient=True, console=console):
         known = bound.limits(float(distortion))
@@ -78,7 +79,8 @@ def _task(config: DictConfig) -> None:
             except InputError as error:
                 console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
                 break
-            snr = 10 * math.log10(variance / reached.distortion)
+            d = reached.distortion
+            snr = 10 * math.log10(variance / d) if d > 0 else None
             points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
     _write_csv(folder / "curve.csv", rows)

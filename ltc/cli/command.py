@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-import ltc
 from ltc.errors import InputError, nearest_names
+from ltc.files import config_directory
 
 __all__ = ["command", "config_directory", "run_and_report", "run_folder"]
 
@@ -30,15 +30,6 @@ FAILED = 1
 
 console = Console()
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def config_directory() -> Path:
-    """Return the folder of the configuration: in the package, or beside it in a checkout."""
-    package = Path(ltc.__file__).parent
-    checkout = package.parent / "conf"
-    if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
-        return checkout
-    return package / "conf"
 
 
 def run_folder() -> Path:

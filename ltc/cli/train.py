@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from omegaconf import DictConfig
@@ -44,7 +45,8 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     def number(value: float | None, stderr: float | None = None) -> str:
         if value is None:
             return "-"
-        return f"{value:.4f}" + (f" ± {stderr:.4f}" if stderr is not None else "")
+        known = stderr is not None and math.isfinite(stderr)
+        return f"{value:.4f}" + (f" ± {stderr:.4f}" if known else "")
 
     parts = (metrics[key] for key in ("source", "transform", "quantizer", "entropy"))
     name = " · ".join(part for part in parts if part is not None)

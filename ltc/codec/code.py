@@ -66,15 +66,18 @@ class LatticeCode:
     def _fit(self) -> bool:
         """Tell whether the kernels can walk along the tables: they check nothing themselves."""
         tables, graph = self.tables, self.graph
-        if set(tables) != {
-            "branch_at",
-            "branch_left",
-            "coset_at",
-            "first",
-            "start",
-            "left",
-            "bits",
-        }:
+        dimensions = {
+            "branch_at": 2, "branch_left": 2, "coset_at": 2, "first": 1, "start": 1, "left": 1,
+        }  # fmt: skip
+        bits = tables.get("bits")
+        if (
+            set(tables) != {*dimensions, "bits"}
+            or any(tables[key].ndim != n for key, n in dimensions.items())
+            or any(tables[key].dtype.kind not in "iu" for key in dimensions)
+            or bits is None
+            or bits.size != 1
+            or not 0 <= float(bits.item()) < math.inf
+        ):
             return False
         branch_at, coset_at = tables["branch_at"], tables["coset_at"]
         branch_left, start, left = tables["branch_left"], tables["start"], tables["left"]
@@ -182,9 +185,15 @@ class LatticeCode:
         Raises:
             InputError: it does not belong to this trellis.
         """
-        tables: dict[str, Array] = {key: value.numpy() for key, value in state.items()}
-        for key in ("branch_left", "left"):
-            if key in tables:
+        tables: dict[str, Array] = {}
+        for key, value in state.items():
+            whole = torch.int64 if key != "bits" else torch.float64
+            if not isinstance(value, Tensor) or value.dtype != whole:
+                raise InputError(f"the frozen code in this checkpoint has no {whole} {key}")
+            tables[key] = value.numpy()
+            if key in ("branch_left", "left"):
+                if ((tables[key] < 0) | (tables[key] > TOTAL)).any():
+                    raise InputError("the frozen code in this checkpoint has no probabilities")
                 tables[key] = tables[key].astype(np.uint32)
         return cls(trellis, tables)
 
@@ -213,8 +222,13 @@ class LatticeCode:
             The stream; it does not know its own length in vectors.
 
         Raises:
-            InputError: a point does not lie on the lattice.
+            InputError: a point does not lie on the lattice, or the shape is another.
         """
+        if points.shape[1:] != (self.rows, self.trellis.dimension):
+            raise InputError(
+                f"got points of shape {tuple(points.shape)}; this code needs "
+                f"(count, {self.rows}, {self.trellis.dimension})"
+            )
         values = points.detach().to("cpu", torch.float64).contiguous().numpy()
         words, failed = _encode(values, *self.graph.arrays, *self._arrays)
         if failed >= 0:

@@ -60,9 +60,8 @@ class FixedRateCode:
         at = points.detach().to(self.quantizer.shift)
         index = self.quantizer.index(at)
         # A float32 has seven digits.
-        wrong = (self.quantizer.point(index) - at).abs().amax(
-            (-1, -2)
-        ) > 1e-4 * self.quantizer.ratio
+        error = (self.quantizer.point(index) - at).abs().amax((-1, -2))
+        wrong = ~(error <= 1e-4 * self.quantizer.ratio)  # NaN is wrong too
         if wrong.any():
             raise InputError(f"vector {int(wrong.nonzero()[0])} is no codeword; quantize it first")
         words: Any = _encode(index.flatten().cpu().numpy(), self.quantizer.ratio)

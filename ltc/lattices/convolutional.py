@@ -83,7 +83,10 @@ class Convolutional(Lattice):
     @property
     def generator_matrix(self) -> npt.NDArray[np.float64]:
         """None: sums of points are no points in general."""
-        raise InputError("a trellis code is not closed under addition: it has no generator matrix")
+        raise InputError(
+            "a trellis code is not closed under addition: it has no generator matrix; use it with "
+            "entropy=exact, and another lattice where a matrix is needed"
+        )
 
     @functools.cached_property
     def trellis(self) -> Trellis:  # type: ignore[override]

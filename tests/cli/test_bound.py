@@ -14,6 +14,7 @@ from ltc.cli.bound import main
 def run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["ltc-bound", *arguments])
@@ -85,3 +86,16 @@ def test_bad_input(run, argument, expected):
     code, output = run(argument)
     assert code == 2
     assert expected in output
+
+
+def test_baselines_of_a_discrete_source_may_have_no_distortion(run, tmp_path):
+    code, output = run("source=iid_bernoulli", "points=3", "bound.baselines=[ecsq]")
+    assert code == 0, output
+    assert list(tmp_path.rglob("baselines.csv"))
+
+
+@pytest.mark.parametrize("bad", ["rates=[1]", "rates=3", "bound.baselines=[[a]]"])
+def test_bad_lists(run, bad):
+    code, output = run("points=3", bad)
+    assert code == 2
+    assert "Traceback" not in output

@@ -288,3 +288,18 @@ def test_checkpoints_hold_the_code(runs):
     state = torch.load(runs / "image/checkpoints/best.ckpt", weights_only=True)
     assert state["source"]["patch"] == 4
     assert LatticeCode.from_state(E8().trellis, state["code"]).rows == 2
+
+
+@pytest.mark.parametrize("change", ["rows", "target"])
+def test_forged_checkpoints_are_refused(runs, tmp_path, change):
+    state = torch.load(runs / "image/checkpoints/best.ckpt", weights_only=True)
+    if change == "rows":
+        for key in ("branch_at", "coset_at"):
+            state["code"][key] = state["code"][key][:1].clone()
+    else:
+        lattice = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
+        state["hyper_parameters"]["config"]["quantizer"]["lattice"] = lattice
+    torch.save(state, tmp_path / "forged.ckpt")
+    with pytest.raises(InputError, match=r"does not fit|os\.mkdir"):
+        load_coder(tmp_path / "forged.ckpt")
+    assert not (tmp_path / "made").exists()

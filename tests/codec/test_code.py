@@ -102,6 +102,35 @@ def test_sections_that_have_converged_share_tables():
     assert len(tables["branch_left"]) < 50 * 2 * 16
 
 
+@pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left", "bits"])
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda table: table.flatten()[:-1],
+        lambda table: table[:0],
+        lambda table: table.bool(),
+        lambda table: table.float() * math.nan,
+        lambda table: table[None],
+        lambda table: torch.stack([table, table], -1),
+        lambda table: -table - 1,
+        lambda table: [1],
+    ],
+)
+def test_tables_of_another_kind_are_refused(key, forge):
+    _, code, _ = trained(E8(), rows=2)
+    state = code.state()
+    table = torch.stack([state[key]] * 3) if key == "bits" else state[key]
+    state[key] = forge(table)
+    with pytest.raises(InputError, match="frozen code"):
+        LatticeCode.from_state(E8().trellis, state)
+
+
+def test_points_of_another_shape_are_refused():
+    _, code, points = trained(E8())
+    with pytest.raises(InputError, match="shape"):
+        code.encode(points.expand(-1, 64, -1))
+
+
 @pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left", "first"])
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
