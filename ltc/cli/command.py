@@ -23,7 +23,7 @@ from rich.console import Console
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directory
 
-__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -63,21 +63,36 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
+def lattices() -> dict[str, DictConfig]:
+    """Return the settings of every lattice in `conf/quantizer`, by name, defaults merged in."""
+
+    def load(path: Path) -> DictConfig:
+        settings = OmegaConf.load(path)
+        assert isinstance(settings, DictConfig)
+        parents = [name for name in settings.pop("defaults", []) if name in paths]
+        merged = OmegaConf.merge(*(load(paths[name]) for name in parents), settings)
+        assert isinstance(merged, DictConfig)
+        return merged
+
+    paths = {path.stem: path for path in sorted((config_directory() / "quantizer").glob("*.yaml"))}
+    del paths["lattice_base"]  # what all share, without a lattice of its own
+    settings = {name: load(path) for name, path in paths.items()}
+    return {name: value for name, value in settings.items() if "_target_" not in value}
+
+
 def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
     """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
 
     Its parameters are taken from the quantizer, where it has them.
     """
-    folder = config_directory() / "quantizer"
-    settings: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in folder.glob("*.yaml")}
-    lattices = {key: value for key, value in settings.items() if "_target_" not in value}
-    if name not in lattices:
-        near = " or ".join(nearest_names(str(name), lattices))
+    known = lattices()
+    if name not in known:
+        near = " or ".join(nearest_names(str(name), known))
         hint = f"; did you mean {near}?" if near else "."
         raise InputError(
-            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(lattices))}"
+            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(known))}"
         )
-    chosen = lattices[name]
+    chosen = known[name]
     for key in chosen.keys() & _parent_.keys() - {"lattice"}:
         chosen[key] = _parent_[key]
     OmegaConf.resolve(chosen)

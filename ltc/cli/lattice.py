@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 from rich.table import Table
 
-from ltc.cli.command import command, config_directory, console
+from ltc.cli.command import command, console, lattices
 from ltc.errors import InputError
 
 __all__ = ["main"]
@@ -38,12 +38,9 @@ def _task(config: DictConfig, as_json: bool) -> None:
             console.print(_card(found))
         return
     cards = []
-    names = sorted(path.stem for path in (config_directory() / "quantizer").glob("*.yaml"))
-    for name in track(names, "measuring", transient=True, disable=as_json):
-        settings = OmegaConf.load(config_directory() / "quantizer" / f"{name}.yaml")
-        # A quantizer that is no lattice, or the lattice of a matrix that is still to be given.
-        if "_target_" in settings or OmegaConf.is_missing(settings, "matrix"):
-            continue
+    for name, settings in track(lattices().items(), "measuring", transient=True, disable=as_json):
+        if OmegaConf.is_missing(settings, "matrix"):
+            continue  # of `generator`, still to be given
         lattice = instantiate(settings, _convert_="all")["lattice"]
         cards.append({**card(lattice, config.samples, config.seed), "name": name})
     cards.sort(key=lambda found: (found["dimension"], -found["second_moment_estimate"]))
