@@ -451,7 +451,10 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
         log.info("fitting the entropy model and the synthesis to what the encoder produces")
         model.use(lattice)
         rng = generator(config.seed, "refine", device)
-        count = max(16, (1 << 19) // (block * source.dimension))
+        # A matrix fitted to few samples is too large an error: one part in 2,048.
+        parameters = source.dimension * model.transform.latent_dimension
+        count = min(max(1 << 19, parameters << 11), 1 << 22)
+        count = max(16, count // (block * source.dimension))
         refine(model, source.sample(count * block, rng).unflatten(0, (-1, block)))
         best["state_dict"] = {key: value.cpu() for key, value in model.state_dict().items()}
     seconds_train = time.perf_counter() - began

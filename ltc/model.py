@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from ltc import rdo
-from ltc.entropy import EntropyModel, Exact
+from ltc.entropy import EntropyModel, Exact, PointTable
 from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
@@ -41,6 +41,10 @@ class LatticeTransformCoder(lightning.LightningModule):
         steps: training steps; the step sizes fall to zero along a cosine.
         gradient_clip: the largest norm of a gradient; 0: any.
         log_every: steps between logged values.
+
+    Attributes:
+        shift: how far from each lattice point its reconstruction point lies, lattice units;
+            None without `rdo`.
 
     Example:
         >>> from ltc.entropy import Exact
@@ -80,6 +84,10 @@ class LatticeTransformCoder(lightning.LightningModule):
         self.steps = steps
         self.gradient_clip = gradient_clip
         self.log_every = log_every
+        self.shift: PointTable | None = None
+        if quantizer.rdo and isinstance(entropy, Exact):
+            entropy.correct()
+            self.shift = entropy.point_table()
         # Lightning's own loop around a step costs as much time as a step of E8.
         self.automatic_optimization = False
 
@@ -141,7 +149,15 @@ class LatticeTransformCoder(lightning.LightningModule):
         Returns:
             Blocks, shape (batch, block, d).
         """
-        return self.transform.synthesis(self.layout.join(points) * self.quantizer.scale)
+        latent = self.layout.join(self.reconstruct(points)) * self.quantizer.scale
+        return self.transform.synthesis(latent)
+
+    def reconstruct(self, points: Tensor) -> Tensor:
+        """Return the reconstruction points of lattice points, shape (..., rows, n) both."""
+        if self.shift is None:
+            return points
+        assert isinstance(self.entropy, Exact)
+        return points + self.shift(points, self.entropy.row)
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.

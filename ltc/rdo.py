@@ -10,7 +10,6 @@ vector quantization*, IEEE Trans. Acoust. Speech Signal Process. 37, 1989).
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from ltc.model import LatticeTransformCoder
 
 __all__ = ["encode", "refine"]
-
-log = logging.getLogger("ltc")
 
 
 @torch.no_grad()
@@ -44,12 +41,8 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     entropy = model.entropy
     assert isinstance(entropy, Exact)
     trellis, scale = entropy.trellis, model.quantizer.scale
-    latent = model.transform.analysis(x)
-    jacobian = _mean_jacobian(model, latent)
-    # Where the synthesis would want the latent, unquantized: a Gauss-Newton step.
-    error = x - model.transform.synthesis(latent)
-    latent = latent + error @ torch.linalg.pinv(jacobian).T
-    vectors = model.layout.split(latent / scale).unsqueeze(-1)
+    wanted, jacobian = _wanted(model, x)
+    vectors = wanted.unsqueeze(-1)
     weight = model.lmbda * (jacobian.square().sum(0) * scale**2)[entropy.channel].unsqueeze(-1)
     offset = torch.as_tensor(trellis.offset, dtype=x.dtype, device=x.device)
     step = torch.as_tensor(trellis.step, dtype=x.dtype, device=x.device).unsqueeze(-1)
@@ -57,8 +50,10 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     cost = integer = None
     for shift in (0, -1, 1):  # of each coset the nearest point and its neighbours
         candidate = offset + step * (nearest + shift)
-        log_density = entropy.density.log_density(candidate.movedim(-1, 0), entropy.channel)
-        price = weight * (candidate - vectors).square() - log_density.movedim(0, -1) / math.log(2)
+        points = candidate.movedim(-1, 0)
+        log_density = entropy.log_density(points, entropy.row)
+        error = model.reconstruct(points).movedim(0, -1) - vectors
+        price = weight * error.square() - log_density.movedim(0, -1) / math.log(2)
         if cost is None or integer is None:
             cost, integer = price, nearest
         else:
@@ -75,6 +70,19 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     return points.squeeze(-1).to(x.dtype)
 
 
+def _wanted(model: LatticeTransformCoder, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the vectors that the synthesis would want for blocks, and its mean derivative.
+
+    Lattice units, unquantized, shape (batch, repeats, rows, n): those of the analysis after a
+    Gauss-Newton step. The derivative has shape (d, k).
+    """
+    latent = model.transform.analysis(x)
+    jacobian = _mean_jacobian(model, latent)
+    error = x - model.transform.synthesis(latent)
+    latent = latent + error @ torch.linalg.pinv(jacobian).T
+    return model.layout.split(latent / model.quantizer.scale), jacobian
+
+
 def _mean_jacobian(model: LatticeTransformCoder, latent: Tensor, count: int = 64) -> Tensor:
     """Return the mean derivative of the synthesis at some latents, shape (d, k)."""
     samples = latent.flatten(0, 1)[:count]
@@ -82,50 +90,78 @@ def _mean_jacobian(model: LatticeTransformCoder, latent: Tensor, count: int = 64
     return mean.detach()
 
 
-def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 20) -> list[float]:
-    """Refit the entropy model and the synthesis to what the encoder produces, in turn.
+def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> list[float]:
+    """Refit the entropy model, the synthesis and the reconstruction points to the encoder.
 
-    Stops when the Lagrangian falls by less than 1e-4 bits and leaves the best parameters. From a
-    coarse lattice the optimised encoder can fall into sending nothing: where what it reaches is
-    little better than that, it starts once more from a finer one.
+    In turn with encoding, until the Lagrangian falls by less than 1e-4 bits. What the optimised
+    encoder ends in depends on where it starts. With `rdo` it is tried, on a part of the samples,
+    from what was trained; from reconstruction points that share zero, where the lattice has
+    them; and, where nothing but a collapse to sending next to nothing came out, from a finer
+    lattice. The best goes on.
 
     Arguments:
         model: a trained coder with an exact entropy model; changed in place.
-        blocks: training samples, shape (count, block, d).
+        blocks: training samples, shape (count, block, d); the last eighth judges what the others
+            were used to fit.
         rounds: rounds at most.
 
     Returns:
         The Lagrangian, bits per scalar, at the start of each round.
     """
-    lagrangians = _alternate(model, blocks, rounds)
-    variance = blocks.flatten(0, 1).double().var(0, correction=0).mean()
-    nothing_sent = model.lmbda * float(variance)
-    learned = model.quantizer.log_scale.requires_grad
-    if model.quantizer.rdo and learned and min(lagrangians) > 0.9 * nothing_sent:
-        best = copy.deepcopy(model.state_dict())
-        with torch.no_grad():
-            model.quantizer.log_scale.add_(math.log(0.85))
-            # As if the source were sent: what the collapsed encoder left says nothing.
-            vectors = model.vectors(blocks)
-            model.entropy.initialise(vectors.flatten(0, 1))
-        _fit(model, model.quantizer.quantize(vectors), blocks)
-        again = _alternate(model, blocks, rounds)
-        if min(again) > min(lagrangians):
-            model.load_state_dict(best)
-        lagrangians += again
-    return lagrangians
+    if model.quantizer.rdo:
+        _choose_start(model, blocks, rounds)
+    return _alternate(model, blocks, rounds)
+
+
+def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> None:
+    lattice = model.quantizer.lattice
+    model.use(lattice.surrogate)
+    trained = copy.deepcopy(model.state_dict())
+    part = blocks[: max(16, len(blocks) // 4)]
+    nothing_sent = model.lmbda * float(blocks.flatten(0, 1).var(0, correction=0).mean())
+    lowest, best = math.inf, trained
+    for start in ("trained", "shared zero", "finer"):
+        if start == "shared zero" and lattice.with_shared_zero(torch.zeros(1)) is None:
+            continue
+        learned = model.quantizer.log_scale.requires_grad
+        if start == "finer" and not (learned and lowest > 0.9 * nothing_sent):
+            continue
+        model.load_state_dict(trained)
+        if start != "trained":
+            _restart(model, part, start == "shared zero")
+        _alternate(model, part, rounds)
+        lagrangian = _lagrangian(model, _encode(model, blocks), blocks)
+        if lagrangian < lowest:
+            lowest, best = lagrangian, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best)
+    model.use(lattice)
+
+
+@torch.no_grad()
+def _restart(model: LatticeTransformCoder, blocks: Tensor, shared_zero: bool) -> None:
+    """Start from reconstruction points that share zero, or as if the source were sent finely."""
+    if not shared_zero:
+        model.quantizer.log_scale.add_(math.log(0.85))
+    vectors = model.vectors(blocks)
+    model.entropy.initialise(vectors.flatten(0, 1))
+    if shared_zero:
+        assert model.shift is not None
+        points = model.shift.points
+        values = model.quantizer.lattice.with_shared_zero(points)
+        assert values is not None
+        model.shift.value.copy_(values - points)
+    else:
+        with torch.enable_grad():
+            _fit(model, model.quantizer.quantize(vectors), blocks)
 
 
 def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
     best = copy.deepcopy(model.state_dict())
+    judges = max(1, len(blocks) // 8)
     lagrangians: list[float] = []
     for _ in range(rounds):
-        with torch.no_grad():
-            parts = blocks.split(max(1, (1 << 17) // blocks[0].numel()))
-            points = torch.cat([model.encode(part) for part in parts])
-            rate = float(model.bits(points).double().mean()) / blocks[0].numel()
-            distortion = float((model.decode(points) - blocks).double().square().mean())
-        lagrangian = rate + model.lmbda * distortion
+        points = _encode(model, blocks)
+        lagrangian = _lagrangian(model, points[-judges:], blocks[-judges:])
         falling = not lagrangians or lagrangian < min(lagrangians) - 1e-4
         if not lagrangians or lagrangian < min(lagrangians):
             best = copy.deepcopy(model.state_dict())
@@ -133,18 +169,38 @@ def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> lis
         if not falling:
             break
         try:
-            _fit(model, points, blocks)
+            _fit(model, points[:-judges], blocks[:-judges])
         except OverflowError:  # a line search went astray
             break
     model.load_state_dict(best)
     return lagrangians
 
 
+@torch.no_grad()
+def _encode(model: LatticeTransformCoder, blocks: Tensor) -> Tensor:
+    """Return the points of blocks, a part at a time."""
+    parts = blocks.split(max(1, (1 << 17) // blocks[0].numel()))
+    return torch.cat([model.encode(part) for part in parts])
+
+
+@torch.no_grad()
+def _lagrangian(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> float:
+    """Return rate + lmbda * distortion of points that stand for blocks, bits per scalar."""
+    rate = float(model.bits(points).double().mean()) / blocks[0].numel()
+    distortion = float((model.decode(points) - blocks).double().square().mean())
+    return rate + model.lmbda * distortion
+
+
 def _fit(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
-    """Refit the synthesis and the entropy model to the points that stand for blocks."""
+    """Refit reconstruction points, synthesis and entropy model to points that stand for blocks."""
     assert isinstance(model.entropy, Exact)
-    latents = model.layout.join(points).flatten(0, 1) * model.quantizer.scale.detach()
-    model.transform.fit_synthesis(latents, blocks.flatten(0, 1))
+    if model.shift is not None:
+        with torch.no_grad():
+            wanted, _ = _wanted(model, blocks)
+            model.shift.fit_mean(points, model.entropy.row, wanted - points)
+    with torch.no_grad():
+        latents = model.layout.join(model.reconstruct(points)) * model.quantizer.scale
+    model.transform.fit_synthesis(latents.flatten(0, 1), blocks.flatten(0, 1))
     # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
     lattice = model.quantizer.lattice
     model.use(lattice.surrogate)

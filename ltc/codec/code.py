@@ -432,8 +432,8 @@ def _integer_probabilities(
 ) -> list[tuple[int, Array]]:
     """Return for each coset of a section the first integer and p(z | coset), the escape's last."""
     found = []
-    channel = int(model.channel[row, t])
-    low, high = (float(end[channel]) for end in model.density.support())
+    kind_of_row = int(model.row[row, t])
+    low, high = (float(end[kind_of_row]) for end in model.support())
     kind = graph.kind[t]
     for c in range(graph.first_coset[kind], graph.first_coset[kind + 1]):
         offset, step = graph.offset[c], graph.step[c]
@@ -441,7 +441,7 @@ def _integer_probabilities(
         integers = np.arange(first, math.ceil((high - offset) / step) + 1)
         value = torch.as_tensor(offset + step * integers)
         with torch.no_grad():
-            log_density = model.density.log_density(value, torch.full(value.shape, channel)).numpy()
+            log_density = model.log_density(value, torch.full(value.shape, kind_of_row)).numpy()
         pmf = np.exp(log_density - np.logaddexp.reduce(log_density))
         kept = np.flatnonzero(pmf > 0.25 / TOTAL)
         inside = slice(kept[0], kept[-1] + 1)

@@ -4,5 +4,6 @@ from ltc.entropy.base import EntropyModel
 from ltc.entropy.exact import Exact, GaussianMixture
 from ltc.entropy.fixed_rate import FixedRate
 from ltc.entropy.monte_carlo import MonteCarlo
+from ltc.entropy.table import PointTable
 
-__all__ = ["EntropyModel", "Exact", "FixedRate", "GaussianMixture", "MonteCarlo"]
+__all__ = ["EntropyModel", "Exact", "FixedRate", "GaussianMixture", "MonteCarlo", "PointTable"]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltc.entropy.base import EntropyModel
+from ltc.entropy.table import REACH, PointTable
 from ltc.errors import InputError
 from ltc.lattices import Lattice, Trellis
 from ltc.threads import one_thread
@@ -18,6 +19,8 @@ __all__ = ["Exact", "GaussianMixture"]
 TAIL = 9.0
 # Points of a coset that a density may span: 20 bits per coordinate. More is no number any more.
 WIDEST = 1 << 20
+# Weight of the squared corrections of log f in a fit, in nats.
+UNSEEN = 1e-6
 
 
 class GaussianMixture(nn.Module):
@@ -95,6 +98,9 @@ class Exact(EntropyModel):
         channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
         components: Gaussian bumps in each f_t.
 
+    Attributes:
+        correction: what `fit` adds to log f at points near zero, or None; see `correct`.
+
     Raises:
         InputError: the lattice has no trellis, or `components` is not positive.
 
@@ -118,7 +124,8 @@ class Exact(EntropyModel):
         self.density = GaussianMixture(int(channel.max()) + 1, components)
         # Coordinates with the same function and the same cosets share one row of masses.
         offset = torch.as_tensor(self.trellis.offset).nan_to_num(math.inf)
-        geometry = torch.cat([offset, torch.as_tensor(self.trellis.step)[:, None]], 1)
+        spacing = torch.as_tensor(self.trellis.spacing)[:, None]
+        geometry = torch.cat([offset, torch.as_tensor(self.trellis.step)[:, None], spacing], 1)
         kinds, kind = torch.unique(geometry, dim=0, return_inverse=True)
         pairs = torch.stack([channel, kind.expand_as(channel)], -1).reshape(-1, 2)
         pairs, index = torch.unique(pairs, dim=0, return_inverse=True)
@@ -127,12 +134,50 @@ class Exact(EntropyModel):
         self.row_channel: Tensor
         self.row_offset: Tensor
         self.row_step: Tensor
+        self.row_spacing: Tensor
         self.register_buffer("channel", channel.clone(), persistent=False)
         self.register_buffer("row", index.reshape(channel.shape), persistent=False)
         self.register_buffer("row_channel", pairs[:, 0], persistent=False)
         geometry = kinds[pairs[:, 1]]  # float64: rounded where it is used
-        self.register_buffer("row_offset", geometry[:, :-1], persistent=False)
-        self.register_buffer("row_step", geometry[:, -1], persistent=False)
+        self.register_buffer("row_offset", geometry[:, :-2], persistent=False)
+        self.register_buffer("row_step", geometry[:, -2], persistent=False)
+        self.register_buffer("row_spacing", geometry[:, -1], persistent=False)
+        self.correction: PointTable | None = None
+
+    def correct(self) -> None:
+        """Let `fit` choose f freely at each point near zero, beyond what mixtures can follow.
+
+        Points that an encoder avoids or prefers for their rate have frequencies that no smooth
+        function has.
+        """
+        self.correction = self.point_table()
+
+    def point_table(self) -> PointTable:
+        """Return a table with an entry for each point near zero of each row."""
+        return PointTable(self.row_spacing)
+
+    def log_density(self, value: Tensor, row: Tensor) -> Tensor:
+        """Return log f at points.
+
+        Arguments:
+            value: coordinates, lattice units, shape (..., *row.shape).
+            row: which function, by kind of coordinate as in `self.row`.
+
+        Returns:
+            Natural logarithms, shape of `value`.
+        """
+        log_density = self.density.log_density(value, self.row_channel[row])
+        if self.correction is not None:
+            log_density = log_density + self.correction(value, row)
+        return log_density
+
+    def support(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of the interval that holds the mass of each row, shapes (rows,)."""
+        low, high = (end[self.row_channel] for end in self.density.support())
+        if self.correction is not None:
+            reach = (REACH * self.row_spacing).to(low.dtype)
+            low, high = torch.minimum(low, -reach), torch.maximum(high, reach)
+        return low, high
 
     def initialise(self, vectors: Tensor) -> None:
         """Fit the mixtures to unquantized vectors, lattice units, shape (count, rows, n)."""
@@ -153,28 +198,36 @@ class Exact(EntropyModel):
             iterations: of L-BFGS.
         """
         flat = points.detach().reshape(-1, *self.channel.shape)
-        values, counts, channels = [], [], []
-        for channel in range(len(self.density.mean)):
+        values, counts, rows = [], [], []
+        for row in range(len(self.row_channel)):
             # Rounding joins values that differ in the last place only.
-            taken = (flat[:, self.channel == channel] * 4096).round()
+            taken = (flat[:, self.row == row] * 4096).round()
             value, count = torch.unique(taken, return_counts=True)
             values.append(value / 4096)
             counts.append(count / len(flat))
-            channels.append(torch.full_like(count, channel))
-        value, weight, index = torch.cat(values), torch.cat(counts), torch.cat(channels)
+            rows.append(torch.full_like(count, row))
+        value, weight, kind = torch.cat(values), torch.cat(counts), torch.cat(rows)
+        parameters: list[Tensor] = list(self.density.parameters())
+        if self.correction is not None:
+            parameters.append(self.correction.value.requires_grad_())
         optimizer = torch.optim.LBFGS(
-            self.density.parameters(), max_iter=iterations, line_search_fn="strong_wolfe"
+            parameters, max_iter=iterations, line_search_fn="strong_wolfe"
         )
 
         def closure() -> float:
             optimizer.zero_grad()
-            log_density = self.density.log_density(value, index)
-            nats = self.log_partition().sum() - (weight * log_density).sum()
+            nats = self.log_partition().sum() - (weight * self.log_density(value, kind)).sum()
+            if self.correction is not None:  # a point that was never seen stays possible
+                nats = nats + UNSEEN * self.correction.value.square().sum()
             nats.backward()
             return float(nats.detach())
 
-        with one_thread():  # histograms are small
-            optimizer.step(closure)
+        try:
+            with one_thread():  # histograms are small
+                optimizer.step(closure)
+        finally:
+            if self.correction is not None:
+                self.correction.value = self.correction.value.detach()
 
     def log_mass(self, dither: Tensor | None = None) -> Tensor:
         """Return the mass of each coset: the sum of f over its points.
@@ -189,26 +242,30 @@ class Exact(EntropyModel):
             OverflowError: a density is so wide that it cannot be summed, or not a number.
         """
         dtype = self.density.mean.dtype
-        channel = self.row_channel
+        row, low, high = None, *self.support()
         offset, step = self.row_offset.to(dtype), self.row_step.to(dtype)
-        if dither is not None:
-            channel, step = self.channel, step[self.row]
+        if dither is None:
+            row = torch.arange(len(step), device=step.device)
+        else:
+            low, high, step = low[self.row], high[self.row], step[self.row]
             offset = offset[self.row] + dither.unsqueeze(-1)
         present = torch.isfinite(offset)
         offset = offset.nan_to_num(posinf=0.0)
-        low, high = self.density.support()
-        widest = float(((high - low)[channel] / step).max())
+        widest = float(((high - low) / step).max())
         if not widest < WIDEST:
             raise OverflowError(f"a density spans {widest:g} points of a coset")
         count = math.ceil(widest) + 2
-        first = torch.floor((low[channel].unsqueeze(-1) - offset) / step.unsqueeze(-1))
+        first = torch.floor((low.unsqueeze(-1) - offset) / step.unsqueeze(-1))
         integers = first.unsqueeze(-1) + torch.arange(count, device=first.device)
         value = offset.unsqueeze(-1) + integers * step[..., None, None]
-        # Move (cosets, integers) ahead so that `channel` lines up with the last dimensions.
+        # Move (cosets, integers) ahead so that the rows line up with the last dimensions.
         value = value.movedim((-2, -1), (0, 1))
-        mass = torch.logsumexp(self.density.log_density(value, channel), 1).movedim(0, -1)
-        mass = mass.masked_fill(~present, -math.inf)
-        return mass[self.row] if dither is None else mass
+        if row is None:  # points of a shifted lattice, which have no correction
+            log_density = self.density.log_density(value, self.channel)
+        else:
+            log_density = self.log_density(value, row)
+        mass = torch.logsumexp(log_density, 1).movedim(0, -1).masked_fill(~present, -math.inf)
+        return mass if row is None else mass[self.row]
 
     def log_partition(self, dither: Tensor | None = None) -> Tensor:
         """Return log Z in nats: shape (rows,), or (..., rows) with a dither (..., rows, n)."""
@@ -216,5 +273,8 @@ class Exact(EntropyModel):
 
     def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return `-log2 p` of points, shape (..., rows, n), as shape (..., rows)."""
-        log_density = self.density.log_density(points, self.channel).sum(-1)
-        return (self.log_partition(dither) - log_density) / math.log(2)
+        if dither is None:
+            log_density = self.log_density(points, self.row)
+        else:
+            log_density = self.density.log_density(points, self.channel)
+        return (self.log_partition(dither) - log_density.sum(-1)) / math.log(2)

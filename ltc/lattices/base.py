@@ -90,6 +90,17 @@ class Lattice(ABC):
         """A lattice of the same dimension and volume to train through, where that is cheaper."""
         return self
 
+    def with_shared_zero(self, values: Tensor) -> Tensor | None:
+        """Return where coordinates are reconstructed if every state is to offer zero.
+
+        Arguments:
+            values: coordinates of lattice points, any shape.
+
+        Returns:
+            The reconstruction points, shape of `values`; None where that makes no sense.
+        """
+        return None
+
     @abstractmethod
     def _closest_point(self, x: Tensor) -> Tensor:
         """`closest_point` of vectors that have been checked."""

@@ -98,6 +98,18 @@ class Convolutional(Lattice):
         """The code of at most 64 states: what is learned through it is the same."""
         return self if self.states <= 64 else Convolutional(64, self.length)
 
+    def with_shared_zero(self, values: Tensor) -> Tensor:
+        """Insert a zero between -1/2 and 1/2, the values of least magnitude of half the states.
+
+        So that no state has to send something, as in dependent quantization (Schwarz, Nguyen,
+        Marpe and Wiegand, *Hybrid video coding with trellis-coded quantization*, Data
+        Compression Conference 2019; Marcellin, *On entropy-constrained trellis coded
+        quantization*, IEEE Trans. Commun. 42, 1994). What was 1/2 becomes 0, 3/2 becomes 1/2,
+        and so on; the states are those of the lattice point.
+        """
+        odd = (values > 0) & (values % 1 == 0.5)
+        return torch.where(odd, (values - 1).clamp_min(0), values)
+
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)
 

@@ -177,6 +177,11 @@ class Trellis:
         return np.array([section.step for section in self.sections])
 
     @functools.cached_property
+    def spacing(self) -> FloatArray:
+        """The largest length of which all values of each coordinate are multiples, shape (n,)."""
+        return np.array([_common_divisor([*s.offset, s.step]) for s in self.sections])
+
+    @functools.cached_property
     def _flat(self) -> Any:
         """The arrays that `ltc.lattices.kernels` works on."""
         from ltc.lattices.kernels import Flat
@@ -438,3 +443,12 @@ def hermite_normal_form(generators: npt.ArrayLike) -> IntArray:
             q = rows[i][t] // rows[t][t]
             rows[i] = [a - q * b for a, b in zip(rows[i], rows[t], strict=True)]
     return np.array(rows[:n], dtype=np.int64)
+
+
+def _common_divisor(lengths: Sequence[float]) -> float:
+    """Return the greatest length that divides all of some lengths, by Euclid's algorithm."""
+    divisor = 0.0
+    for rest in lengths:
+        while rest > 1e-6:
+            divisor, rest = rest, divisor % rest
+    return divisor

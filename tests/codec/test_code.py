@@ -39,20 +39,24 @@ def name(lattice):
     return f"{lattice.name}{lattice.dimension}"
 
 
-def trained(lattice, scale=1.0, rows=1, seed=0):
+def trained(lattice, scale=1.0, rows=1, seed=0, corrected=False):
     """Return a model fitted to Gaussian vectors, its code, and points."""
     torch.manual_seed(seed)
     n = lattice.dimension
     model = Exact(lattice, torch.arange(rows * n).reshape(rows, n))
     vectors = scale * torch.randn(4000, rows, n) * torch.linspace(0.5, 2, rows)[:, None]
     model.initialise(vectors)
+    if corrected:
+        model.correct()
+        model.correction.value.uniform_(-2, 2)
     return model, LatticeCode.freeze(model), lattice.closest_point(vectors)
 
 
 @pytest.mark.parametrize("lattice", LATTICES, ids=name)
 @pytest.mark.parametrize("scale", [0.2, 1.0, 20.0])
-def test_stream_is_as_long_as_the_model_says(lattice, scale):
-    model, code, points = trained(lattice, scale, rows=2)
+@pytest.mark.parametrize("corrected", [False, True])
+def test_stream_is_as_long_as_the_model_says(lattice, scale, corrected):
+    model, code, points = trained(lattice, scale, rows=2, corrected=corrected)
     with torch.no_grad():
         bits = float(model.bits(points).double().sum())
     stream = code.encode(points)

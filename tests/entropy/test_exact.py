@@ -50,11 +50,15 @@ def name(lattice):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("corrected", [False, True])
 @pytest.mark.parametrize("lattice", LATTICES, ids=name)
-def test_probabilities_sum_to_one(lattice):
+def test_probabilities_sum_to_one(lattice, corrected):
     # With these widths everything outside the box has a mass below 1e-12.
     points = enumerate_box(lattice, 1 if lattice.dimension > 4 else 3)
     model = model_of(lattice, 0.12)
+    if corrected:
+        model.correct()
+        model.correction.double().value.normal_()
     total = torch.exp2(-model.bits(points[:, None])).sum()
     assert abs(float(total) - 1) < 1e-9
 

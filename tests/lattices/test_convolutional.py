@@ -55,6 +55,15 @@ def test_surrogates_have_the_same_cosets(states):
     assert (surrogate.trellis.step == lattice.trellis.step).all()
 
 
+def test_shared_zero_is_one_more_value_of_half_the_states():
+    lattice = Convolutional(8, 16)
+    even = torch.arange(-5.0, 6.0)
+    assert torch.equal(lattice.with_shared_zero(even), even)
+    odd = torch.arange(-2.5, 3.5)
+    expected = torch.tensor([-2.5, -1.5, -0.5, 0.0, 0.5, 1.5])
+    assert torch.equal(lattice.with_shared_zero(odd), expected)
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="states=5"):
         Convolutional(states=5)

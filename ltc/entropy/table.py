@@ -1,0 +1,79 @@
+"""Numbers for the values that a coordinate of a lattice point can take."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["PointTable"]
+
+# Values to each side of zero that have an entry of their own.
+REACH = 32
+
+
+class PointTable(nn.Module):
+    """A number for each value near zero of each kind of coordinate, zero at first.
+
+    All values are multiples of a length; multiples 0 to 32 and their negatives have an entry.
+
+    Arguments:
+        spacing: the length, for each kind, shape (kinds,).
+
+    Attributes:
+        value: the numbers, shape (kinds, 65).
+
+    Example:
+        >>> table = PointTable(torch.tensor([0.5]))
+        >>> table.value[0, 32 + 2] = 7.0
+        >>> table(torch.tensor([0.5, 1.0, 40.0]), torch.zeros(3, dtype=torch.long))
+        tensor([0., 7., 0.])
+    """
+
+    def __init__(self, spacing: Tensor) -> None:
+        super().__init__()
+        self.spacing: Tensor
+        self.value: Tensor
+        self.register_buffer("spacing", spacing.clone(), persistent=False)
+        self.register_buffer("value", torch.zeros(len(spacing), 2 * REACH + 1))
+
+    @property
+    def points(self) -> Tensor:
+        """The values that have an entry, shape (kinds, 65)."""
+        index = torch.arange(-REACH, REACH + 1, device=self.value.device)
+        return index * self.spacing.to(self.value.dtype)[:, None]
+
+    def _entry(self, points: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the number of each entry, and whether there is one."""
+        index = torch.round(points / self.spacing[kind].to(points.dtype))
+        entry = kind * (2 * REACH + 1) + index.clamp(-REACH, REACH).long() + REACH
+        return entry, index.abs() <= REACH
+
+    def forward(self, points: Tensor, kind: Tensor) -> Tensor:
+        """Return the numbers of points.
+
+        Arguments:
+            points: coordinates, lattice units, shape (..., *kind.shape).
+            kind: the kind of each coordinate, integers.
+
+        Returns:
+            The entries, shape of `points`; zero where there is none.
+        """
+        entry, inside = self._entry(points, kind)
+        return self.value.flatten()[entry] * inside
+
+    @torch.no_grad()
+    def fit_mean(self, points: Tensor, kind: Tensor, samples: Tensor, least: int = 20) -> None:
+        """Set each entry to the mean of samples that belong to its point.
+
+        Arguments:
+            points: coordinates, lattice units, shape (..., *kind.shape).
+            kind: the kind of each coordinate, integers.
+            samples: shape of `points`.
+            least: samples that an entry needs; with fewer it stays as it is.
+        """
+        entry, inside = self._entry(points, kind)
+        entry, size = entry[inside], self.value.numel()
+        count = torch.bincount(entry, minlength=size)
+        total = torch.bincount(entry, weights=samples[inside].double(), minlength=size)
+        mean = (total / count.clamp_min(1)).to(self.value.dtype).reshape(self.value.shape)
+        self.value.copy_(torch.where(count.reshape(mean.shape) >= least, mean, self.value))
