@@ -166,6 +166,137 @@ class Exact(EntropyModel):
         Returns:
             Natural logarithms, shape of `value`.
         """
+        channel = self.row_channel[row]
+        if self.correction is None:
+            return self.density.log_density(value, channel)
+        if value.requires_grad:  # with respect to the mixtures, which fill the line
+            return self.density.log_density(value, channel) + self.correction(value, row)
+        # Each point once, not each sample.
+        points = self.correction.points.T
+        table = self.density.log_density(points, self.row_channel).T + self.correction.value
+        entry, inside = self.correction.entry(value, row)
+        log_density = table.flatten()[entry]
+        if not inside.all():
+            beyond = self.density.log_density(
+                value[~inside].unsqueeze(-1), channel.expand_as(value)[~inside].unsqueeze(-1)
+            )
+            log_density = log_density.masked_scatter(~inside, beyond)
+        return log_density
+
+    def support(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of the interval that holds each function's mass, shapes (k,)."""
+        reach = TAIL * self.log_width.exp()
+        return (self.mean - reach).amin(-1), (self.mean + reach).amax(-1)
+
+    @torch.no_grad()
+    def fit(self, values: Tensor, iterations: int = 30) -> None:
+        """Start at a mixture fitted to samples by expectation maximisation.
+
+        Arguments:
+            values: samples of each channel, shape (count, k).
+            iterations: number of steps.
+        """
+        components = self.mean.shape[1]
+        quantiles = (torch.arange(components, device=values.device) + 0.5) / components
+        spread = values.std(0).clamp_min(1e-3)
+        mean = torch.quantile(values, quantiles.to(values.dtype), dim=0).T
+        width = spread[:, None] * torch.logspace(
+            -0.5, 0.3, components, base=10, device=values.device
+        ).expand_as(mean)
+        weight = torch.full_like(mean, 1 / components)
+        for _ in range(iterations):
+            deviation = (values.unsqueeze(-1) - mean) / width
+            share = torch.softmax(weight.log() - width.log() - 0.5 * deviation.square(), -1)
+            mass = share.sum(0) + 1e-6
+            mean = (share * values.unsqueeze(-1)).sum(0) / mass
+            error = (values.unsqueeze(-1) - mean).square()
+            # No bump narrower than a lattice cell: between points it would go unseen.
+            width = ((share * error).sum(0) / mass).sqrt().clamp_min(0.3)
+            weight = mass / mass.sum(-1, keepdim=True)
+        self.mean.copy_(mean)
+        self.log_width.copy_(width.log())
+        self.log_weight.copy_(weight.log())
+
+
+class Exact(EntropyModel):
+    """`p(point) = prod_t f_t(point_t) / Z`, exact and summing to one by construction.
+
+    Every coordinate has a learned positive function f_t; `Z`, the sum over all lattice points,
+    is one forward pass through the trellis. No integral over Voronoi cells, no sampling.
+
+    Arguments:
+        lattice: a lattice with a trellis.
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
+        components: Gaussian bumps in each f_t.
+
+    Attributes:
+        correction: what `fit` adds to log f at points near zero, or None; see `correct`.
+
+    Raises:
+        InputError: the lattice has no trellis, or `components` is not positive.
+
+    Example: the probabilities of the integers sum to one.
+        >>> from ltc.lattices import Zn
+        >>> model = Exact(Zn(), torch.tensor([[0]]))
+        >>> integers = torch.arange(-50.0, 51.0).reshape(-1, 1, 1)
+        >>> float(torch.exp2(-model.bits(integers)).sum().round(decimals=4))
+        1.0
+    """
+
+    def __init__(self, lattice: Lattice, channel: Tensor, components: int = 5) -> None:
+        super().__init__()
+        if lattice.trellis is None:
+            raise InputError(
+                f"{lattice.name} has no trellis, so no exact entropy model; use entropy=monte_carlo"
+            )
+        if components < 1:
+            raise InputError(f"entropy.components={components}; expected at least 1")
+        self.trellis: Trellis = lattice.trellis
+        self.density = GaussianMixture(int(channel.max()) + 1, components)
+        # Coordinates with the same function and the same cosets share one row of masses.
+        offset = torch.as_tensor(self.trellis.offset).nan_to_num(math.inf)
+        spacing = torch.as_tensor(self.trellis.spacing)[:, None]
+        geometry = torch.cat([offset, torch.as_tensor(self.trellis.step)[:, None], spacing], 1)
+        kinds, kind = torch.unique(geometry, dim=0, return_inverse=True)
+        pairs = torch.stack([channel, kind.expand_as(channel)], -1).reshape(-1, 2)
+        pairs, index = torch.unique(pairs, dim=0, return_inverse=True)
+        self.channel: Tensor
+        self.row: Tensor
+        self.row_channel: Tensor
+        self.row_offset: Tensor
+        self.row_step: Tensor
+        self.row_spacing: Tensor
+        self.register_buffer("channel", channel.clone(), persistent=False)
+        self.register_buffer("row", index.reshape(channel.shape), persistent=False)
+        self.register_buffer("row_channel", pairs[:, 0], persistent=False)
+        geometry = kinds[pairs[:, 1]]  # float64: rounded where it is used
+        self.register_buffer("row_offset", geometry[:, :-2], persistent=False)
+        self.register_buffer("row_step", geometry[:, -2], persistent=False)
+        self.register_buffer("row_spacing", geometry[:, -1], persistent=False)
+        self.correction: PointTable | None = None
+
+    def correct(self) -> None:
+        """Let `fit` choose f freely at each point near zero, beyond what mixtures can follow.
+
+        Points that an encoder avoids or prefers for their rate have frequencies that no smooth
+        function has.
+        """
+        self.correction = self.point_table()
+
+    def point_table(self) -> PointTable:
+        """Return a table with an entry for each point near zero of each row."""
+        return PointTable(self.row_spacing)
+
+    def log_density(self, value: Tensor, row: Tensor) -> Tensor:
+        """Return log f at points.
+
+        Arguments:
+            value: coordinates, lattice units, shape (..., *row.shape).
+            row: which function, by kind of coordinate as in `self.row`.
+
+        Returns:
+            Natural logarithms, shape of `value`.
+        """
         log_density = self.density.log_density(value, self.row_channel[row])
         if self.correction is not None:
             log_density = log_density + self.correction(value, row)

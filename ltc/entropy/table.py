@@ -42,8 +42,13 @@ class PointTable(nn.Module):
         index = torch.arange(-REACH, REACH + 1, device=self.value.device)
         return index * self.spacing.to(self.value.dtype)[:, None]
 
-    def _entry(self, points: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the number of each entry, and whether there is one."""
+    def entry(self, points: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the place of points in the flattened table, and whether they have one.
+
+        Arguments:
+            points: coordinates, lattice units, shape (..., *kind.shape).
+            kind: the kind of each coordinate, integers.
+        """
         index = torch.round(points / self.spacing[kind].to(points.dtype))
         entry = kind * (2 * REACH + 1) + index.clamp(-REACH, REACH).long() + REACH
         return entry, index.abs() <= REACH
@@ -58,7 +63,7 @@ class PointTable(nn.Module):
         Returns:
             The entries, shape of `points`; zero where there is none.
         """
-        entry, inside = self._entry(points, kind)
+        entry, inside = self.entry(points, kind)
         return self.value.flatten()[entry] * inside
 
     @torch.no_grad()
@@ -71,7 +76,7 @@ class PointTable(nn.Module):
             samples: shape of `points`.
             least: samples that an entry needs; with fewer it stays as it is.
         """
-        entry, inside = self._entry(points, kind)
+        entry, inside = self.entry(points, kind)
         entry, size = entry[inside], self.value.numel()
         count = torch.bincount(entry, minlength=size)
         total = torch.bincount(entry, weights=samples[inside].double(), minlength=size)
