@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ltc.bounds.interior import Kernel, interior_point
-from ltc.bounds.problem import Problem, Solution
+from ltc.bounds.problem import Problem, Solution, steepest_slope
 from ltc.errors import InputError
 
 __all__ = ["DiscreteProblem"]
@@ -74,7 +74,7 @@ class DiscreteProblem(Problem):
             raise InputError("one output letter serves every source letter best: R(D) = 0")
         used = np.bincount(self.distortion.argmin(1), self.p)
         self.r_max = float(-(used[used > 0] * np.log(used[used > 0])).sum())
-        self.slope_max = 700 / float(np.diff(np.unique(self.distortion)).min())
+        self.slope_max = steepest_slope(self.distortion)
         content = hashlib.sha256(self.p.tobytes() + self.distortion.tobytes()).hexdigest()
         self.key = {"discrete": content}
 

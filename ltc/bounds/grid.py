@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ltc.bounds.interior import interior_point
-from ltc.bounds.problem import Problem, Solution
+from ltc.bounds.problem import Problem, Solution, steepest_slope
 from ltc.errors import InputError
 
 __all__ = ["GridProblem"]
@@ -128,8 +128,7 @@ class GridProblem(Problem):
             raise InputError("one output serves every source letter best: R(D) = 0")
         used = self.p[self.p > 0]
         self.r_max = -float(used @ used.log())
-        steps = [float(np.diff(np.unique(d.cpu().numpy())).min()) for d in self.distortions]
-        self.slope_max = 700 / min(steps)
+        self.slope_max = max(steepest_slope(d.cpu().numpy()) for d in self.distortions)
         content = hashlib.sha256(table.tobytes())
         for values in x + y:
             content.update(values.tobytes())

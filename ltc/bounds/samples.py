@@ -1,4 +1,4 @@
-"""Sources known by samples, in up to 64 dimensions: bounds that hold with 95 % confidence."""
+"""Sources known by samples, in up to 64 dimensions: bounds with 95 % confidence at each slope."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ltc.errors import InputError
 __all__ = ["Mixture", "SampleProblem"]
 
 # Each of the two statements behind the lower bound fails with this probability, the one behind
-# the upper bound with twice as much: a bracket holds with 95 %.
+# the upper bound with twice as much: at each slope a bracket holds with 95 %.
 RISK = 0.0125
 Z_UPPER, Z_LOWER = 1.960, 2.241  # normal quantiles of 2 RISK and RISK
 

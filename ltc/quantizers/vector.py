@@ -58,9 +58,9 @@ class VectorQuantizer(NamedTuple):
         """Return a quantizer with a small rate + lmbda * distortion on training samples.
 
         Like Lloyd's, the iteration falls into the local optimum next to its start. There are
-        two: the product of the best scalar quantizers of the components, so that the result is
-        never worse than these, and the lattice that is best in this dimension at high rate. The
-        better end is returned.
+        two: the product of the best scalar quantizers of the components, so that on the training
+        samples the result is never worse than these, and the lattice that is best in this
+        dimension at high rate. The better end is returned.
 
         Arguments:
             samples: training vectors, shape (n, d), d up to 4.
