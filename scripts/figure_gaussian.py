@@ -71,9 +71,8 @@ def main() -> None:
         axes.grid(alpha=0.3)
     snr_axes.legend(fontsize=8)
     figure.suptitle("i.i.d. Gaussian source, held-out samples")
-    for suffix in (".svg", ".png"):
-        with atomic_write(options.output / f"gaussian{suffix}") as path:
-            figure.savefig(path, dpi=150)
+    with atomic_write(options.output / "gaussian.svg") as path:
+        figure.savefig(path)
 
 
 if __name__ == "__main__":

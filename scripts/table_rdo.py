@@ -1,8 +1,9 @@
 """What rate-distortion optimised encoding brings, at every rate.
 
     python scripts/table_rdo.py
+    python scripts/table_rdo.py --source iid_laplacian
 
-Trains each quantizer on the Gaussian source with and without `quantizer.rdo`, prints both rates
+Trains each quantizer on a source with and without `quantizer.rdo`, prints both rates
 and gaps, and fails where the Lagrangian, rate + lmbda * distortion, does not fall.
 """
 
@@ -13,13 +14,14 @@ from sweep import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", default="iid_gaussian")
     parser.add_argument("--quantizers", nargs="+", default=["scalar", "e8", "trellis"])
     parser.add_argument("--lmbdas", nargs="+", type=float, default=[1.2, 1.3, 1.6, 3, 10, 40])
     options = parser.parse_args()
     rows, risen = [], 0
     for quantizer in options.quantizers:
         for lmbda in options.lmbdas:
-            overrides = [f"quantizer={quantizer}", f"lmbda={lmbda:g}"]
+            overrides = [f"source={options.source}", f"quantizer={quantizer}", f"lmbda={lmbda:g}"]
             pair = [run(*overrides, f"quantizer.rdo={rdo}") for rdo in ("false", "true")]
             lagrangian = [m["rate"] + lmbda * m["distortion"] for m in pair]
             risen += lagrangian[1] >= lagrangian[0]
