@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ltc.entropy import Exact
+from ltc.entropy.table import REACH
 
 if TYPE_CHECKING:
     from ltc.model import LatticeTransformCoder
@@ -28,8 +29,9 @@ __all__ = ["encode", "refine"]
 def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     """Return the points of least rate + lmbda * distortion.
 
-    Exact for an orthogonal linear synthesis; otherwise for its linearisation with the inner
-    products between columns left out.
+    Of each coset the nearest point and its two neighbours are compared. For an orthogonal linear
+    synthesis their costs are exact; otherwise those of its linearisation with the inner products
+    between columns left out.
 
     Arguments:
         model: a coder with an exact entropy model.
@@ -45,6 +47,8 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
     vectors = wanted.unsqueeze(-1)
     weight = model.lmbda * (jacobian.square().sum(0) * scale**2)[entropy.channel].unsqueeze(-1)
     offset = torch.as_tensor(trellis.offset, dtype=x.dtype, device=x.device)
+    missing = torch.isnan(offset)  # where a section has fewer cosets than others
+    offset = offset.nan_to_num(0.0)
     step = torch.as_tensor(trellis.step, dtype=x.dtype, device=x.device).unsqueeze(-1)
     nearest = torch.round((vectors - offset) / step)
     cost = integer = None
@@ -61,7 +65,7 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
             cost = torch.minimum(price, cost)
     assert cost is not None
     assert integer is not None
-    path = trellis.shortest_path(cost.nan_to_num(nan=math.inf).flatten(0, 2))
+    path = trellis.shortest_path(cost.masked_fill(missing, math.inf).flatten(0, 2))
     chosen = path.reshape(vectors.shape[:-1]).unsqueeze(-1)
     # In double precision, as the decoder of the bitstream does: the same to the last place.
     exact_offset = torch.as_tensor(trellis.offset, device=x.device).expand(*integer.shape)
@@ -73,13 +77,14 @@ def encode(model: LatticeTransformCoder, x: Tensor) -> Tensor:
 def _wanted(model: LatticeTransformCoder, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the vectors that the synthesis would want for blocks, and its mean derivative.
 
-    Lattice units, unquantized, shape (batch, repeats, rows, n): those of the analysis after a
-    Gauss-Newton step. The derivative has shape (d, k).
+    Lattice units, unquantized, shape (batch, repeats, rows, n): the least-squares solution for
+    an affine synthesis, otherwise those of the analysis. The derivative has shape (d, k).
     """
     latent = model.transform.analysis(x)
     jacobian = _mean_jacobian(model, latent)
-    error = x - model.transform.synthesis(latent)
-    latent = latent + error @ torch.linalg.pinv(jacobian).T
+    if model.transform.affine:
+        error = x - model.transform.synthesis(latent)
+        latent = latent + error @ torch.linalg.pinv(jacobian).T
     return model.layout.split(latent / model.quantizer.scale), jacobian
 
 
@@ -127,10 +132,13 @@ def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> 
         if start == "finer" and not (learned and lowest > 0.9 * nothing_sent):
             continue
         model.load_state_dict(trained)
-        if start != "trained":
-            _restart(model, part, start == "shared zero")
-        _alternate(model, part, rounds)
-        lagrangian = _lagrangian(model, _encode(model, blocks), blocks)
+        try:
+            if start != "trained":
+                _restart(model, part, start == "shared zero")
+            _alternate(model, part, rounds)
+            lagrangian = _lagrangian(model, _encode(model, blocks), blocks)
+        except OverflowError:  # a line search went astray
+            continue
         if lagrangian < lowest:
             lowest, best = lagrangian, copy.deepcopy(model.state_dict())
     model.load_state_dict(best)
@@ -198,11 +206,15 @@ def _fit(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
         with torch.no_grad():
             wanted, _ = _wanted(model, blocks)
             model.shift.fit_mean(points, model.entropy.row, wanted - points)
+            # Zero stays zero: a channel that sends nothing else adds nothing to the synthesis.
+            model.shift.value[:, REACH] = 0.0
     with torch.no_grad():
         latents = model.layout.join(model.reconstruct(points)) * model.quantizer.scale
     model.transform.fit_synthesis(latents.flatten(0, 1), blocks.flatten(0, 1))
     # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
     lattice = model.quantizer.lattice
     model.use(lattice.surrogate)
-    model.entropy.fit(points)
-    model.use(lattice)
+    try:
+        model.entropy.fit(points)
+    finally:
+        model.use(lattice)

@@ -9,12 +9,13 @@ import torch
 
 from ltc import rdo
 from ltc.entropy import Exact
-from ltc.lattices import A2, E8, Convolutional, DnDual, Zn
+from ltc.entropy.table import REACH
+from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
 from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import MLP, Identity, Linear
 
-LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), E8()]
+LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), AnDual(4), E8()]
 
 
 def coder(lattice, transform, lmbda):
@@ -102,10 +103,51 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     state = copy.deepcopy(trained.state_dict())
     with_zero = min(rdo.refine(trained, x))
     points = trained.shift.points + trained.shift.value
-    assert (points.abs() < 0.3).sum() >= 2  # of both subsets
+    assert (points[0, REACH : REACH + 2].abs() < 0.3).all()  # of both subsets
     trained.load_state_dict(state)
     monkeypatch.setattr(Convolutional, "with_shared_zero", lambda self, values: None)
     assert with_zero < min(rdo.refine(trained, x)) - 0.01
+
+
+def test_channels_that_send_nothing_do_no_harm():
+    generator = torch.Generator().manual_seed(0)
+    deviation = 0.8 ** torch.arange(32)
+    x = torch.randn(8000, 1, 32, generator=generator) * deviation
+    model = coder(E8(), Linear(32), 2.0)
+    model.initialise(x)
+    with torch.no_grad():
+        points = model.encode(x)
+        rate = float(model.bits(points).mean()) / 32
+        before = rate + 2 * float((model.decode(points) - x).square().mean())
+    assert min(rdo.refine(model, x)) < 0.7 * before
+    assert (model.encode(x).abs().amax((0, 1)) == 0).sum() >= 4  # whole coordinates are zero
+    assert torch.linalg.svdvals(model.transform.synthesis_map.weight.detach())[0] < 4
+
+
+def test_an_overflow_leaves_the_real_lattice(monkeypatch):
+    def fail(self, points):
+        raise OverflowError
+
+    monkeypatch.setattr(Exact, "fit", fail)
+    lattice = Convolutional(128, 64)
+    model = coder(lattice, Linear(1), 8.0)
+    rdo.refine(model, torch.randn(200, 64, 1))
+    assert model.quantizer.lattice is lattice
+    assert model.entropy.trellis is lattice.trellis
+
+
+@pytest.mark.parametrize("lmbda", [4, 16])
+def test_optimised_encoding_helps_a_nonlinear_synthesis(lmbda):
+    torch.manual_seed(0)
+    model = coder(E8(), MLP(8), lmbda)
+    with torch.no_grad():  # bend it
+        for parameter in model.transform.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    x = torch.randn(4000, 1, 8)
+    model.quantizer.rdo = False
+    nearest = min(rdo.refine(model, x, rounds=4))
+    model.quantizer.rdo = True
+    assert min(rdo.refine(model, x, rounds=4)) < nearest + 1e-4
 
 
 def test_refinement_leaves_the_real_lattice():

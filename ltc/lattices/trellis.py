@@ -448,7 +448,8 @@ def hermite_normal_form(generators: npt.ArrayLike) -> IntArray:
 def _common_divisor(lengths: Sequence[float]) -> float:
     """Return the greatest length that divides all of some lengths, by Euclid's algorithm."""
     divisor = 0.0
-    for rest in lengths:
+    for length in lengths:
+        rest = abs(length)
         while rest > 1e-6:
             divisor, rest = rest, divisor % rest
     return divisor

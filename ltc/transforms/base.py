@@ -19,9 +19,14 @@ class Transform(nn.Module, ABC):
         dimension: scalars per source vector, d.
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
+    Attributes:
+        affine: the synthesis is a matrix and a constant.
+
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
+
+    affine = False
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()

@@ -21,6 +21,8 @@ class Identity(Transform):
         tensor([1., 1.])
     """
 
+    affine = True
+
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
 

@@ -24,6 +24,8 @@ class Linear(Transform):
         torch.Size([3, 4])
     """
 
+    affine = True
+
     def __init__(
         self, dimension: int, latent_dimension: int | None = None, bias: bool = False
     ) -> None:
