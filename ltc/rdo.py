@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from ltc.entropy import Exact
-from ltc.entropy.table import REACH
 
 if TYPE_CHECKING:
     from ltc.model import LatticeTransformCoder
@@ -206,8 +205,6 @@ def _fit(model: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
         with torch.no_grad():
             wanted, _ = _wanted(model, blocks)
             model.shift.fit_mean(points, model.entropy.row, wanted - points)
-            # Zero stays zero: a channel that sends nothing else adds nothing to the synthesis.
-            model.shift.value[:, REACH] = 0.0
     with torch.no_grad():
         latents = model.layout.join(model.reconstruct(points)) * model.quantizer.scale
     model.transform.fit_synthesis(latents.flatten(0, 1), blocks.flatten(0, 1))

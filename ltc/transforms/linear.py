@@ -59,9 +59,18 @@ class Linear(Transform):
         bias = self.synthesis_map.bias
         if bias is not None:
             latents = torch.cat([latents, torch.ones_like(latents[:, :1])], 1)
-        gram = (latents.T @ latents).double()
-        # A channel that is always zero keeps a weight of zero.
-        solution = (torch.linalg.pinv(gram, hermitian=True) @ (latents.T @ x).double()).to(x.dtype)
+        gram, product = (latents.T @ latents).double(), (latents.T @ x).double()
+        solution = self.synthesis_map.weight.T.double()
+        if bias is not None:
+            solution = torch.cat([solution, bias[None].double()])
+        # Proximal steps: a channel that is nearly constant, as one that sends next to nothing,
+        # keeps its weights instead of getting enormous ones.
+        ridge = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+        for _ in range(4):
+            solution = torch.linalg.pinv(gram + ridge, hermitian=True) @ (
+                product + ridge @ solution
+            )
+        solution = solution.to(x.dtype)
         if bias is not None:
             bias.copy_(solution[-1])
             solution = solution[:-1]
