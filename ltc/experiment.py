@@ -34,7 +34,7 @@ from ltc.files import atomic_write, config_directory
 from ltc.model import LatticeTransformCoder
 from ltc.progress import Progress
 from ltc.quantizers import LatticeQuantizer, Layout, NestedQuantizer
-from ltc.rdo import refine
+from ltc.refine import refine
 from ltc.sources import FiniteSource, Source
 from ltc.threads import one_thread
 
@@ -451,11 +451,13 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
         log.info("fitting the entropy model and the synthesis to what the encoder produces")
         model.use(lattice)
         rng = generator(config.seed, "refine", device)
-        # A matrix fitted to few samples is too large an error: one part in 2,048.
+        # A matrix fitted to few samples is too large an error: one part in 2,048. Blocks of real
+        # data resemble themselves, and not each other.
         parameters = source.dimension * model.transform.latent_dimension
-        count = min(max(1 << 19, parameters << 11), 1 << 22)
+        least = 1 << (21 if isinstance(source, FiniteSource) else 19)
+        count = min(max(least, parameters << 11), 1 << 22)
         count = max(16, count // (block * source.dimension))
-        refine(model, source.sample(count * block, rng).unflatten(0, (-1, block)))
+        refine(model, source.blocks(count, block, rng))
         best["state_dict"] = {key: value.cpu() for key, value in model.state_dict().items()}
     seconds_train = time.perf_counter() - began
     if isinstance(model.entropy, Exact):
@@ -610,7 +612,7 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
     writer, steps = logger.experiment, experiment.config["steps"]
     source, model = experiment.source, experiment.model
     rng = generator(experiment.config["seed"], "figures", model.device)
-    samples = source.sample(model.layout.block * 1000, rng).unflatten(0, (1000, -1))
+    samples = source.blocks(1000, model.layout.block, rng)
     with torch.no_grad():
         latents = model.layout.join(model.vectors(samples)).flatten(0, 1)
     for channel in range(min(latents.shape[1], 16)):

@@ -43,6 +43,8 @@ class LatticeTransformCoder(lightning.LightningModule):
         log_every: steps between logged values.
 
     Attributes:
+        step: length of the lattice of each row of lattice vectors, relative to the quantizer's
+            scale, shape (rows, 1).
         shift: how far from each lattice point its reconstruction point lies, lattice units;
             None without `rdo`.
 
@@ -84,6 +86,8 @@ class LatticeTransformCoder(lightning.LightningModule):
         self.steps = steps
         self.gradient_clip = gradient_clip
         self.log_every = log_every
+        self.step: Tensor
+        self.register_buffer("step", torch.ones(len(layout.channel), 1))
         self.shift: PointTable | None = None
         if quantizer.rdo and isinstance(entropy, Exact):
             entropy.correct()
@@ -125,7 +129,7 @@ class LatticeTransformCoder(lightning.LightningModule):
         Returns:
             Lattice units, shape (batch, repeats, rows, n).
         """
-        return self.layout.split(self.transform.analysis(x) / self.quantizer.scale)
+        return self.layout.split(self.transform.analysis(x) / self.quantizer.scale) / self.step
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the lattice points of blocks: the nearest, or with `rdo` the best.
@@ -149,8 +153,18 @@ class LatticeTransformCoder(lightning.LightningModule):
         Returns:
             Blocks, shape (batch, block, d).
         """
-        latent = self.layout.join(self.reconstruct(points)) * self.quantizer.scale
-        return self.transform.synthesis(latent)
+        return self.transform.synthesis(self.latent(points))
+
+    def latent(self, points: Tensor) -> Tensor:
+        """Return the latents that lattice points stand for.
+
+        Arguments:
+            points: lattice units, shape (batch, repeats, rows, n).
+
+        Returns:
+            Latents, shape (batch, block, k).
+        """
+        return self.layout.join(self.reconstruct(points) * self.step) * self.quantizer.scale
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from ltc import rdo
 from ltc.entropy import Exact
 from ltc.entropy.table import REACH
 from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
 from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.refine import refine
 from ltc.transforms import MLP, Identity, Linear
 
 LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), AnDual(4), E8()]
@@ -75,7 +75,7 @@ def test_refinement_lowers_the_lagrangian(lmbda, make):
     nearest = lagrangian()
     model.quantizer.rdo = True
     optimised = lagrangian()
-    values = rdo.refine(model, x)
+    values = refine(model, x)
     assert optimised < nearest
     assert lagrangian() == pytest.approx(min(values), abs=1e-4)
     assert min(values) <= optimised + 1e-6
@@ -87,7 +87,7 @@ def test_a_fall_into_sending_nothing_is_undone():
     with torch.no_grad():
         model.quantizer.log_scale += math.log(1.5)
         model.entropy.initialise(model.vectors(x).flatten(0, 1))
-    values = rdo.refine(model, x)
+    values = refine(model, x)
     nothing_sent = float(x[-len(x) // 8 :].square().mean())
     points = model.encode(x)
     assert float(model.bits(points).mean().detach()) / 256 > 0.03
@@ -101,12 +101,12 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     trained = coder(Convolutional(8, 256), Linear(1), 2.0)
     trained.initialise(x)
     state = copy.deepcopy(trained.state_dict())
-    with_zero = min(rdo.refine(trained, x))
+    with_zero = min(refine(trained, x))
     points = trained.shift.points + trained.shift.value
     assert (points[0, REACH : REACH + 2].abs() < 0.3).all()  # of both subsets
     trained.load_state_dict(state)
     monkeypatch.setattr(Convolutional, "with_shared_zero", lambda self, values: None)
-    assert with_zero < min(rdo.refine(trained, x)) - 0.01
+    assert with_zero < min(refine(trained, x)) - 0.01
 
 
 def test_channels_that_send_nothing_do_no_harm():
@@ -119,7 +119,7 @@ def test_channels_that_send_nothing_do_no_harm():
         points = model.encode(x)
         rate = float(model.bits(points).mean()) / 32
         before = rate + 2 * float((model.decode(points) - x).square().mean())
-    assert min(rdo.refine(model, x)) < 0.7 * before
+    assert min(refine(model, x)) < 0.7 * before
     assert (model.encode(x).abs().amax((0, 1)) == 0).sum() >= 4  # whole coordinates are zero
     assert torch.linalg.svdvals(model.transform.synthesis_map.weight.detach())[0] < 4
 
@@ -131,7 +131,7 @@ def test_an_overflow_leaves_the_real_lattice(monkeypatch):
     monkeypatch.setattr(Exact, "fit", fail)
     lattice = Convolutional(128, 64)
     model = coder(lattice, Linear(1), 8.0)
-    rdo.refine(model, torch.randn(200, 64, 1))
+    refine(model, torch.randn(200, 64, 1))
     assert model.quantizer.lattice is lattice
     assert model.entropy.trellis is lattice.trellis
 
@@ -145,16 +145,16 @@ def test_optimised_encoding_helps_a_nonlinear_synthesis(lmbda):
             parameter += 0.05 * torch.randn_like(parameter)
     x = torch.randn(4000, 1, 8)
     model.quantizer.rdo = False
-    nearest = min(rdo.refine(model, x, rounds=4))
+    nearest = min(refine(model, x, rounds=4))
     model.quantizer.rdo = True
-    assert min(rdo.refine(model, x, rounds=4)) < nearest + 1e-4
+    assert min(refine(model, x, rounds=4)) < nearest + 1e-4
 
 
 def test_refinement_leaves_the_real_lattice():
     lattice = Convolutional(128, 64)
     model = coder(lattice, Linear(1), 8.0)
     model.quantizer.rdo = False
-    rdo.refine(model, torch.randn(200, 64, 1), rounds=2)
+    refine(model, torch.randn(200, 64, 1), rounds=2)
     assert model.quantizer.lattice is lattice
     assert model.entropy.trellis is lattice.trellis
 

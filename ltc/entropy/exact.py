@@ -58,6 +58,12 @@ class GaussianMixture(nn.Module):
         return (self.mean - reach).amin(-1), (self.mean + reach).amax(-1)
 
     @torch.no_grad()
+    def shrink(self, factor: Tensor) -> None:
+        """Divide the values of each channel by a factor, shape (k,) or (1,)."""
+        self.mean.div_(factor[:, None])
+        self.log_width.sub_(factor[:, None].log())
+
+    @torch.no_grad()
     def fit(self, values: Tensor, iterations: int = 30) -> None:
         """Start at a mixture fitted to samples by expectation maximisation.
 

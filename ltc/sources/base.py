@@ -59,6 +59,19 @@ class Source(ABC):
             Samples, shape (count, dimension), float32.
         """
 
+    def blocks(self, count: int, block: int, generator: torch.Generator) -> Tensor:
+        """Draw blocks of vectors to train on, in the order in which the source sends them.
+
+        Arguments:
+            count: number of blocks.
+            block: vectors in each.
+            generator: where the randomness comes from; the samples are made on its device.
+
+        Returns:
+            Samples, shape (count, block, dimension), float32.
+        """
+        return self.sample(count * block, generator).unflatten(0, (count, block))
+
     @abstractmethod
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return vectors that were never trained on.
@@ -105,7 +118,7 @@ class Source(ABC):
 
 
 class FiniteSource(Source):
-    """A source known by rows: some to train on, others held out.
+    """A source known by rows: some to train on, others held out, both in their order.
 
     Example:
         >>> class Dice(FiniteSource):
@@ -117,12 +130,14 @@ class FiniteSource(Source):
     Arguments:
         train: rows to train on, shape (rows, dimension).
         test: held-out rows, shape (rows, dimension).
+        successive: training rows from one to the one that would follow it in the held-out set:
+            more than 1 where training rows overlap.
 
     Raises:
         InputError: a set is empty, the dimensions differ, or a number is not finite.
     """
 
-    def __init__(self, train: Tensor, test: Tensor) -> None:
+    def __init__(self, train: Tensor, test: Tensor, successive: int = 1) -> None:
         for role, rows in (("training", train), ("held-out", test)):
             if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] == 0:
                 raise InputError(
@@ -144,14 +159,23 @@ class FiniteSource(Source):
         self.dimension = train.shape[1]
         self.train = train.float()
         self.test = test.float()
+        self.successive = successive
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw rows of the training set, with replacement; shape (count, dimension)."""
-        self.train = self.train.to(generator.device)
-        index = torch.randint(
-            len(self.train), (count,), generator=generator, device=generator.device
-        )
-        return self.train[index]
+        return self.blocks(count, 1, generator).squeeze(1)
+
+    def blocks(self, count: int, block: int, generator: torch.Generator) -> Tensor:
+        """Draw runs of rows that follow each other, shape (count, block, dimension).
+
+        Neighbours resemble each other: patches of sky come together, and so do frames of
+        silence. A lattice that runs across them meets the same in the held-out rows.
+        """
+        device = generator.device
+        self.train = self.train.to(device)
+        rows = len(self.train)
+        first = torch.randint(rows, (count, 1), generator=generator, device=device)
+        return self.train[(first + self.successive * torch.arange(block, device=device)) % rows]
 
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return every held-out row; shape (rows, dimension)."""

@@ -107,7 +107,7 @@ class ImagePatches(FiniteSource):
             rows = self._cut(picture, self.patch if held_out else self.stride, len(paths))
             (test if held_out else train).append(rows)
         train_rows, test_rows, self.offset, self.gain = assemble(train, test)
-        super().__init__(train_rows, test_rows)
+        super().__init__(train_rows, test_rows, successive=max(1, self.patch // self.stride))
 
     def to_pixels(self, values: Tensor) -> Tensor:
         """Return pixels, 0 to 255 but neither rounded nor clipped, of values of this source.
