@@ -115,8 +115,12 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
             points = model.quantizer.quantize(vectors / factor)
             model.entropy.load_state_dict(trained)
             model.entropy.density.shrink(torch.full_like(model.step[:1, 0], factor))
-            with torch.enable_grad():
-                model.entropy.fit(points)
+            try:
+                with torch.enable_grad():
+                    model.entropy.fit(points)
+            except OverflowError:  # a line search went astray
+                costs.append(torch.full_like(weight[:, 0], math.inf))
+                continue
             rate = model.entropy.bits(points).mean((0, 1))
             gain = (points * vectors).sum((0, 1, 3)) / points.square().sum((0, 1, 3))
             error = gain.nan_to_num()[:, None] * points - vectors
