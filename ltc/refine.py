@@ -19,7 +19,7 @@ from ltc.rdo import mean_jacobian, wanted_vectors
 if TYPE_CHECKING:
     from ltc.model import LatticeTransformCoder
 
-__all__ = ["refine"]
+__all__ = ["alternate", "refine"]
 
 
 def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> list[float]:
@@ -28,8 +28,9 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
     In turn with encoding, until the Lagrangian falls by less than 1e-4 bits. What this ends in
     depends on where it starts. It is tried through the lattice's surrogate from what was trained
     and from steps of their own for each row; with `rdo`, on a part of the samples, also from
-    reconstruction points that share zero, where the lattice has them, and, where nothing but a
-    collapse to sending next to nothing came out, from a finer lattice. The best goes on.
+    reconstruction points that share zero, where the lattice has them, once as likely as their
+    lattice points and once as the source is there, and, where nothing but a collapse to sending
+    next to nothing came out, from a finer lattice. The best goes on.
 
     Arguments:
         model: a trained coder with an exact entropy model; changed in place.
@@ -46,28 +47,31 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
         _choose_start(model, blocks, rounds)
     finally:
         model.use(lattice)
-    return _alternate(model, blocks, rounds)
+    return alternate(model, blocks, rounds)
 
 
 def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> None:
     trained = copy.deepcopy(model.state_dict())
+    learned = model.quantizer.log_scale.requires_grad
+    shares_zero = (
+        model.shift is not None
+        and model.quantizer.lattice.with_shared_zero(model.shift.points) is not None
+    )
     part = blocks[: max(16, len(blocks) // 4)] if model.quantizer.rdo else blocks
     nothing_sent = model.lmbda * float(blocks.flatten(0, 1).var(0, correction=0).mean())
     lowest, best = math.inf, trained
-    for start in (None, _fit_steps, _share_zero, _use_finer_steps):
-        if start in (_fit_steps, _use_finer_steps) and not model.quantizer.log_scale.requires_grad:
+    for start in (None, _fit_steps, _share_zero, _share_zero_and_mass, _use_finer_steps):
+        if start in (_fit_steps, _use_finer_steps) and not learned:
             continue
-        if start in (_share_zero, _use_finer_steps) and not model.quantizer.rdo:
+        if start in (_share_zero, _share_zero_and_mass) and not shares_zero:
             continue
-        if start is _share_zero and model.quantizer.lattice.with_shared_zero(blocks[0, 0]) is None:
-            continue
-        if start is _use_finer_steps and lowest < 0.9 * nothing_sent:
+        if start is _use_finer_steps and not (model.quantizer.rdo and lowest > 0.9 * nothing_sent):
             continue
         model.load_state_dict(trained)
         try:
             if start is not None:
                 start(model, part)
-            _alternate(model, part, rounds)
+            alternate(model, part, rounds)
             lagrangian = _lagrangian(model, _encode(model, blocks), blocks)
         except OverflowError:  # a line search went astray
             continue
@@ -85,6 +89,22 @@ def _share_zero(model: LatticeTransformCoder, blocks: Tensor) -> None:
     values = model.quantizer.lattice.with_shared_zero(points)
     assert values is not None
     model.shift.value.copy_(values - points)
+
+
+@torch.no_grad()
+def _share_zero_and_mass(model: LatticeTransformCoder, blocks: Tensor) -> None:
+    """Start from reconstruction points that share zero, each as likely as what it stands for."""
+    _share_zero(model, blocks)
+    entropy = model.entropy
+    assert isinstance(entropy, Exact)
+    assert entropy.correction is not None
+    assert model.shift is not None
+    points = model.shift.points
+    stands_for, smooth = (
+        entropy.density.log_density(values.T, entropy.row_channel).T
+        for values in (points + model.shift.value, points)
+    )
+    entropy.correction.value.copy_(stands_for - smooth)
 
 
 def _use_finer_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
@@ -133,7 +153,8 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
         model.entropy.density.shrink(of_channel)
 
 
-def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
+def alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
+    """Encode and refit in turn from where a coder stands; arguments and result as of `refine`."""
     best = copy.deepcopy(model.state_dict())
     judges = max(1, len(blocks) // 8)
     lagrangians: list[float] = []

@@ -109,6 +109,36 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     assert with_zero < min(refine(trained, x)) - 0.01
 
 
+def test_a_free_bit_every_second_sample_is_better_at_low_rates():
+    x = torch.randn(400, 256, 1, generator=torch.Generator().manual_seed(0))
+    lowest = {}
+    for period in (1, 2):
+        model = coder(Convolutional(8, 256, period), Linear(1), 1.1)
+        lowest[period] = min(refine(model, x))
+    assert lowest[2] < lowest[1] - 5e-3
+
+
+def test_steps_are_fitted_to_channels_of_low_rate():
+    generator = torch.Generator().manual_seed(0)
+    deviation = torch.tensor([4.0, 1.0, 0.3, 0.1])
+    x = torch.randn(40, 1024, 4, generator=generator) * deviation
+    model = coder(Convolutional(8, 1024), Linear(4), 1.0)
+    model.quantizer.rdo = False
+    model.initialise(x)
+    with torch.no_grad():
+        model.quantizer.log_scale.fill_(math.log(1.2))  # too fine
+    model.entropy.initialise(model.vectors(x).flatten(0, 1))
+    lowest = min(refine(model, x))
+    # Reverse water-filling at the slope 1: D = 1 / (2 ln 2) in what is sent.
+    water = 1 / (2 * math.log(2))
+    kept = deviation.square() > water
+    rate = 0.5 * torch.log2(deviation.square()[kept] / water).sum()
+    limit = rate + water * kept.sum() + deviation.square()[~kept].sum()
+    assert lowest < float(limit) / 4 + 0.06
+    step = model.step.flatten()
+    assert 2 < step[0] < 4  # the high-rate theory asks for 2.8
+
+
 def test_channels_that_send_nothing_do_no_harm():
     generator = torch.Generator().manual_seed(0)
     deviation = 0.8 ** torch.arange(32)
