@@ -396,7 +396,11 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
     model.save_hyperparameters({"config": experiment.config}, logger=False)
     logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
     checkpoint = lightning.pytorch.callbacks.ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="best", monitor="validation/loss", save_last=True
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor="validation/loss",
+        save_last=True,
+        enable_version_counter=False,  # a second run into a folder replaces the first
     )
     try:
         trainer = lightning.Trainer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,21 +52,20 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
 
 
 def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> None:
+    optimised, learned = model.quantizer.rdo, model.quantizer.log_scale.requires_grad
+    starts: list[Callable[[LatticeTransformCoder, Tensor], None] | None] = [None]
+    if learned:
+        starts.append(_fit_steps)
+    if optimised and model.quantizer.lattice.with_shared_zero(blocks[0, 0]) is not None:
+        starts += [_share_zero, _share_zero_and_mass]
+    if optimised and learned:
+        starts.append(_use_finer_steps)
     trained = copy.deepcopy(model.state_dict())
-    learned = model.quantizer.log_scale.requires_grad
-    shares_zero = (
-        model.shift is not None
-        and model.quantizer.lattice.with_shared_zero(model.shift.points) is not None
-    )
-    part = blocks[: max(16, len(blocks) // 4)] if model.quantizer.rdo else blocks
+    part = blocks[: max(16, len(blocks) // 4)] if optimised else blocks
     nothing_sent = model.lmbda * float(blocks.flatten(0, 1).var(0, correction=0).mean())
     lowest, best = math.inf, trained
-    for start in (None, _fit_steps, _share_zero, _share_zero_and_mass, _use_finer_steps):
-        if start in (_fit_steps, _use_finer_steps) and not learned:
-            continue
-        if start in (_share_zero, _share_zero_and_mass) and not shares_zero:
-            continue
-        if start is _use_finer_steps and not (model.quantizer.rdo and lowest > 0.9 * nothing_sent):
+    for start in starts:
+        if start is _use_finer_steps and lowest < 0.9 * nothing_sent:
             continue
         model.load_state_dict(trained)
         try:
@@ -128,13 +128,14 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
     channel = model.layout.channel
     synthesis = torch.linalg.pinv(mean_jacobian(model.transform.analysis, blocks))
     weight = model.lmbda * (synthesis * model.quantizer.scale).square().sum(0)[channel]
-    for factors in (2 ** (torch.arange(-4, 9) / 4), 2 ** (torch.arange(-3, 4) / 16)):
+    for exponents in (torch.arange(-4, 9) / 4, torch.arange(-3, 4) / 16):
+        factors = 2 ** exponents.to(model.step)
         vectors, trained = model.vectors(blocks), copy.deepcopy(model.entropy.state_dict())
         costs = []
-        for factor in factors.tolist():
+        for factor in factors:
             points = model.quantizer.quantize(vectors / factor)
             model.entropy.load_state_dict(trained)
-            model.entropy.density.shrink(torch.full_like(model.step[:1, 0], factor))
+            model.entropy.density.shrink(factor[None])
             try:
                 with torch.enable_grad():
                     model.entropy.fit(points)
@@ -145,7 +146,7 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
             gain = (points * vectors).sum((0, 1, 3)) / points.square().sum((0, 1, 3))
             error = gain.nan_to_num()[:, None] * points - vectors
             costs.append(rate + (weight * (model.step * error).square().mean((0, 1))).sum(1))
-        best = factors[torch.stack(costs).argmin(0)].to(model.step)
+        best = factors[torch.stack(costs).nan_to_num(math.inf).argmin(0)]
         model.entropy.load_state_dict(trained)
         model.step.mul_(best[:, None])
         of_channel = torch.ones_like(model.entropy.density.mean[:, 0])

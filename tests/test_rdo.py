@@ -113,7 +113,7 @@ def test_a_free_bit_every_second_sample_is_better_at_low_rates():
     x = torch.randn(400, 256, 1, generator=torch.Generator().manual_seed(0))
     lowest = {}
     for period in (1, 2):
-        model = coder(Convolutional(8, 256, period), Linear(1), 1.1)
+        model = coder(Convolutional(64, 256, period), Linear(1), 1.1)
         lowest[period] = min(refine(model, x))
     assert lowest[2] < lowest[1] - 5e-3
 

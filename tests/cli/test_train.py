@@ -89,6 +89,14 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
     assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
 
 
+def test_a_second_run_into_a_folder_replaces_the_first(run, tmp_path):
+    for lmbda in (2, 3):
+        code, _ = run(f"lmbda={lmbda}", f"hydra.run.dir={tmp_path / 'same'}", *QUICK)
+        assert code == 0
+    assert load(tmp_path / "same").model.lmbda == 3
+    assert len(list(tmp_path.rglob("best*.ckpt"))) == 1
+
+
 def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     code, output = run("-m", "lmbda=1,-1,4", "quantizer=scalar", *QUICK)
     assert code == 2

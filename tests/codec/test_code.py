@@ -39,7 +39,7 @@ LATTICES = [
     DnDual(4),
     E8(),
     Convolutional(16, 40),
-    Convolutional(8, 41, 2),
+    Convolutional(64, 41, 2),
 ]
 REST = [An(5), AnDual(5), E6(), E6Dual(), E7(), E7Dual(), K12(), BW16(), Leech()]
 

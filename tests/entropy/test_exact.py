@@ -20,7 +20,7 @@ LATTICES = [
     DnDual(4),
     E8(),
     Convolutional(4, 8),
-    Convolutional(8, 9, 2),
+    Convolutional(64, 9, 2),
 ]
 
 

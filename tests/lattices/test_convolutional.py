@@ -36,7 +36,7 @@ def test_closest_point_is_the_best_of_all_words(states):
     assert torch.allclose(found, best, atol=1e-12)
 
 
-@pytest.mark.parametrize(("states", "length"), [(8, 11), (8, 12), (64, 16)])
+@pytest.mark.parametrize(("states", "length"), [(64, 17), (64, 18), (256, 20)])
 def test_period_2_has_a_free_bit_every_second_coordinate(states, length):
     lattice = Convolutional(states, length, period=2)
     generators = [int(polynomial, 8) for polynomial in CODES[states, 2]]
@@ -91,7 +91,7 @@ def test_shared_zero_is_one_more_value_of_half_the_states():
 
 
 def test_shared_zero_of_period_2_is_the_other_even_coset():
-    lattice = Convolutional(8, 16, period=2)
+    lattice = Convolutional(64, 16, period=2)
     unit = 2**0.5 / 4
     values = unit * torch.arange(-5.0, 6.0)
     expected = unit * torch.tensor([-5.0, -4, -3, -2, -1, 0, 1, 0, 3, 4, 5])

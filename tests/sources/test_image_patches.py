@@ -41,6 +41,10 @@ def test_bundled_photographs():
     # The first held-out patch is the corner of the first held-out picture.
     corner = read_grey(Path(skimage.data.__file__).parent / TEST[0])[:8, :8].reshape(-1)
     assert source.to_pixels(source.test[0]).numpy() == pytest.approx(corner, abs=1e-3)
+    # The patch that follows the first one of the first training picture, without overlap.
+    follower = read_grey(Path(skimage.data.__file__).parent / TRAIN[0])[:8, 8:16].reshape(-1)
+    following = source.to_pixels(source.train[source.successive])
+    assert following.numpy() == pytest.approx(follower, abs=1e-3)
     count = sum(
         (h // 8) * (w // 8)
         for h, w in (read_grey(Path(skimage.data.__file__).parent / name).shape for name in TEST)

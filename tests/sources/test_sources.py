@@ -74,6 +74,18 @@ def test_samples(source):
     assert source.sample(0, generator()).shape == (0, source.dimension)
 
 
+def test_blocks_follow_the_order_of_the_source(source):
+    x = source.blocks(6, 5, generator())
+    assert x.shape == (6, 5, source.dimension)
+    assert x.equal(source.blocks(6, 5, generator()))
+    if isinstance(source, FiniteSource):
+        rows = len(source.train)
+        for block in x:
+            first = torch.nonzero((source.train == block[0]).all(1))
+            runs = source.train[(first + source.successive * torch.arange(5)) % rows]
+            assert (runs == block).flatten(1).all(1).any()
+
+
 def test_seed_repeats(source):
     a, b = generator(), generator()
     assert source.sample(50, a).equal(source.sample(50, b))
