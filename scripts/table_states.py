@@ -32,9 +32,7 @@ def throughput(states: int, length: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--states", nargs="+", type=int, default=[n for n, period in CODES if period == 1]
-    )
+    parser.add_argument("--states", nargs="+", type=int, default=list(CODES))
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--overrides", nargs="*", default=["lmbda=8"])
     options = parser.parse_args()

@@ -109,15 +109,6 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     assert with_zero < min(refine(trained, x)) - 0.01
 
 
-def test_a_free_bit_every_second_sample_is_better_at_low_rates():
-    x = torch.randn(400, 256, 1, generator=torch.Generator().manual_seed(0))
-    lowest = {}
-    for period in (1, 2):
-        model = coder(Convolutional(64, 256, period), Linear(1), 1.1)
-        lowest[period] = min(refine(model, x))
-    assert lowest[2] < lowest[1] - 5e-3
-
-
 def test_steps_are_fitted_to_channels_of_low_rate():
     generator = torch.Generator().manual_seed(0)
     deviation = torch.tensor([4.0, 1.0, 0.3, 0.1])

@@ -22,7 +22,6 @@ from ltc.lattices import (
 LATTICES = [
     Zn(), A2(), AnDual(5), DnDual(4), E6(), E7Dual(), E8(), K12(), BW16(), Leech(),
     Convolutional(8, 16),
-    Convolutional(64, 17, 2),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from ltc.lattices.convolutional import CODES
 def test_closest_point_is_the_best_of_all_words(states):
     length = 9
     lattice = Convolutional(states, length)
-    h1, h0 = (int(code, 8) for code in CODES[states, 1])
+    h1, h0 = (int(code, 8) for code in CODES[states])
     words = []
     for bits in itertools.product((0, 1), repeat=2 * length):
         z1, z0 = bits[:length], bits[length:]
@@ -36,32 +36,6 @@ def test_closest_point_is_the_best_of_all_words(states):
     assert torch.allclose(found, best, atol=1e-12)
 
 
-@pytest.mark.parametrize(("states", "length"), [(64, 17), (64, 18), (256, 20)])
-def test_period_2_has_a_free_bit_every_second_coordinate(states, length):
-    lattice = Convolutional(states, length, period=2)
-    generators = [int(polynomial, 8) for polynomial in CODES[states, 2]]
-    words = []
-    for free in itertools.product((0, 1), repeat=(length + 1) // 2):
-        word = []
-        for t in range(length):
-            z0, z1 = (
-                sum((g >> i & 1) * free[t // 2 - i] for i in range(t // 2 + 1)) % 2
-                for g in generators[t % 2 * 2 : t % 2 * 2 + 2]
-            )
-            word.append(2 * z1 + z0)
-        words.append(word)
-    unit = (len(words) / 4**length) ** (1 / length)
-    words = unit * torch.tensor(words, dtype=torch.float64)
-    x = 3 * torch.randn(
-        200, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
-    residual = x[:, None] - words
-    residual = residual - 4 * unit * torch.round(residual / (4 * unit))
-    best = residual.square().sum(-1).min(1).values
-    found = (x - lattice.closest_point(x)).square().sum(-1)
-    assert torch.allclose(found, best, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("states", "moment"), [(4, 0.06612), (8, 0.06487), (32, 0.06283), (256, 0.06100)]
 )
@@ -72,9 +46,9 @@ def test_second_moments(states, moment):
     assert float(errors[:, 64:].square().mean()) == pytest.approx(moment, rel=0.01)
 
 
-@pytest.mark.parametrize(("states", "period"), CODES)
-def test_surrogates_have_the_same_cosets(states, period):
-    lattice = Convolutional(states, 16, period)
+@pytest.mark.parametrize("states", CODES)
+def test_surrogates_have_the_same_cosets(states):
+    lattice = Convolutional(states, 16)
     surrogate = lattice.surrogate
     assert max(surrogate.trellis.states) <= 64
     assert (surrogate.trellis.offset == lattice.trellis.offset).all()
@@ -90,20 +64,10 @@ def test_shared_zero_is_one_more_value_of_half_the_states():
     assert torch.equal(lattice.with_shared_zero(odd), expected)
 
 
-def test_shared_zero_of_period_2_is_the_other_even_coset():
-    lattice = Convolutional(64, 16, period=2)
-    unit = 2**0.5 / 4
-    values = unit * torch.arange(-5.0, 6.0)
-    expected = unit * torch.tensor([-5.0, -4, -3, -2, -1, 0, 1, 0, 3, 4, 5])
-    assert torch.allclose(lattice.with_shared_zero(values), expected)
-
-
 def test_bad_input():
     with pytest.raises(InputError, match="states=5"):
         Convolutional(states=5)
     with pytest.raises(InputError, match="length=4"):
         Convolutional(length=4)
-    with pytest.raises(InputError, match="period=5"):
-        Convolutional(period=5)
     with pytest.raises(InputError, match="generator matrix"):
         _ = Convolutional().generator_matrix
