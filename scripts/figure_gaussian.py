@@ -64,7 +64,7 @@ def main() -> None:
     snr_axes.plot([], [], "x", color="grey", label="published (ICLR 2025)")
     snr_axes.set(ylabel="SNR (dB)", xlim=ends, ylim=DECIBEL_PER_BIT * ends)
     gap_axes.axhline(0, color="black", linewidth=1)
-    gap_axes.text(0.1, 0.004, "Shannon's limit, R(D)", fontsize=9)
+    gap_axes.text(1.4, 0.004, "Shannon's limit, R(D)", fontsize=9)
     gap_axes.set(ylabel="rate above R(D) (bits per sample)", xlim=(0, None))
     for axes in (snr_axes, gap_axes):
         axes.set_xlabel("bytes written (bits per sample)")
