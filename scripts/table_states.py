@@ -44,7 +44,7 @@ def main() -> None:
         speed = throughput(states, options.length) / 1e6
         rows.append(
             f"| {states} | {m['bitstream_rate']:.4f} | {m['snr_db']:.3f} | {gap:.4f} "
-            f"| {m['seconds_total']:.0f} | {speed:.2g} |"
+            f"| {m['seconds_total']:.0f} | {float(f'{speed:.2g}'):g} |"
         )
     print()
     print("| states | bits written | SNR (dB) | gap | seconds | closest point |")
