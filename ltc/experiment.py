@@ -455,10 +455,10 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
         log.info("fitting the entropy model and the synthesis to what the encoder produces")
         model.use(lattice)
         rng = generator(config.seed, "refine", device)
-        # A matrix fitted to few samples is too large an error: one part in 2,048. Blocks of real
-        # data resemble themselves, and not each other.
+        # A matrix fitted to few samples is too large an error: one part in 2,048. Neighbours in
+        # real data resemble each other: a long block tells less than as many vectors.
         parameters = source.dimension * model.transform.latent_dimension
-        least = 1 << (21 if isinstance(source, FiniteSource) else 19)
+        least = 1 << (21 if isinstance(source, FiniteSource) and block > 1 else 19)
         count = min(max(least, parameters << 11), 1 << 22)
         count = max(16, count // (block * source.dimension))
         refine(model, source.blocks(count, block, rng))
@@ -616,7 +616,7 @@ def record(experiment: Experiment, metrics: dict[str, Any], logger: Logger) -> N
     writer, steps = logger.experiment, experiment.config["steps"]
     source, model = experiment.source, experiment.model
     rng = generator(experiment.config["seed"], "figures", model.device)
-    samples = source.blocks(1000, model.layout.block, rng)
+    samples = source.sample(model.layout.block * 1000, rng).unflatten(0, (1000, -1))
     with torch.no_grad():
         latents = model.layout.join(model.vectors(samples)).flatten(0, 1)
     for channel in range(min(latents.shape[1], 16)):

@@ -87,7 +87,8 @@ def wanted_vectors(model: LatticeTransformCoder, x: Tensor) -> tuple[Tensor, Ten
 
 
 def mean_jacobian(function: Callable[[Tensor], Tensor], x: Tensor, count: int = 64) -> Tensor:
-    """Return the mean derivative of a transform at some blocks, shape (outputs, inputs)."""
-    samples = x.flatten(0, 1)[:count]
+    """Return the mean derivative of a transform at some of its inputs, shape (outputs, inputs)."""
+    vectors = x.flatten(0, 1)  # neighbours may resemble each other
+    samples = vectors[:: max(1, len(vectors) // count)][:count]
     mean: Tensor = torch.func.vmap(torch.func.jacrev(function))(samples).mean(0)
     return mean.detach()

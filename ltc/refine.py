@@ -20,7 +20,7 @@ from ltc.rdo import mean_jacobian, wanted_vectors
 if TYPE_CHECKING:
     from ltc.model import LatticeTransformCoder
 
-__all__ = ["alternate", "refine"]
+__all__ = ["refine"]
 
 
 def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> list[float]:
@@ -28,15 +28,16 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
 
     In turn with encoding, until the Lagrangian falls by less than 1e-4 bits. What this ends in
     depends on where it starts. It is tried through the lattice's surrogate from what was trained
-    and from steps of their own for each row; with `rdo`, on a part of the samples, also from
-    reconstruction points that share zero, where the lattice has them, once as likely as their
-    lattice points and once as the source is there, and, where nothing but a collapse to sending
-    next to nothing came out, from a finer lattice. The best goes on.
+    and, if the scale is learned, from steps of their own for each row; with `rdo` also from
+    reconstruction points that share zero, where the lattice has them, once as likely as the
+    source is at their lattice points and once as it is at zero, and, where nothing but a collapse
+    to sending next to nothing came out, from a finer lattice. The best goes on. With `rdo` a
+    quarter of the samples has to do for the trials.
 
     Arguments:
         model: a trained coder with an exact entropy model; changed in place.
         blocks: training samples, shape (count, block, d); the last eighth judges what the others
-            were used to fit.
+            were used to fit. Of a small finite source both hold the same rows.
         rounds: rounds at most.
 
     Returns:
@@ -48,7 +49,7 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
         _choose_start(model, blocks, rounds)
     finally:
         model.use(lattice)
-    return alternate(model, blocks, rounds)
+    return _alternate(model, blocks, rounds)
 
 
 def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> None:
@@ -60,6 +61,8 @@ def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> 
         starts += [_share_zero, _share_zero_and_mass]
     if optimised and learned:
         starts.append(_use_finer_steps)
+    if len(starts) == 1:
+        return
     trained = copy.deepcopy(model.state_dict())
     part = blocks[: max(16, len(blocks) // 4)] if optimised else blocks
     nothing_sent = model.lmbda * float(blocks.flatten(0, 1).var(0, correction=0).mean())
@@ -71,7 +74,7 @@ def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> 
         try:
             if start is not None:
                 start(model, part)
-            alternate(model, part, rounds)
+            _alternate(model, part, rounds)
             lagrangian = _lagrangian(model, _encode(model, blocks), blocks)
         except OverflowError:  # a line search went astray
             continue
@@ -122,7 +125,8 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
 
     The straight-through gradient is blind to the zero that most of a channel of low rate rounds
     to, and leaves the steps too small. The rows are searched side by side, each with a gain of
-    its own, as if the synthesis inverted the analysis and kept their errors apart.
+    its own, as if the synthesis inverted the analysis and kept their errors apart; of a nonlinear
+    analysis the mean derivative stands for it.
     """
     assert isinstance(model.entropy, Exact)
     channel = model.layout.channel
@@ -146,7 +150,10 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
             gain = (points * vectors).sum((0, 1, 3)) / points.square().sum((0, 1, 3))
             error = gain.nan_to_num()[:, None] * points - vectors
             costs.append(rate + (weight * (model.step * error).square().mean((0, 1))).sum(1))
-        best = factors[torch.stack(costs).nan_to_num(math.inf).argmin(0)]
+        cost = torch.stack(costs).nan_to_num(math.inf)
+        if cost.isinf().all(0).any():
+            raise OverflowError("no step size has a cost")
+        best = factors[cost.argmin(0)]
         model.entropy.load_state_dict(trained)
         model.step.mul_(best[:, None])
         of_channel = torch.ones_like(model.entropy.density.mean[:, 0])
@@ -154,8 +161,8 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
         model.entropy.density.shrink(of_channel)
 
 
-def alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
-    """Encode and refit in turn from where a coder stands; arguments and result as of `refine`."""
+def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
+    """Encode and refit in turn from where a coder stands, as `refine` does in the end."""
     best = copy.deepcopy(model.state_dict())
     judges = max(1, len(blocks) // 8)
     lagrangians: list[float] = []

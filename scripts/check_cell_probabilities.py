@@ -31,7 +31,9 @@ def main() -> None:
         with torch.no_grad():
             points = model.encode(x).flatten(0, 1)
             bits = model.entropy.bits(points).flatten()
-            matrix = model.transform.analysis(torch.eye(n)).T / model.quantizer.scale
+            matrix = model.transform.analysis(torch.eye(n)).T / (
+                model.quantizer.scale * model.step[0]
+            )
             latent = torch.distributions.MultivariateNormal(
                 torch.zeros(n), covariance_matrix=matrix @ matrix.T
             )

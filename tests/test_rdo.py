@@ -155,6 +155,7 @@ def test_an_overflow_leaves_the_real_lattice(monkeypatch):
     refine(model, torch.randn(200, 64, 1))
     assert model.quantizer.lattice is lattice
     assert model.entropy.trellis is lattice.trellis
+    assert (model.step == 1).all()
 
 
 @pytest.mark.parametrize("lmbda", [4, 16])

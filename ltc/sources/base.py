@@ -60,7 +60,7 @@ class Source(ABC):
         """
 
     def blocks(self, count: int, block: int, generator: torch.Generator) -> Tensor:
-        """Draw blocks of vectors to train on, in the order in which the source sends them.
+        """Draw blocks of training vectors, in the order in which the source sends them.
 
         Arguments:
             count: number of blocks.
@@ -168,8 +168,8 @@ class FiniteSource(Source):
     def blocks(self, count: int, block: int, generator: torch.Generator) -> Tensor:
         """Draw runs of rows that follow each other, shape (count, block, dimension).
 
-        Neighbours resemble each other: patches of sky come together, and so do frames of
-        silence. A lattice that runs across them meets the same in the held-out rows.
+        Neighbours may resemble each other: patches of sky come together, and so do frames of
+        silence, in held-out pictures and recordings too.
         """
         device = generator.device
         self.train = self.train.to(device)

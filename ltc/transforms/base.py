@@ -65,8 +65,9 @@ class Transform(nn.Module, ABC):
         if not parameters:
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        stride = max(1, len(x) // 1000)
         for step in range(200):
-            chosen = slice(step * 1000 % len(x), step * 1000 % len(x) + 1000)
+            chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
             optimizer.zero_grad()
             (self.synthesis(latents[chosen]) - x[chosen]).square().mean().backward()
             optimizer.step()
