@@ -75,7 +75,7 @@ def test_refinement_lowers_the_lagrangian(lmbda, make):
     nearest = lagrangian()
     model.quantizer.rdo = True
     optimised = lagrangian()
-    values = refine(model, x)
+    values = refine(model, x, rounds=6)
     assert optimised < nearest
     assert lagrangian() == pytest.approx(min(values), abs=1e-4)
     assert min(values) <= optimised + 1e-6
