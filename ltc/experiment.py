@@ -455,11 +455,11 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Experiment, dict[str,
         log.info("fitting the entropy model and the synthesis to what the encoder produces")
         model.use(lattice)
         rng = generator(config.seed, "refine", device)
-        # A matrix fitted to few samples is too large an error: one part in 2,048. Neighbours in
-        # real data resemble each other: a long block tells less than as many vectors.
-        parameters = source.dimension * model.transform.latent_dimension
-        least = 1 << (21 if isinstance(source, FiniteSource) and block > 1 else 19)
-        count = min(max(least, parameters << 11), 1 << 22)
+        # Each channel has a density of its own to fit, and with rdo a number for every point. A
+        # matrix fitted to few samples is too large an error: one part in 2,048.
+        channels = model.transform.latent_dimension
+        least = max(1 << (19 if model.quantizer.rdo else 16), source.dimension << 11)
+        count = min(max(1 << 19, channels * least), 1 << 22)
         count = max(16, count // (block * source.dimension))
         refine(model, source.blocks(count, block, rng))
         best["state_dict"] = {key: value.cpu() for key, value in model.state_dict().items()}

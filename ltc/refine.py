@@ -31,8 +31,8 @@ def refine(model: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
     and, if the scale is learned, from steps of their own for each row; with `rdo` also from
     reconstruction points that share zero, where the lattice has them, once as likely as the
     source is at their lattice points and once as it is at zero, and, where nothing but a collapse
-    to sending next to nothing came out, from a finer lattice. The best goes on. With `rdo` a
-    quarter of the samples has to do for the trials.
+    to sending next to nothing came out, from a finer lattice. The best goes on. A quarter of the
+    samples has to do for the trials.
 
     Arguments:
         model: a trained coder with an exact entropy model; changed in place.
@@ -64,7 +64,7 @@ def _choose_start(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> 
     if len(starts) == 1:
         return
     trained = copy.deepcopy(model.state_dict())
-    part = blocks[: max(16, len(blocks) // 4)] if optimised else blocks
+    part = blocks[: max(16, len(blocks) // 4)]
     nothing_sent = model.lmbda * float(blocks.flatten(0, 1).var(0, correction=0).mean())
     lowest, best = math.inf, trained
     for start in starts:
@@ -126,7 +126,8 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
     The straight-through gradient is blind to the zero that most of a channel of low rate rounds
     to, and leaves the steps too small. The rows are searched side by side, each with a gain of
     its own, as if the synthesis inverted the analysis and kept their errors apart; of a nonlinear
-    analysis the mean derivative stands for it.
+    analysis the mean derivative stands for it. What an encoder with `rdo` goes on from is fitted to
+    nearest points, than which it can only choose better.
     """
     assert isinstance(model.entropy, Exact)
     channel = model.layout.channel
@@ -159,6 +160,8 @@ def _fit_steps(model: LatticeTransformCoder, blocks: Tensor) -> None:
         of_channel = torch.ones_like(model.entropy.density.mean[:, 0])
         of_channel[channel] = best[:, None]
         model.entropy.density.shrink(of_channel)
+    with torch.enable_grad():
+        _fit(model, model.quantizer.quantize(model.vectors(blocks)), blocks)
 
 
 def _alternate(model: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
