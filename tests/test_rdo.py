@@ -12,7 +12,7 @@ from ltc.entropy.table import REACH
 from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
 from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.refine import refine
+from ltc.refine import _share_zero_and_mass, refine
 from ltc.transforms import MLP, Identity, Linear
 
 LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), AnDual(4), E8()]
@@ -109,6 +109,18 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     assert with_zero < min(refine(trained, x)) - 0.01
 
 
+def test_points_that_share_zero_start_as_likely_as_zero():
+    model = coder(Convolutional(8, 256), Linear(1), 1.2)
+    x = torch.randn(100, 256, 1)
+    _share_zero_and_mass(model, x)
+    points = model.shift.points.T
+    stand_for = points + model.shift.value.T
+    assert (stand_for == 0).sum() == 2
+    row = torch.arange(points.shape[1])
+    smooth = model.entropy.density.log_density(stand_for, model.entropy.row_channel[row])
+    assert torch.allclose(model.entropy.log_density(points, row), smooth, atol=1e-4)
+
+
 def test_steps_are_fitted_to_channels_of_low_rate():
     generator = torch.Generator().manual_seed(0)
     deviation = torch.tensor([4.0, 1.0, 0.3, 0.1])
@@ -165,11 +177,18 @@ def test_optimised_encoding_helps_a_nonlinear_synthesis(lmbda):
     with torch.no_grad():  # bend it
         for parameter in model.transform.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
-    x = torch.randn(4000, 1, 8)
-    model.quantizer.rdo = False
-    nearest = min(refine(model, x, rounds=4))
-    model.quantizer.rdo = True
-    assert min(refine(model, x, rounds=4)) < nearest + 1e-4
+    bent, x, held_out = copy.deepcopy(model.state_dict()), *torch.randn(2, 4000, 1, 8)
+    lagrangian = {}
+    for optimised in (False, True):
+        model.load_state_dict(bent)
+        model.quantizer.rdo = optimised
+        refine(model, x, rounds=2)
+        with torch.no_grad():
+            points = model.encode(held_out)
+            rate = float(model.bits(points).mean()) / 8
+            distortion = float((model.decode(points) - held_out).square().mean())
+        lagrangian[optimised] = rate + lmbda * distortion
+    assert lagrangian[True] < lagrangian[False]
 
 
 def test_refinement_leaves_the_real_lattice():
