@@ -245,6 +245,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="vectors to check (100,000), or to draw (10^6)")
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal:  # a file has no width
+        console.width = 120
     if arguments.check:
         check(console, arguments.count or 100_000)
     elif arguments.moments:
