@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltc.errors import InputError
+from ltc.threads import one_thread
 
 __all__ = ["Transform", "principal_axes"]
 
@@ -66,11 +67,12 @@ class Transform(nn.Module, ABC):
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3)
         stride = max(1, len(x) // 1000)
-        for step in range(200):
-            chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
-            optimizer.zero_grad()
-            (self.synthesis(latents[chosen]) - x[chosen]).square().mean().backward()
-            optimizer.step()
+        with one_thread():
+            for step in range(200):
+                chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
+                optimizer.zero_grad()
+                (self.synthesis(latents[chosen]) - x[chosen]).square().mean().backward()
+                optimizer.step()
 
 
 def principal_axes(samples: Tensor, count: int) -> Tensor:
