@@ -113,7 +113,7 @@ class Experiment:
         if len(samples) < block:
             raise InputError(
                 f"{len(samples)} held-out vectors do not fill one block of {block}; "
-                "set a smaller source.block or use more data"
+                "set a smaller source.block (of trellis codes quantizer.length) or use more data"
             )
         return samples[: len(samples) // block * block].unflatten(0, (-1, block))
 
@@ -238,10 +238,11 @@ def build_model(
         InputError: a value cannot be used.
     """
     transform = instantiate(config.transform, dimension=dimension, _convert_="all")
-    layout = Layout(quantizer.lattice.dimension, transform.latent_dimension, config.source.block)
-    entropy = instantiate(
-        config.entropy, lattice=quantizer.lattice, channel=layout.channel, _convert_="all"
-    )
+    lattice, block = quantizer.lattice, config.source.block
+    if block is None and lattice.runs_across:
+        block = lattice.dimension
+    layout = Layout(lattice.dimension, transform.latent_dimension, block)
+    entropy = instantiate(config.entropy, lattice=lattice, channel=layout.channel, _convert_="all")
     if quantizer.rdo and not isinstance(entropy, Exact):
         raise InputError(
             "quantizer.rdo=true needs entropy=exact: a cost for every branch of a trellis"

@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100_000, help="in the first round")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.states < 8 or options.states & (options.states - 1):
+        parser.error(f"--states {options.states}: expected a power of two of at least 8")
     generator = torch.Generator().manual_seed(options.seed)
     memory = options.states.bit_length() - 1
     codes = list({draw(memory, generator) for _ in range(options.candidates)})

@@ -51,7 +51,7 @@ def second_moment(
     """
     total, squares, left = 0.0, 0.0, samples
     while left:
-        count = min(left, 1 << 17)
+        count = min(left, 1 << 17, max(1, (1 << 22) // lattice.dimension))
         norm = lattice.sample_voronoi(count, generator).double().square().mean(-1)
         total += float(norm.sum())
         squares += float(norm.square().sum())
@@ -65,7 +65,7 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
 
     Arguments:
         lattice: the lattice, of unit volume.
-        samples: for the second moment.
+        samples: vectors for the second moment; coordinates, of a lattice that runs across blocks.
         seed: of the samples.
 
     Returns:
@@ -78,7 +78,8 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
         240
     """
     generator = torch.Generator().manual_seed(seed)
-    moment, error = second_moment(lattice, samples, generator)
+    count = max(2, samples // lattice.dimension) if lattice.runs_across else samples
+    moment, error = second_moment(lattice, count, generator)
     x = 10 * torch.randn(max(1, 1_000_000 // lattice.dimension), lattice.dimension)
     lattice.closest_point(x)
     start = time.perf_counter()

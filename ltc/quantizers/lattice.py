@@ -56,7 +56,7 @@ class Layout:
         if self.across and block % n:
             raise InputError(
                 f"source.block={block} is no multiple of the lattice's dimension {n}; "
-                f"choose a multiple of {n}"
+                f"choose a multiple of {n}, or of trellis codes another quantizer.length"
             )
         index = torch.arange(channels)
         self.channel = index[:, None].expand(-1, n) if self.across else index.reshape(-1, n)

@@ -69,7 +69,7 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("run", ["array", "block", "fixed"])
+@pytest.mark.parametrize("run", ["array", "block", "fixed", "trellis"])
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
 def test_arrays(runs, run, array):
     coder = load_coder(runs / run)

@@ -58,6 +58,34 @@ def test_main_job(run, tmp_path):
     assert "gap to R(D)" in output
 
 
+@pytest.mark.parametrize(
+    ("length", "shape"),
+    [
+        (9, ["source.dimension=12"]),
+        (8, ["source.dimension=20", "transform.latent_dimension=3"]),
+        (13, ["source.dimension=13", "quantizer.states=64"]),
+    ],
+)
+def test_a_trellis_runs_across_blocks_of_any_latent(run, tmp_path, length, shape):
+    trellis = ["quantizer=trellis", f"quantizer.length={length}"]
+    code, output = run("source=correlated_vector", *trellis, *shape, *QUICK, "steps=2")
+    assert code == 0, output
+    (metrics,) = only_metrics(tmp_path)
+    assert 0.99 * metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 0.2
+    assert load(next(tmp_path.rglob("best.ckpt"))).model.layout.block == length
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("length=7", "7"), ("length=3.5", "3.5"), ("states=3", "3"), ("states=100000", "100000")],
+)
+def test_a_trellis_that_cannot_be_built(run, override, expected):
+    code, output = run("quantizer=trellis", f"quantizer.{override}", *QUICK)
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
 def test_vector_quantizer(run, tmp_path):
     source = ["source=correlated_vector", "source.dimension=2"]
     code, output = run(*source, "quantizer=ecvq", "lmbda=2", *QUICK)
