@@ -29,6 +29,8 @@ BAD_INPUT = 2
 FAILED = 1
 
 console = Console()
+if not console.is_terminal:  # a file has no width
+    console.width = 120
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
