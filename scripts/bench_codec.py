@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from ltc.cli.command import config_directory
 from ltc.codec import LatticeCode
 from ltc.entropy import Exact
+from ltc.lattices import Lattice
 
 
 def best(call, repeats=3):
@@ -30,11 +31,31 @@ def best(call, repeats=3):
     return result, min(times)
 
 
+def measure(
+    lattice: Lattice, samples: int, deviation: float = 1.0
+) -> tuple[float, float, float, float]:
+    """Return samples per second of encoding and decoding, bits per sample written and modelled."""
+    n = lattice.dimension
+    channel = torch.zeros(1, n, dtype=torch.long) if lattice.runs_across else torch.arange(n)[None]
+    model = Exact(lattice, channel)
+    vectors = deviation * torch.randn(samples // n, 1, n)
+    model.initialise(vectors[:20_000])
+    code = LatticeCode.freeze(model)
+    points = lattice.closest_point(vectors)
+    chunks, encode_time = best(lambda: code.encode_chunks(points))
+    decoded, decode_time = best(lambda: code.decode_chunks(chunks))
+    assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
+    written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
+    with torch.no_grad():
+        bits = float(model.bits(points).double().mean()) / n
+    return points.numel() / encode_time, points.numel() / decode_time, written, bits
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=2_400_000)
     parser.add_argument("--deviation", type=float, default=1.0, help="of the latent; 1: 2 bits")
-    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis", "trellis_256"]
+    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis_8", "trellis_256"]
     parser.add_argument("--quantizers", nargs="+", default=names)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -58,22 +79,10 @@ def main() -> None:
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
             config = compose("train", [f"quantizer={name}"])
         lattice = instantiate(config.quantizer.lattice, _convert_="all")
-        n = lattice.dimension
-        channel = (
-            torch.zeros(1, n, dtype=torch.long) if lattice.runs_across else torch.arange(n)[None]
+        encode_speed, decode_speed, written, bits = measure(
+            lattice, options.samples, options.deviation
         )
-        model = Exact(lattice, channel)
-        vectors = options.deviation * torch.randn(options.samples // n, 1, n)
-        model.initialise(vectors[:20_000])
-        code = LatticeCode.freeze(model)
-        points = lattice.closest_point(vectors)
-        chunks, encode_time = best(lambda code=code, points=points: code.encode_chunks(points))
-        decoded, decode_time = best(lambda code=code, chunks=chunks: code.decode_chunks(chunks))
-        assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
-        speed = points.numel() / encode_time / 1e6, points.numel() / decode_time / 1e6
-        written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
-        with torch.no_grad():
-            bits = float(model.bits(points).double().mean()) / n
+        speed = encode_speed / 1e6, decode_speed / 1e6
         print(
             f"{name:14} {speed[0]:8.1f} {speed[0] / baseline[0]:6.2f}x {speed[1]:8.1f} "
             f"{speed[1] / baseline[1]:6.2f}x {written:7.4f} {bits:7.4f}",

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from bench_codec import measure
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -136,6 +137,7 @@ def throughput(console: Console, samples: int, repeat: int) -> None:
     table = Table("lattice", "n", "branches", title=f"{torch.get_num_threads()} threads, float32")
     for column in ("decoder", "cosets", "times", "round", "times", "float64", "log Z + gradient"):
         table.add_column(column, justify="right")
+    table.add_column("encode, decode", justify="right")
     table.caption = "million samples per second; log Z of one table in ms: compiled, torch"
     codes = [Convolutional(states, 1024) for states in (8, 256, 4096)]
     for lattice in [*lattices(), *codes]:
@@ -153,13 +155,15 @@ def throughput(console: Console, samples: int, repeat: int) -> None:
                 torch.testing.assert_close(textbook(few), lattice.closest_point(few))
             slow = few.numel() / best_torch_time(textbook, repeat, few)
             cells = [f"{slow / 1e6:.3g}", f"{speed / slow:.0f}"]
-        partition = ""
+        partition = coding = ""
         if (trellis := lattice.trellis) is not None:
             log_mass = torch.randn(1, n, trellis.cosets, requires_grad=True)
             compiled = best_time(partition_and_gradient, 5 * repeat, trellis, log_mass)
             with force_backend("torch"):
                 slow = best_torch_time(partition_and_gradient, 3, trellis, log_mass)
             partition = f"{compiled * 1e3:.2f}, {slow * 1e3:.2f}"
+            encode, decode, *_ = measure(lattice, x.numel())
+            coding = f"{encode / 1e6:.3g}, {decode / 1e6:.3g}"
         table.add_row(
             lattice.name,
             str(n),
@@ -170,6 +174,7 @@ def throughput(console: Console, samples: int, repeat: int) -> None:
             f"{speed / rounding:.2g}",
             f"{speed64 / 1e6:.3g}",
             partition,
+            coding,
         )
     console.print(table)
 
@@ -246,7 +251,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     if not console.is_terminal:  # a file has no width
-        console.width = 120
+        console.width = 140
     if arguments.check:
         check(console, arguments.count or 100_000)
     elif arguments.moments:

@@ -19,7 +19,7 @@ OVERFIT = 2e-4  # bits
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default="iid_gaussian")
-    parser.add_argument("--quantizers", nargs="+", default=["scalar", "e8", "trellis"])
+    parser.add_argument("--quantizers", nargs="+", default=["scalar", "e8", "trellis_8"])
     parser.add_argument("--lmbdas", nargs="+", type=float, default=[1.2, 1.3, 1.6, 3, 10, 40])
     options = parser.parse_args()
     rows, risen = [], 0

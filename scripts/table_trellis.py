@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from sweep import configuration, run
+from sweep import run
 
 
 def main() -> None:
@@ -20,12 +20,13 @@ def main() -> None:
     parser.add_argument("--source", default="image_patches")
     parser.add_argument("--lmbdas", nargs="+", type=float, default=[15, 40, 120])
     parser.add_argument("--states", nargs="+", type=int, default=[8, 256])
+    parser.add_argument("--length", type=int, default=1024, help="of the blocks of both")
     parser.add_argument("--overrides", nargs="*", default=[], help="for both")
     options = parser.parse_args()
     common = [f"source={options.source}", *options.overrides]
     # `scalar` needs a larger lmbda for the same distortion: the grid reaches further.
     grid = np.geomspace(0.7 * min(options.lmbdas), 2.5 * max(options.lmbdas), 7)
-    block = f"source.block={configuration('quantizer=trellis').quantizer.length}"
+    block = f"source.block={options.length}"
     scalar = [run(*common, "quantizer=scalar", block, f"lmbda={value:.4g}") for value in grid]
     scalar.sort(key=lambda m: m["snr_db"])
     snr = [m["snr_db"] for m in scalar]
@@ -33,8 +34,8 @@ def main() -> None:
     rows = []
     for states in options.states:
         for lmbda in options.lmbdas:
-            overrides = ["quantizer=trellis", f"quantizer.states={states}", f"lmbda={lmbda:g}"]
-            found = run(*common, *overrides)
+            trellis = [f"quantizer.states={states}", f"quantizer.length={options.length}"]
+            found = run(*common, "quantizer=trellis", *trellis, f"lmbda={lmbda:g}")
             if not snr[0] <= found["snr_db"] <= snr[-1]:
                 print(f"{found['snr_db']:.2f} dB lies outside the runs of scalar: left out")
                 continue
