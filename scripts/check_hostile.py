@@ -67,7 +67,7 @@ def main() -> None:
         run, _ = experiment(*QUICK, *overrides)
         assert run.code is not None
         facts = {"dimension": run.source.dimension}
-        coders[name] = FileCoder(run.model.eval(), run.code, facts)
+        coders[name] = FileCoder(run.coder.eval(), run.code, facts)
         files[name] = coders[name].compress(Payload("array", {"array": array}, ".npy"))
     names = list(coders)
     chance = random.Random(0)

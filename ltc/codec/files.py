@@ -21,7 +21,7 @@ from ltc.codec.fixed_rate import FixedRateCode
 from ltc.errors import InputError
 
 if TYPE_CHECKING:
-    from ltc.model import LatticeTransformCoder
+    from ltc.coder import LatticeTransformCoder
 
 __all__ = ["FileCoder", "Payload"]
 

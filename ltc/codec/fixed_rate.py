@@ -48,6 +48,10 @@ class FixedRateCode:
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.digest()[:16]
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""
+        return {}
+
     def encode(self, points: Tensor) -> bytes:
         """Encode codewords.
 

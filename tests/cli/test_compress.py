@@ -17,8 +17,8 @@ from ltc.cli import compress as cli
 from ltc.cli.train import main as train
 from ltc.codec import Container, LatticeCode, Payload
 from ltc.errors import InputError
-from ltc.experiment import load_coder
 from ltc.lattices import E8
+from ltc.runs.checkpoint import load_coder
 
 QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from ltc.baselines.scalar import ecsq
 from ltc.errors import InputError
 from ltc.lattices import A2, Dn, DnDual, Lattice, Zn
-from ltc.quantizers.scalar import ecsq
 
 __all__ = ["VectorQuantizer"]
 
