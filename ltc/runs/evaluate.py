@@ -142,10 +142,11 @@ def compare(
     rate, distortion = measurement.rate, measurement.distortion
     lower = upper = gap_bits = gap_db = None
     if bound is not None:
-        lower, upper = bound.bracket(distortion)
+        # At distortion 0 the entropy of the source, which may be infinite.
+        lower, upper = (_finite(end) for end in bound.bracket(distortion))
     if bound is not None and lower is not None:
         gap_bits = rate - lower
-        gap_db = _gap_db(bound, rate, distortion)
+        gap_db = _gap_db(bound, rate, distortion) if distortion > 0 else None
     return {
         **measurement._asdict(),
         "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
@@ -155,6 +156,10 @@ def compare(
         "gap_bits": gap_bits,
         "gap_db": gap_db,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from torch.utils.data import DataLoader
 from ltc.codec import code_for
 from ltc.errors import InputError
 from ltc.files import atomic_write
+from ltc.progress import Progress
 from ltc.runs.build import Run, build, build_source, check, generator, plain
 from ltc.runs.checkpoint import save
 from ltc.runs.evaluate import evaluate, summarise, summary
 from ltc.runs.record import log_metrics, probe, record, write_metrics
 from ltc.threads import one_thread
-from ltc.training import BlockStream, CoderTraining, Progress, refine
+from ltc.training import BlockStream, CoderTraining, TrainingProgress, refine
 
 __all__ = ["train", "train_vector_quantizer"]
 
@@ -60,12 +62,15 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     began = time.perf_counter()
     device = _minimise(run, config, folder, logger)
     if run.coder.entropy.trellis is not None:
-        log.info("fitting the entropy model and the synthesis to what the encoder produces")
-        refine(run.coder, _samples_to_refine(run, device))
+        with Progress("fitting to what the encoder produces") as progress:
+            blocks = _samples_to_refine(run, device)
+            refine(run.coder, blocks, report=lambda status: progress.update(status=status))
+            del blocks
     seconds_train = time.perf_counter() - began
-    run.code = code_for(run.coder)
-    save(run, folder / "checkpoints" / "best.ckpt")
-    metrics = evaluate(run, device)
+    with Progress("freezing and measuring"):
+        run.code = code_for(run.coder)
+        save(run, folder / "checkpoints" / "best.ckpt")
+        metrics = evaluate(run, device)
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start
     write_metrics(metrics, folder)
@@ -102,7 +107,7 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
             num_sanity_val_steps=0,
             default_root_dir=folder,
             logger=logger,
-            callbacks=[checkpoint, Progress(run.bound, source.variance)],
+            callbacks=[checkpoint, TrainingProgress(run.bound, config.steps)],
             enable_model_summary=False,
             enable_progress_bar=False,
         )
@@ -128,13 +133,19 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
     through = lattice if coder.entropy.trellis is None else lattice.surrogate
     # A step of E8 with 200 blocks took 1.8 ms on one thread and 2 to 8 ms on two.
     with one_thread(when=batch * block * source.dimension <= 1 << 13), coder.through(through):
-        trainer.fit(
-            module,
-            DataLoader(stream("train", batch, config.steps), batch_size=None),
-            DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
-        )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(
+                module,
+                DataLoader(stream("train", batch, config.steps), batch_size=None),
+                DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
+            )
+        except SystemExit as stop:  # what Lightning makes of Ctrl-C, after which it ignores others
+            signal.signal(signal.SIGINT, interrupt)
+            raise KeyboardInterrupt(
+                f"training stopped at step {trainer.global_step} of {config.steps}; "
+                f"{folder / 'checkpoints'} holds its state at the last validation"
+            ) from stop
         coder.to(device)  # Lightning leaves it on the CPU
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
         # The last steps are no worse a candidate than those that a validation happened to follow.
