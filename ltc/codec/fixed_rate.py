@@ -103,13 +103,17 @@ class FixedRateCode:
         Returns:
             For each chunk the number of its vectors and its stream.
         """
-        scalars = min(LARGEST_CHUNK, int(8 * target / math.log2(self.quantizer.ratio)))
-        size = max(1, scalars // (self.rows * self.quantizer.lattice.dimension))
+        size = self.chunk_vectors(target)
         return [(len(part), self.encode(part)) for part in points.split(size) if len(part)]
 
     def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
         """Undo `encode_chunks`; a tensor of shape (count, rows, n) for each."""
         return [self.decode(stream, count) for count, stream in chunks]
+
+    def chunk_vectors(self, target: int) -> int:
+        """Return how many vectors a chunk of about `target` bytes holds."""
+        scalars = min(LARGEST_CHUNK, int(8 * target / math.log2(self.quantizer.ratio)))
+        return max(1, scalars // (self.rows * self.quantizer.lattice.dimension))
 
 
 kernel = numba.njit(cache=True, nogil=True)
