@@ -28,7 +28,7 @@ from ltc.quantizers import NestedQuantizer
 
 __all__ = ["FixedRateCode"]
 
-# Chunks that a thread takes at a time.
+# Chunks that a thread decodes at a time.
 PIECE = 64
 
 
@@ -112,12 +112,12 @@ class FixedRateCode:
         size = min(self.most_vectors, max(1, int(8 * target / bits)))
 
         def encode(start: int) -> list[tuple[int, bytes]]:
-            digits = self._digits(points[start : start + PIECE * size], start)
+            digits = self._digits(points[start : start + self.most_vectors], start)
             parts = [digits[at : at + size] for at in range(0, len(digits), size)]
             ratio = self.quantizer.ratio
             return [(len(part), to_bytes(_encode(part.reshape(-1), ratio))) for part in parts]
 
-        return in_parallel(encode, range(0, len(points), PIECE * size))
+        return in_parallel(encode, range(0, len(points), self.most_vectors))
 
     def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
         """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
