@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FileCoder", "Payload"]
 
-# Bytes to aim for in a chunk.
-CHUNK = 1 << 16
 # Scalars that the transform maps at once, and that are decoded before it does.
 PIECE = 1 << 18
 GROUP = 1 << 21
@@ -96,9 +94,8 @@ class FileCoder:
         """Return the chunks of a payload."""
         vectors = self._vectors(payload)
         block = self.model.layout.block
-        size = self.code.chunk_vectors(CHUNK)
-        # Whole chunks are encoded together, so that all threads have work.
-        group = size * max(1, GROUP // (size * self.model.layout.channel.numel()))
+        # As many as a code takes at a time, for each thread: chunks end where they would anyway.
+        group = self.code.most_vectors * torch.get_num_threads()
         chunks: list[tuple[int, bytes | None]] = []
         points = torch.zeros(0, *self.model.layout.channel.shape)
         piece = block * max(1, PIECE // (block * vectors.dimension))
@@ -112,7 +109,7 @@ class FileCoder:
                     encoded = self.model.encode(values.unflatten(0, (-1, block))).flatten(0, 1)
                 points = torch.cat([points, encoded])
                 whole = len(points) if first + piece >= total else len(points) // group * group
-                chunks.extend(self.code.encode_chunks(points[:whole], CHUNK))
+                chunks.extend(self.code.encode_chunks(points[:whole]))
             except InputError as error:
                 raise self._too_large(payload) from error
             points = points[whole:]
