@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -17,10 +17,16 @@ from ltc.errors import InputError
 from ltc.files import atomic_write, config_directory
 from ltc.runs.build import Run, build, build_coder, build_quantizer, plain
 
-__all__ = ["load", "load_coder", "save"]
+if TYPE_CHECKING:
+    from ltc.sources import Source
 
-# What a decoder has to know of the source, whose data it does not have.
-FACTS = ("dimension", "patch", "sample_rate", "offset", "gain")
+__all__ = ["facts", "load", "load_coder", "save"]
+
+
+def facts(source: Source) -> dict[str, Any]:
+    """Return what a decoder has to know of a source, whose data it does not have."""
+    known = ("dimension", "patch", "sample_rate", "offset", "gain")
+    return {key: getattr(source, key) for key in known if hasattr(source, key)}
 
 
 def save(run: Run, path: Path) -> None:
@@ -35,7 +41,7 @@ def save(run: Run, path: Path) -> None:
         "config": run.config,
         "coder": {key: value.cpu() for key, value in run.coder.state_dict().items()},
         "code": None if run.code is None else run.code.state(),
-        "source": {key: getattr(run.source, key) for key in FACTS if hasattr(run.source, key)},
+        "source": facts(run.source),
     }
     with atomic_write(path) as temporary:
         torch.save(state, temporary)
