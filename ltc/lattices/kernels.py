@@ -46,6 +46,8 @@ class Flat(NamedTuple):
     degree: npt.NDArray[np.int64]
     states: npt.NDArray[np.int64]
     cosets: npt.NDArray[np.int64]
+    # Without elements. Its type counts the branches into a state: 16 bits wherever they suffice.
+    counter: npt.NDArray[np.unsignedinteger[Any]]
 
 
 @functools.lru_cache(maxsize=2)
@@ -88,7 +90,7 @@ def _survivors(trellis: Any, cost: Any, total: Any, decision: Any) -> int:
     states, receives the costs of the final states and `decision` the best branch into every
     state. Returns where in `total` the final states begin.
     """
-    previous, coset, first, degree, states, _ = trellis
+    previous, coset, first, degree, states = trellis[:5]
     n = len(degree)
     lanes = simd.BYTES // total.itemsize
     half = len(total) // 2
@@ -123,7 +125,7 @@ def _survivors(trellis: Any, cost: Any, total: Any, decision: Any) -> int:
 @compiled
 def _trace_back(trellis: Any, total: Any, final: int, decision: Any, path: Any) -> None:
     """Write the cosets of the best paths, shape (n, lanes), to `path`."""
-    previous, coset, first, degree, states, _ = trellis
+    previous, coset, first, degree, states = trellis[:5]
     n, lanes = path.shape
     state = np.zeros(lanes, np.int64)
     for s in range(1, states[n]):
@@ -157,7 +159,7 @@ def closest_point(
     path = np.zeros((n, lanes), np.int64)
     cost = aligned(n * width * lanes, x)
     total = aligned(2 * trellis.states.max() * lanes, x)
-    decision = aligned(trellis.states[1:].sum() * lanes, np.empty(0, np.uint16))
+    decision = aligned(trellis.states[1:].sum() * lanes, trellis.counter)
     for block in range(start, stop, lanes):
         used = min(lanes, stop - block)
         for t in range(n):
@@ -197,7 +199,7 @@ def shortest_path(start: int, stop: int, cost: Any, paths: Any, trellis: Any) ->
     lanes = simd.BYTES // cost.itemsize
     block_cost = aligned(n * width * lanes, cost)
     total = aligned(2 * trellis.states.max() * lanes, cost)
-    decision = aligned(trellis.states[1:].sum() * lanes, np.empty(0, np.uint16))
+    decision = aligned(trellis.states[1:].sum() * lanes, trellis.counter)
     path = np.zeros((n, lanes), np.int64)
     block_cost[:] = 0
     for block in range(start, stop, lanes):
@@ -224,7 +226,7 @@ def log_partition(
     greatest mass is one: nothing overflows. What underflows is without weight in the result
     unless `lost` is set for the table; then the result is not to be used.
     """
-    previous, coset, first, degree, states, cosets = trellis
+    previous, coset, first, degree, states, cosets = trellis[:6]
     n, width = log_mass.shape[1:]
     double = np.empty(0, np.float64)
     lanes = simd.BYTES // double.itemsize

@@ -189,13 +189,15 @@ class Trellis:
         stored = list({id(section): section for section in self.sections}.values())
         begin = np.cumsum([0, *(section.previous.size for section in stored)])
         first = {id(section): number for section, number in zip(stored, begin[:-1], strict=True)}
+        degree = np.array([section.previous.shape[1] for section in self.sections])
         return Flat(
             previous=np.concatenate([s.previous.ravel() for s in stored]).astype(np.int32),
             coset=np.concatenate([s.coset.ravel() for s in stored]).astype(np.int32),
             first=np.array([first[id(section)] for section in self.sections]),
-            degree=np.array([section.previous.shape[1] for section in self.sections]),
+            degree=degree,
             states=np.array(self.states),
             cosets=np.array([len(section.offset) for section in self.sections]),
+            counter=np.empty(0, np.uint16 if degree.max() <= 1 << 16 else np.uint32),
         )
 
     def _tensors(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
