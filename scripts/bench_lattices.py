@@ -44,8 +44,8 @@ from ltc.lattices import (
     force_backend,
 )
 from ltc.lattices.families.leech import golay_code
-from ltc.lattices.kernels import in_parallel
 from ltc.lattices.sphere import closest_point, lll, triangular
+from ltc.lattices.trellis.kernels import in_parallel
 
 
 def lattices() -> list[Lattice]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ltc.lattices.base import TrellisLattice, dimension_at_least
-from ltc.lattices.trellis import UNRESOLVED
+from ltc.lattices.trellis.structure import UNRESOLVED
 
 __all__ = ["An", "AnDual"]
 

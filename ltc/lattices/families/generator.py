@@ -112,8 +112,8 @@ class GeneratorLattice(Lattice):
         return basis, np.linalg.inv(basis), *triangular(basis)
 
     def _closest_point(self, x: Tensor) -> Tensor:
-        from ltc.lattices.kernels import in_parallel
         from ltc.lattices.sphere import closest_point
+        from ltc.lattices.trellis.kernels import in_parallel
 
         rows = x.reshape(-1, self.dimension).cpu().contiguous()
         points = torch.empty_like(rows)

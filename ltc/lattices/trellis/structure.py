@@ -183,8 +183,8 @@ class Trellis:
 
     @functools.cached_property
     def _flat(self) -> Any:
-        """The arrays that `ltc.lattices.kernels` works on."""
-        from ltc.lattices.kernels import Flat
+        """The arrays that `ltc.lattices.trellis.kernels` works on."""
+        from ltc.lattices.trellis.kernels import Flat
 
         stored = list({id(section): section for section in self.sections}.values())
         begin = np.cumsum([0, *(section.previous.size for section in stored)])
@@ -246,7 +246,7 @@ class Trellis:
             raise InputError(f"got vectors of {x.dtype}; expected float32 or float64")
         rows = x.detach().reshape(-1, self.dimension)
         if runs_on_numba(x):
-            from ltc.lattices import kernels
+            from ltc.lattices.trellis import kernels
 
             points = torch.empty(rows.shape, dtype=x.dtype)
             kernels.in_parallel(
@@ -298,7 +298,7 @@ class Trellis:
         shape = cost.shape[:-1]
         path = torch.empty(tables.shape[:-1], dtype=torch.int64, device=cost.device)
         if runs_on_numba(cost):
-            from ltc.lattices import kernels
+            from ltc.lattices.trellis import kernels
 
             kernels.in_parallel(
                 kernels.shortest_path,
@@ -364,7 +364,7 @@ class _ForwardBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, log_mass: Tensor, trellis: Trellis) -> Tensor:
-        from ltc.lattices import kernels
+        from ltc.lattices.trellis import kernels
 
         given = trellis._tables(log_mass, "log_mass").contiguous()
         total = given.new_empty(len(given))

@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ltc.lattices import simd
-from ltc.lattices.simd import add, less, load, maximum, multiply, select, splat, store
-from ltc.lattices.trellis import UNRESOLVED
+from ltc.lattices.trellis import simd
+from ltc.lattices.trellis.simd import add, less, load, maximum, multiply, select, splat, store
+from ltc.lattices.trellis.structure import UNRESOLVED
 
 __all__ = ["Flat", "closest_point", "in_parallel", "log_partition", "shortest_path"]
 
