@@ -43,9 +43,9 @@ from ltc.lattices import (
     Zn,
     force_backend,
 )
+from ltc.lattices.backend import in_parallel
 from ltc.lattices.families.leech import golay_code
 from ltc.lattices.sphere import closest_point, lll, triangular
-from ltc.lattices.trellis.kernels import in_parallel
 
 
 def lattices() -> list[Lattice]:

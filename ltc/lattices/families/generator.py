@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
+from ltc.lattices.backend import in_parallel
 from ltc.lattices.base import Lattice
 from ltc.lattices.trellis import Trellis, hermite_normal_form
 
@@ -113,7 +114,6 @@ class GeneratorLattice(Lattice):
 
     def _closest_point(self, x: Tensor) -> Tensor:
         from ltc.lattices.sphere import closest_point
-        from ltc.lattices.trellis.kernels import in_parallel
 
         rows = x.reshape(-1, self.dimension).cpu().contiguous()
         points = torch.empty_like(rows)
