@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.fixed_rate import FixedRateCode
 from ltc.errors import InputError
-from ltc.media import ARRAYS, IMAGES, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
+from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
 from ltc.media.size import check_size
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FileCoder", "Payload"]
 
+# What the header of a file of each kind may say: endings, types, numbers of dimensions.
+DESCRIBED = {
+    "array": (ARRAYS, "[<>|]([iu][1248]|f[248]|b1)", range(65)),
+    "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
+    "audio": (SOUNDS, "[<>]f[48]", (1,)),
+}
 # Scalars that the transform maps at once, and that are decoded before it does.
 PIECE = 1 << 18
 GROUP = 1 << 21
@@ -88,6 +95,7 @@ class FileCoder:
         }
         if payload.kind == "audio":
             metadata |= {"rate": payload.rate, "subtype": payload.subtype}
+        _shapes(metadata)  # what is refused when it is read is not written
         return Container(self.fingerprint, metadata, self._encode(payload)).pack()
 
     def _encode(self, payload: Payload) -> list[tuple[int, bytes | None]]:
@@ -138,18 +146,12 @@ class FileCoder:
                 f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
             )
         shapes = _shapes(container.metadata)
-        kind = container.metadata.get("kind")
+        kind, suffix = container.metadata["kind"], container.metadata["suffix"]
         if kind not in ("array", self._kind):
             raise InputError(f"the header's metadata has kind {kind!r}, which this model has not")
-        suffix, rate = container.metadata.get("suffix"), container.metadata.get("rate")
-        subtype = container.metadata.get("subtype", "PCM_16")
-        if (
-            suffix not in (*ARRAYS, *IMAGES, *SOUNDS)
-            or not isinstance(rate, int | None)
-            or not isinstance(subtype, str)
-            or subtype not in SAMPLE_TYPES
-        ):
-            raise InputError("the header's metadata is inconsistent")
+        rate, subtype = _sound(container.metadata, self.facts.get("sample_rate"))
+        if any(count > self.code.most_vectors for count, _ in container.chunks):
+            raise InputError("the header is inconsistent: a chunk is larger than any")
         patch = self._patch(kind)
         counts = [vector_count(shape, self.facts["dimension"], patch) for _, shape, _ in shapes]
         layout = self.model.layout
@@ -234,26 +236,61 @@ class FileCoder:
 
 
 def _shapes(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
-    """Return the checked names, shapes and types of the arrays in a header."""
-    shapes = []
-    entries = metadata.get("arrays")
-    wrong = InputError("the header's metadata does not describe arrays")
-    if not isinstance(entries, list):
+    """Return the checked names, shapes and types of the arrays in a header.
+
+    Raises:
+        InputError: `Payload.read` returns no such arrays, or not of this kind and ending.
+    """
+    wrong = InputError("the header describes no arrays that an .ltc file can hold")
+    kind, suffix, entries = (metadata.get(key) for key in ("kind", "suffix", "arrays"))
+    if not isinstance(kind, str) or kind not in DESCRIBED or not isinstance(entries, list):
         raise wrong
+    suffixes, types, dimensions = DESCRIBED[kind]
+    if suffix not in suffixes:
+        raise wrong
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for entry in entries:
         if not isinstance(entry, list) or len(entry) != 3:
             raise wrong
-        name, shape, kind = entry
-        sane = isinstance(name, str) and isinstance(kind, str) and isinstance(shape, list)
-        if not sane or not all(isinstance(n, int) and 0 <= n < 2**40 for n in shape):
+        name, shape, code = entry
+        if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(code, str):
             raise wrong
-        if metadata.get("kind") == "image" and (len(shape) not in (2, 3) or 0 in shape):
+        # numpy would evaluate some texts that are no types.
+        if name in shapes or len(shape) not in dimensions or not re.fullmatch(types, code):
+            raise wrong
+        if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
             raise wrong
         try:
-            dtype = np.dtype(kind)
-        except TypeError as error:
+            dtype = np.dtype(code)
+            np.broadcast_to(np.zeros((), dtype), shape)  # numpy has such a shape; takes no memory
+            encoded = name.encode()
+        except (TypeError, ValueError) as error:
             raise wrong from error
-        if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        if b"\0" in encoded or len(encoded) > 65_531:  # of which an archive has no names
             raise wrong
-        shapes.append((name, tuple(shape), dtype))
-    return shapes
+        shapes[name] = tuple(shape), dtype
+    if suffix != ".npz" and (len(shapes) != 1 or (kind != "array" and kind not in shapes)):
+        raise wrong
+    found = [(name, shape, dtype) for name, (shape, dtype) in shapes.items()]
+    if kind == "image" and any(0 in shape or shape[2:] not in ((), (3,)) for _, shape, _ in found):
+        raise wrong
+    return found
+
+
+def _sound(metadata: dict[str, Any], expected: int | None) -> tuple[int | None, str]:
+    """Return the checked rate and sample type of a sound in a header; of others what they have.
+
+    Arguments:
+        metadata: of which the kind is checked.
+        expected: the rate that sounds of this model have.
+
+    Raises:
+        InputError: it is a sound, and has another rate, or a type of samples that is none.
+    """
+    if metadata["kind"] != "audio":
+        return None, "PCM_16"
+    rate, subtype = metadata.get("rate"), metadata.get("subtype")
+    known = isinstance(subtype, str) and subtype in SAMPLE_TYPES
+    if type(rate) is not int or rate != expected or not known:
+        raise InputError("the header's metadata describes no sound that this model codes")
+    return rate, str(subtype)
