@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import itertools
 import os
 import re
 import sys
@@ -21,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from ltc.errors import InputError, nearest_names
-from ltc.files import config_directory
+from ltc.files import config_directories, config_directory, use_config_directory
 
 __all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
 
@@ -66,7 +68,7 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
 
 
 def lattices() -> dict[str, DictConfig]:
-    """Return the settings of every lattice in `conf/quantizer`, by name, defaults merged in."""
+    """Return the settings of every lattice in `quantizer/` of the configuration, by name."""
 
     def load(path: Path) -> DictConfig:
         settings = OmegaConf.load(path)
@@ -76,7 +78,8 @@ def lattices() -> dict[str, DictConfig]:
         assert isinstance(merged, DictConfig)
         return merged
 
-    paths = {path.stem: path for path in sorted((config_directory() / "quantizer").glob("*.yaml"))}
+    found = (sorted((root / "quantizer").glob("*.yaml")) for root in config_directories())
+    paths = {path.stem: path for path in itertools.chain(*found)}
     del paths["lattice_base"]  # what all share, without a lattice of its own
     settings = {name: load(path) for name, path in paths.items()}
     return {name: value for name, value in settings.items() if "_target_" not in value}
@@ -124,6 +127,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     failures: list[Exception] = []
 
     def reported(config: DictConfig) -> Any:
+        config_directories()  # a process of a launcher has yet to find the user's modules
         try:
             return task(config)
         except Exception as error:
@@ -135,6 +139,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             return None  # raised below, where Hydra adds nothing to the message
 
     def run() -> None:
+        _use_config_option()
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name=config_name)(reported)()
         if len(failures) > 1:
@@ -143,6 +148,17 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise failures[0]
 
     run_and_report(run, verbose)
+
+
+def _use_config_option() -> None:
+    """Take the folder of `--config-dir`, or of the environment, and hand it to Hydra."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd")
+    options, rest = parser.parse_known_args(sys.argv[1:])
+    if options.config_dir:
+        use_config_directory(options.config_dir)
+    for folder in config_directories()[1:]:
+        sys.argv[1:] = ["--config-dir", str(folder), *rest]
 
 
 def run_and_report(run: Callable[[], None], verbose: bool) -> None:
@@ -215,6 +231,8 @@ def describe(error: BaseException) -> str:
         near = nearest_names(key, _valid_keys(sys.argv[1:]))
         hint = f"did you mean {' or '.join(near)}?" if near else ""
         return f"there is no key {key}; {hint} (--cfg job shows all keys)".replace(";  ", " ")
+    if isinstance(error, InstantiationException) and "Error locating target" in text:
+        return _missing_target(text, error.__cause__)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -223,6 +241,24 @@ def describe(error: BaseException) -> str:
         assert isinstance(error, OSError)
         return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _missing_target(text: str, cause: BaseException | None) -> str:
+    """Say what is wrong with a class that a YAML file names."""
+    match = re.search(r"target '([^']+)'", text)
+    target = match.group(1) if match else "?"
+    reason = cause.__cause__ if cause is not None else None
+    module, _, name = target.rpartition(".")
+    if isinstance(reason, AttributeError) or getattr(reason, "name", None) == target:
+        return f"_target_: {target}: the module {module} has no {name}"
+    if isinstance(reason, ModuleNotFoundError) and f"{module}.".startswith(f"{reason.name}."):
+        own = config_directories()[1:]
+        folder = str(own[0]) if own else "a folder DIR, and give --config-dir DIR"
+        return (
+            f"_target_: {target}: there is no module {reason.name}; put {reason.name}.py into "
+            + folder
+        )
+    return f"_target_: {target}: cannot import {module}: {reason!r}"
 
 
 def _valid_keys(arguments: list[str]) -> list[str]:
