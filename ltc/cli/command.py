@@ -10,7 +10,8 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rich.console import Console
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
+__all__ = ["claimed", "command", "config_directory", "lattices", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -41,14 +42,45 @@ def run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+@contextmanager
+def claimed(config: DictConfig) -> Iterator[Path]:
+    """Claim the folder of the current run, and give it back if the run fails before it has results.
+
+    A file that only one process can make, `config.yaml`, is the claim.
+
+    Raises:
+        InputError: another run has the folder, finished or not.
+    """
+    folder = run_folder()
+    claim = folder / "config.yaml"
+    results = ("metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+    taken = any((folder / name).exists() for name in results)
+    try:
+        if taken:
+            raise FileExistsError
+        with claim.open("x", encoding="utf-8") as stream:
+            stream.write(OmegaConf.to_yaml(config))
+    except FileExistsError as error:
+        raise InputError(
+            f"{folder} holds a run already, finished or under way; choose another folder or "
+            "remove that one"
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        if not any((folder / name).exists() for name in results):
+            claim.unlink(missing_ok=True)
+        raise
+
+
 def _new_folder(parent: str, name: str, result: str = "path") -> str:
     """Make a folder that nobody else has, and return its path, or its name.
 
     Making it is what claims it: of two processes that want the same name in the same second,
     one gets it and the other the same with a number behind it.
     """
-    # Overrides hold paths and spaces, which are no good in a folder's name.
-    name = re.sub(r"[^\w.=,+@-]+", "_", str(name)).strip("_") or "run"
+    # Overrides hold paths and spaces; shells and Hydra take names without them as they are.
+    name = re.sub(r"[^\w.-]+", "_", str(name)).strip("_.-") or "run"
     if len(name) > 120:
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     for i in range(1, 100_000):
@@ -129,6 +161,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     def reported(config: DictConfig) -> Any:
         config_directories()  # a process of a launcher has yet to find the user's modules
         try:
+            _refuse_unknown_keys(config, config_name)
             return task(config)
         except Exception as error:
             failures.append(error)
@@ -148,6 +181,20 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise failures[0]
 
     run_and_report(run, verbose)
+
+
+def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
+    """Refuse `+key=value` that nothing would read."""
+    primary: Any = OmegaConf.to_container(
+        OmegaConf.load(config_directory() / f"{config_name}.yaml"), resolve=False
+    )
+    groups = [
+        key for default in primary["defaults"] if isinstance(default, dict) for key in default
+    ]
+    known = {*primary, *(group.split()[-1] for group in groups)}
+    for key in config:
+        if key not in known:
+            raise InputError(f"there is no key {key}; --cfg job shows all keys")
 
 
 def _use_config_option() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from ltc.cli.command import command, console, run_folder
+from ltc.cli.command import claimed, command, console
 from ltc.lattices import Zn
 
 __all__ = ["main"]
@@ -23,12 +23,12 @@ def _task(config: DictConfig) -> float:
     # torch is slow to import, and --help should not be
     from ltc.runs.train import train, train_vector_quantizer
 
-    folder = run_folder()
-    if "lattice" in config.quantizer:
-        run, metrics = train(config, folder)
-        high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
-    else:
-        metrics, high_rate_gap = train_vector_quantizer(config, folder), None
+    with claimed(config) as folder:
+        if "lattice" in config.quantizer:
+            run, metrics = train(config, folder)
+            high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
+        else:
+            metrics, high_rate_gap = train_vector_quantizer(config, folder), None
     console.print(table(metrics, high_rate_gap))
     console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
