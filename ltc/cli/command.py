@@ -10,19 +10,20 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from ltc.cli.messages import describe, is_input_error, no_such_key, top_level_keys, unknown_key
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory, use_config_directory
 
@@ -174,7 +175,14 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     def run() -> None:
         _use_config_option()
         directory = str(config_directory())
-        hydra.main(version_base="1.3", config_path=directory, config_name=config_name)(reported)()
+        main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
+        try:
+            main(reported)()
+        except (HydraException, OmegaConfBaseException) as error:
+            key = unknown_key(error)
+            if key is None:
+                raise
+            raise InputError(no_such_key(key, config_name, sys.argv[1:])) from error
         if len(failures) > 1:
             errors.print(f"{len(failures)} runs failed; of the first:")
         if failures:
@@ -185,16 +193,8 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
 def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
     """Refuse `+key=value` that nothing would read."""
-    primary: Any = OmegaConf.to_container(
-        OmegaConf.load(config_directory() / f"{config_name}.yaml"), resolve=False
-    )
-    groups = [
-        key for default in primary["defaults"] if isinstance(default, dict) for key in default
-    ]
-    known = {*primary, *(group.split()[-1] for group in groups)}
-    for key in config:
-        if key not in known:
-            raise InputError(f"there is no key {key}; --cfg job shows all keys")
+    for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
+        raise InputError(f"there is no key {key}; --cfg job shows all keys")
 
 
 def _use_config_option() -> None:
@@ -230,104 +230,3 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         if not verbose and not is_input_error(error):
             errors.print("(HYDRA_FULL_ERROR=1 or -v shows the full traceback)")
         sys.exit(BAD_INPUT if is_input_error(error) else FAILED)
-
-
-def chain(error: BaseException | None) -> Iterable[BaseException]:
-    """Yield an exception and those that it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def is_input_error(error: BaseException) -> bool:
-    """Tell whether the user's input is what is wrong."""
-    for link in chain(error):
-        if isinstance(link, InputError):
-            return True
-        if isinstance(link, InstantiationException):
-            return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
-                "Error locating target" in str(link)
-            )
-    return isinstance(error, HydraException | OmegaConfBaseException) or _is_unwritable(error)
-
-
-def _is_unwritable(error: BaseException) -> bool:
-    """Tell whether Hydra could not make the folder of a run."""
-    return isinstance(error, OSError) and error.filename is not None
-
-
-def describe(error: BaseException) -> str:
-    """Return a message for people: what is wrong, and the nearest valid names."""
-    for link in chain(error):
-        if isinstance(link, InputError):
-            return str(link)
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        options = sorted(option for option in error.options if not option.endswith("_base"))
-        near = nearest_names(name, options)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "."
-        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
-    text = str(error)
-    resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
-    if resolving:  # OmegaConf drops the cause
-        return resolving.group(1)
-    unknown = re.search(r"Key '([^']+)' is not in struct|Could not override '([^']+)'", text)
-    if unknown:
-        overridden = re.search(r"Could not override '([^']+)'", text)
-        key = overridden.group(1) if overridden else unknown.group(1)
-        near = nearest_names(key, _valid_keys(sys.argv[1:]))
-        hint = f"did you mean {' or '.join(near)}?" if near else ""
-        return f"there is no key {key}; {hint} (--cfg job shows all keys)".replace(";  ", " ")
-    if isinstance(error, InstantiationException) and "Error locating target" in text:
-        return _missing_target(text, error.__cause__)
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return text
-    if _is_unwritable(error):
-        assert isinstance(error, OSError)
-        return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _missing_target(text: str, cause: BaseException | None) -> str:
-    """Say what is wrong with a class that a YAML file names."""
-    match = re.search(r"target '([^']+)'", text)
-    target = match.group(1) if match else "?"
-    reason = cause.__cause__ if cause is not None else None
-    module, _, name = target.rpartition(".")
-    if isinstance(reason, AttributeError) or getattr(reason, "name", None) == target:
-        return f"_target_: {target}: the module {module} has no {name}"
-    if isinstance(reason, ModuleNotFoundError) and f"{module}.".startswith(f"{reason.name}."):
-        own = config_directories()[1:]
-        folder = str(own[0]) if own else "a folder DIR, and give --config-dir DIR"
-        return (
-            f"_target_: {target}: there is no module {reason.name}; put {reason.name}.py into "
-            + folder
-        )
-    return f"_target_: {target}: cannot import {module}: {reason!r}"
-
-
-def _valid_keys(arguments: list[str]) -> list[str]:
-    """Return the dotted keys and groups that a command accepts."""
-    root = config_directory()
-    groups = [path.name for path in root.iterdir() if path.is_dir()]
-    keys = set(groups)
-
-    def collect(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                if key in ("defaults", "hydra") and not prefix:
-                    continue
-                dotted = f"{prefix}.{key}" if prefix else str(key)
-                keys.add(dotted)
-                collect(dotted, inner)
-
-    for path in root.rglob("*.yaml"):
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        group = path.parent.relative_to(root).as_posix()
-        chosen = any(argument == f"{group}={path.stem}" for argument in arguments)
-        others = any(argument.startswith(f"{group}=") for argument in arguments)
-        if group == "." or chosen or not others:
-            collect("" if group == "." else group, loaded)
-    return sorted(keys - {key for key in keys if key.endswith(("_target_", ".defaults"))})

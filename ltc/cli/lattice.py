@@ -28,6 +28,8 @@ def _task(config: DictConfig, as_json: bool) -> None:
     from ltc.lattices.card import card
     from ltc.runs.build import build_quantizer
 
+    if isinstance(config.samples, float) and config.samples.is_integer():  # 1e6
+        config.samples = int(config.samples)
     if not isinstance(config.samples, int) or config.samples < 2:
         raise InputError(f"samples={config.samples}; expected an integer of at least 2")
     if config.get("quantizer"):

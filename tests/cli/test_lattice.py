@@ -54,3 +54,4 @@ def test_bad_input(run):
         code, _, err = run(*arguments)
         assert code == 2
         assert expected in err
+        assert "ecvq" not in err
