@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+import ltc
 from ltc.cli.messages import describe, is_input_error, no_such_key, top_level_keys, unknown_key
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory, use_config_directory
@@ -151,6 +152,9 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
     """
+    if "--version" in sys.argv[1:]:  # Hydra would tell its own
+        print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
+        return
     verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     sys.argv = [argument for argument in sys.argv if argument != "-v"]
     # Hydra then raises its errors instead of printing them in its own way.

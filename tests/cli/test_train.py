@@ -56,6 +56,10 @@ def test_main_job(run, tmp_path):
         "exact",
     }
     assert "gap to R(D)" in output
+    words = " ".join(output.split())
+    assert "standard error over blocks" in words
+    assert "counts the model's rate" in words
+    assert "bound=samples" not in words
 
 
 @pytest.mark.parametrize(
