@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import itertools
 import os
@@ -24,7 +25,15 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 import ltc
-from ltc.cli.messages import describe, is_input_error, no_such_key, top_level_keys, unknown_key
+from ltc.cli.messages import (
+    chain,
+    describe,
+    is_full,
+    is_input_error,
+    no_such_key,
+    top_level_keys,
+    unknown_key,
+)
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory, use_config_directory
 
@@ -32,6 +41,8 @@ __all__ = ["claimed", "command", "config_directory", "lattices", "run_and_report
 
 BAD_INPUT = 2
 FAILED = 1
+INTERRUPTED = 130
+SHOW_CURSOR = "\x1b[?25h"
 
 console = Console()
 if not console.is_terminal:  # a file has no width
@@ -69,9 +80,15 @@ def claimed(config: DictConfig) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-    except BaseException:
+    except BaseException as error:
         if not any((folder / name).exists() for name in results):
             claim.unlink(missing_ok=True)
+        elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
+            raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
+        elif is_full(error) and (folder / "metrics.json").exists():
+            raise OSError(
+                errno.ENOSPC, "no space left on the device; the numbers are safe", str(folder)
+            ) from error
         raise
 
 
@@ -221,9 +238,16 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
     """
     try:
         run()
-    except KeyboardInterrupt:
-        errors.print("interrupted")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning makes an exit code 1 of the interruption.
+        interruptions = [link for link in chain(stop) if isinstance(link, KeyboardInterrupt)]
+        if not interruptions:
+            raise
+        if sys.stderr.isatty():
+            sys.stderr.write(SHOW_CURSOR)
+        kept = next((str(link) for link in interruptions if str(link)), "")
+        errors.print(f"interrupted{kept and '; '}{kept}", markup=False)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
@@ -231,6 +255,6 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         if verbose:
             traceback.print_exc()
         errors.print("error: " + describe(error), markup=False)
-        if not verbose and not is_input_error(error):
+        if not verbose and not is_input_error(error) and not is_full(error):
             errors.print("(HYDRA_FULL_ERROR=1 or -v shows the full traceback)")
         sys.exit(BAD_INPUT if is_input_error(error) else FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterable
@@ -16,7 +17,15 @@ from omegaconf.errors import OmegaConfBaseException
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory
 
-__all__ = ["describe", "is_input_error", "no_such_key", "top_level_keys", "unknown_key"]
+__all__ = [
+    "chain",
+    "describe",
+    "is_full",
+    "is_input_error",
+    "no_such_key",
+    "top_level_keys",
+    "unknown_key",
+]
 
 
 def chain(error: BaseException | None) -> Iterable[BaseException]:
@@ -43,11 +52,24 @@ def _is_unwritable(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.filename is not None
 
 
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk, or what a user may write on it, is full."""
+    return any(
+        isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT)
+        for link in chain(error)
+    )
+
+
 def describe(error: BaseException) -> str:
     """Return a message for people: what is wrong, and the nearest valid names."""
     for link in chain(error):
         if isinstance(link, InputError):
             return str(link)
+    for link in chain(error):
+        if isinstance(link, OSError) and is_full(link):
+            where = link.filename or "the output"
+            reason = link.strerror or "no space left on the device"
+            return f"cannot write {where}: {reason}; make room, or choose another folder"
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher":
