@@ -42,7 +42,6 @@ __all__ = ["claimed", "command", "config_directory", "lattices", "run_and_report
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
-SHOW_CURSOR = "\x1b[?25h"
 
 console = Console()
 if not console.is_terminal:  # a file has no width
@@ -243,8 +242,7 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         interruptions = [link for link in chain(stop) if isinstance(link, KeyboardInterrupt)]
         if not interruptions:
             raise
-        if sys.stderr.isatty():
-            sys.stderr.write(SHOW_CURSOR)
+        errors.show_cursor()  # of a terminal, whose progress bar hid it
         kept = next((str(link) for link in interruptions if str(link)), "")
         errors.print(f"interrupted{kept and '; '}{kept}", markup=False)
         sys.exit(INTERRUPTED)
