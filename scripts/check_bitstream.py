@@ -19,14 +19,14 @@ from scipy.optimize import brentq
 from sweep import configuration
 
 from ltc.codec import LatticeCode
-from ltc.evaluate import bitstream_rate, measure
-from ltc.experiment import build
-from ltc.model import LatticeTransformCoder
+from ltc.coder import LatticeTransformCoder
+from ltc.runs.build import build
+from ltc.runs.evaluate import bitstream_rate, measure
 
 
 def coder(quantizer: str, training: torch.Tensor, rate: float) -> LatticeTransformCoder:
     """Return a coder of a Gaussian source at a rate, without training: the scale decides."""
-    model = build(configuration(f"quantizer={quantizer}", "transform=identity", "bound=none")).model
+    model = build(configuration(f"quantizer={quantizer}", "transform=identity", "bound=none")).coder
     blocks = training.reshape(-1, model.layout.block, model.transform.dimension)
     some = blocks[: len(blocks) // 10]
 

@@ -262,6 +262,8 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
     # Here and not above: the tests take the mutations from this file, and nothing else.
     from sweep import experiment
 
+    from ltc.runs.checkpoint import facts
+
     rng = np.random.default_rng(0)
     array = rng.normal(size=20_000).astype(np.float32)
     archive = {"a": array[:12_000].reshape(100, -1), "b": array[:7].astype(np.int16)}
@@ -278,9 +280,7 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
             root = [f"source.root={folder}"] if name == "sound" else []
             run, _ = experiment(*overrides, *root)
             assert run.code is not None
-            known = ("dimension", "patch", "sample_rate", "offset", "gain")
-            facts = {key: getattr(run.source, key) for key in known if hasattr(run.source, key)}
-            coders[name] = FileCoder(run.model.eval(), run.code, facts)
+            coders[name] = FileCoder(run.coder.eval(), run.code, facts(run.source))
             payload = payloads.get(name, Payload("array", {"array": array}, ".npy"))
             files[name] = coders[name].compress(payload)
     return coders, files

@@ -89,6 +89,7 @@ class CertifiedRateDistortion(RateDistortion):
                     break  # the bounds that need no solving are all there is
             if upper - lower <= tolerance:
                 break
+            slope = problem.choose(slope)
             closest = min((abs(math.log(slope / s)) for s in self.solutions), default=math.inf)
             if closest < 0.05 and not problem.refinable:
                 break
@@ -123,6 +124,13 @@ class CertifiedRateDistortion(RateDistortion):
             without_solving = problem.known(total)
             lower, upper = max(lower, without_solving[0]), min(upper, without_solving[1])
         scale = problem.dimension * NATS
+        # Sums in double precision; more than they lose is a contradiction.
+        if lower > upper + 1e-6 * scale:
+            reason = "a bug in ltc" if problem.refinable else "by chance: take more samples"
+            raise RuntimeError(
+                f"{self.name}: the lower limit, {lower / scale} bits, is above the upper one, "
+                f"{upper / scale} bits, at distortion {total / problem.dimension}: {reason}"
+            )
         return min(lower, upper) / scale, upper / scale
 
     def _guess(self, total: float) -> float:

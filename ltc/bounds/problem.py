@@ -93,6 +93,10 @@ class Problem(ABC):
             start: the solution at a slope nearby.
         """
 
+    def choose(self, slope: float) -> float:
+        """Return the slope to solve for when one is wanted: that itself, where any will do."""
+        return slope
+
     def known(self, distortion: float) -> tuple[float, float]:
         """Return bounds of R(D), nats, that need no computation: a lower and an upper one.
 

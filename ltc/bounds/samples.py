@@ -1,4 +1,4 @@
-"""Sources known by samples, in up to 64 dimensions: bounds with 95 % confidence at each slope."""
+"""Sources known by samples, in up to 64 dimensions: limits with 95 % confidence, all together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -16,10 +17,13 @@ from ltc.errors import InputError
 
 __all__ = ["Mixture", "SampleProblem"]
 
-# Each of the two statements behind the lower bound fails with this probability, the one behind
-# the upper bound with twice as much: at each slope a bracket holds with 95 %.
-RISK = 0.0125
-Z_UPPER, Z_LOWER = 1.960, 2.241  # normal quantiles of 2 RISK and RISK
+# A limit at some distortion is the best of those of several slopes, which are taken from a fixed
+# set, each RATIO times the one before, so that all statements can hold together (Bonferroni).
+SLOPES, RATIO = 160, 1.1
+# Each of the two statements behind the lower limit fails with this probability, the one behind
+# the upper limit with twice as much: at all slopes together they hold with 95 %.
+RISK = 0.0125 / SLOPES
+Z_UPPER, Z_LOWER = (float(scipy.stats.norm.isf(risk)) for risk in (2 * RISK, RISK))
 
 
 class Mixture(NamedTuple):
@@ -105,9 +109,10 @@ class SampleProblem(Problem):
     self-bounding function of the rows (Boucheron, Lugosi, Massart 2000: its lower tail is at
     most exp(-t^2 / 2E)). It needs n well above exp(R + s D): at high rates it says little.
 
-    What is proof and what is statistics: both bounds are confidence limits, 95 % together, for
-    independent rows of the source (the rows of one picture are less than that); for the means a
-    normal limit. The maximum over y is what mean-shift ascent finds from many starts: not proof.
+    What is proof and what is statistics: all limits are confidence limits, 95 % together at every
+    slope of a fixed set, for independent rows of the source (the rows of one picture are less than
+    that); for the means a normal limit. The maximum over y is what mean-shift ascent finds from
+    many starts: not proof.
 
     Arguments:
         train: rows to fit the mixture on, shape (rows, d).
@@ -134,7 +139,7 @@ class SampleProblem(Problem):
     refinable = False
     name = "95 % limits from samples"
     names = ("dual lower limit", "mixture upper limit")
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -171,7 +176,8 @@ class SampleProblem(Problem):
         self.d_max = float((self.held_out - self.held_out.mean(0)).square().sum(1).mean())
         if self.d_max == 0:
             raise InputError("the held-out rows are all the same: R(D) = 0 everywhere")
-        self.slope_max = 1e9 / self.d_max
+        self.slopes = 0.5 / self.d_max * RATIO ** np.arange(SLOPES)
+        self.slope_max = float(self.slopes[-1])
         self.key = {
             **key,
             "rows": [len(train), len(held_out)],
@@ -180,6 +186,10 @@ class SampleProblem(Problem):
             "seed": seed,
             "version": self.version,
         }
+
+    def choose(self, slope: float) -> float:
+        """Return the closest of the slopes at which the limits hold together."""
+        return float(self.slopes[np.abs(np.log(self.slopes / slope)).argmin()])
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Return confidence limits at one slope; `tolerance` and `start` are not used."""

@@ -19,7 +19,7 @@ from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, v
 from ltc.media.size import check_size
 
 if TYPE_CHECKING:
-    from ltc.model import LatticeTransformCoder
+    from ltc.coder import LatticeTransformCoder
 
 __all__ = ["FileCoder", "Payload"]
 
@@ -32,6 +32,8 @@ DESCRIBED = {
 # Scalars that the transform maps at once, and that are decoded before it does.
 PIECE = 1 << 18
 GROUP = 1 << 21
+# Beyond it squares are no numbers of 32 bits.
+LARGEST_VALUE = 1e18
 
 
 class FileCoder:
@@ -108,13 +110,13 @@ class FileCoder:
         total = math.ceil(len(vectors) / block) * block
         for first in range(0, total, piece):
             values = torch.from_numpy(vectors.get(first, min(first + piece, total)))
-            if not torch.isfinite(values).all():
+            if not (values.abs() < LARGEST_VALUE).all():
                 raise self._too_large(payload)
-            with torch.no_grad():
-                encoded = self.model.encode(values.unflatten(0, (-1, block))).flatten(0, 1)
-            points = torch.cat([points, encoded])
-            whole = len(points) if first + piece >= total else len(points) // group * group
             try:
+                with torch.no_grad():
+                    encoded = self.model.encode(values.unflatten(0, (-1, block))).flatten(0, 1)
+                points = torch.cat([points, encoded])
+                whole = len(points) if first + piece >= total else len(points) // group * group
                 chunks.extend(self.code.encode_chunks(points[:whole]))
             except InputError as error:
                 raise self._too_large(payload) from error
@@ -224,7 +226,7 @@ class FileCoder:
         }
         name = max(largest, key=lambda key: largest[key])
         gain = self.facts.get("gain", 1.0) if payload.kind == self._kind else 1.0
-        cell = gain * float(self.model.quantizer.scale)
+        cell = gain * self.model.quantizer.scale.item()
         return InputError(
             f"{name} holds numbers of up to {largest[name]:.3g}, too large for this model, whose "
             f"lattice has points about {cell:.2g} apart and computes with 7 digits; remove "

@@ -67,8 +67,8 @@ def read_picture(file: str | Path | bytes, largest: int = LARGEST) -> Array:
             or "transparency" in picture.info  # a colour of 16 bits
         ):
             raise InputError(
-                f"this picture has 16 bits of {mode} in a {picture.format}, which cannot be read "
-                "in full: convert it to a PNG, grey or RGB, without transparency"
+                f"this {picture.format} has 16 bits for each colour, stored as {stored}, of which "
+                "only 8 can be read; convert it to a PNG, grey or RGB, without transparency"
             )
         pixels = _opaque(picture)
         # Only now: Pillow itself turns a TIFF when it loads it.

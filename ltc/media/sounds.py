@@ -83,13 +83,15 @@ def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffi
         suffix: `.wav` or `.flac`.
 
     Raises:
-        InputError: the format has no such samples.
+        InputError: the format has no such samples, or cannot do without any.
     """
     form, bits = suffix[1:].upper(), SAMPLE_TYPES[subtype]
     if bits == 8:  # of which each format has one kind
         subtype = "PCM_U8" if form == "WAV" else "PCM_S8"
     if not soundfile.check_format(form, subtype):
         raise InputError(f"{suffix} holds no samples of type {subtype}; use .wav")
+    if form == "FLAC" and len(samples) == 0:  # libsndfile would write no byte
+        raise InputError(f"{suffix} holds no sound without samples; use .wav")
     with soundfile.SoundFile(stream, "w", rate, 1, subtype, format=form) as file:
         for start in range(0, len(samples), PIECE):
             part = samples[start : start + PIECE]

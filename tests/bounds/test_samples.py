@@ -41,7 +41,8 @@ def test_reverse_water_filling_is_within_the_limits(rows, level, components, spr
     assert solution.lower < truth < reached
     # They say something: within so many bits per sample.
     assert (reached - truth) / (16 * math.log(2)) < (0.01 if spread else 0.05)
-    assert (truth - solution.lower) / (16 * math.log(2)) < 0.15
+    # Limits that hold at all slopes together are wider than at one.
+    assert (truth - solution.lower) / (16 * math.log(2)) < 0.16
     # The reachable point is above the curve, too.
     exact, _ = ReverseWaterFilling(SOURCE.covariance).bracket(distortion / 16)
     assert upper / (16 * math.log(2)) > exact

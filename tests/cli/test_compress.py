@@ -20,8 +20,8 @@ from ltc.cli import compress as cli
 from ltc.cli.train import main as train
 from ltc.codec import Container, LatticeCode, Payload
 from ltc.errors import InputError
-from ltc.experiment import load_coder
 from ltc.lattices import E8
+from ltc.runs.checkpoint import load_coder
 
 QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
 
@@ -155,6 +155,30 @@ def test_sounds(runs, tmp_path, monkeypatch, capsys):
     code, printed = call(monkeypatch, capsys, "compress", path, f"ckpt={runs / 'audio'}", "--force")
     assert code == 2
     assert "16000 samples per second" in printed
+
+
+def test_nothing_has_no_samples(runs, tmp_path, monkeypatch, capsys):
+    np.savez(tmp_path / "none.npz")
+    np.save(tmp_path / "empty.npy", np.zeros((0, 3)))
+    for name in ("none.npz", "empty.npy"):
+        code, printed = call(
+            monkeypatch, capsys, "compress", tmp_path / name, f"ckpt={runs / 'array'}"
+        )
+        assert code == 0, printed
+        assert printed.startswith("0 samples to ")
+        assert len(printed.splitlines()) == 1
+
+
+def test_the_limit_can_be_raised(runs, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "x.npy", np.zeros(1000))
+    files = [tmp_path / name for name in ("x.npy", "x.npy.ltc", "y.npy")]
+    for command, names in (("compress", files[:2]), ("decompress", files[1:])):
+        arguments = (*names, f"ckpt={runs / 'array'}")
+        code, printed = call(monkeypatch, capsys, command, *arguments, "--largest", 7999)
+        assert code == 2
+        assert "raise the limit with --largest" in printed
+        code, printed = call(monkeypatch, capsys, command, *arguments, "--largest", 8000)
+        assert code == 0, printed
 
 
 def test_another_process_with_other_threads_decodes_the_same(runs, tmp_path):
@@ -373,7 +397,7 @@ def test_forged_checkpoints_are_refused(runs, tmp_path, change):
             state["code"][key] = state["code"][key][:1].clone()
     else:
         lattice = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
-        state["hyper_parameters"]["config"]["quantizer"]["lattice"] = lattice
+        state["config"]["quantizer"]["lattice"] = lattice
     torch.save(state, tmp_path / "forged.ckpt")
     with pytest.raises(InputError, match=r"does not fit|os\.mkdir"):
         load_coder(tmp_path / "forged.ckpt")

@@ -50,7 +50,7 @@ def trained(lattice, scale=1.0, rows=1, seed=0, corrected=False):
     vectors = scale * torch.randn(4000, rows, n) * torch.linspace(0.5, 2, rows)[:, None]
     model.initialise(vectors)
     if corrected:
-        model.correct()
+        model.free_points()
         model.correction.value.uniform_(-2, 2)
     return model, LatticeCode.freeze(model), lattice.closest_point(vectors)
 

@@ -57,7 +57,7 @@ def test_probabilities_sum_to_one(lattice, corrected):
     points = enumerate_box(lattice, 1 if lattice.dimension > 4 else 3)
     model = model_of(lattice, 0.12)
     if corrected:
-        model.correct()
+        model.free_points()
         model.correction.double().value.normal_()
     total = torch.exp2(-model.bits(points[:, None])).sum()
     assert abs(float(total) - 1) < 1e-9
@@ -93,7 +93,7 @@ def test_layouts_share_parameters_by_channel(across):
     latent = torch.randn(5, layout.block, 16)
     model.initialise(layout.split(latent).flatten(0, 1))
     bits = model.bits(lattice.closest_point(layout.split(latent)))
-    assert bits.shape == (5, 2, 16) if across else (5, 1, 2)
+    assert bits.shape == ((5, 2, 16) if across else (5, 1, 2))
     assert (bits > 0).all()
 
 

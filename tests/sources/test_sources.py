@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ltc.errors import InputError
-from ltc.sources import FiniteSource, Source
+from ltc.sources import FiniteSource, IIDGaussian, Source
 
 CONF = Path(__file__).parents[2] / "conf/source"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -232,3 +232,16 @@ def test_bad_parameters(name, changes, message):
     with pytest.raises(Exception, match=message) as caught:
         instantiate(config(name, **changes), _convert_="all")
     assert isinstance(caught.value.__cause__, InputError)
+
+
+def test_different_distributions_have_different_keys():
+    class StudentT(IIDGaussian):
+        name = "student_t"
+        gaussian = False
+
+        def __init__(self, nu):
+            super().__init__()
+            self.density = scipy.stats.t(nu, scale=((nu - 2) / nu) ** 0.5)
+
+    assert StudentT(3).key != StudentT(30).key
+    assert StudentT(3).key == StudentT(3).key
