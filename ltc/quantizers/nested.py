@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ltc.errors import InputError
@@ -133,6 +132,9 @@ class NestedQuantizer(LatticeQuantizer):
 
         At fixed rate the distortion is what the rate allows: the one that is asked for is ignored.
         """
+        # Here, because scipy.optimize is not needed to compress a file, and takes long to load.
+        from scipy.optimize import minimize_scalar
+
         x = latents.reshape(-1, self.lattice.dimension).double()
         x = x[: max(1, SCALE_SAMPLES // x.shape[1])]
 
