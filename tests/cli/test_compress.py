@@ -1,5 +1,6 @@
 """`ltc-compress` and `ltc-decompress` on real files."""
 
+import errno
 import importlib.util
 import io
 import os
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ltc import __version__
 from ltc.cli import compress as cli
 from ltc.cli.train import main as train
 from ltc.codec import Container, LatticeCode, Payload
@@ -181,6 +183,12 @@ def test_the_limit_can_be_raised(runs, tmp_path, monkeypatch, capsys):
         assert code == 0, printed
 
 
+SLOW = {
+    "lightning", "matplotlib", "pooch", "scipy.optimize", "scipy.stats", "skimage",
+    "tensorboard", "zuko",
+}  # fmt: skip
+
+
 def test_another_process_with_other_threads_decodes_the_same(runs, tmp_path):
     coder = load_coder(runs / "array")
     array = np.random.default_rng(0).normal(size=80_000).astype(np.float32)
@@ -190,7 +198,8 @@ def test_another_process_with_other_threads_decodes_the_same(runs, tmp_path):
     for threads in ("1", "2"):
         script = (
             "import sys; from ltc.cli.compress import decompress; "
-            f"sys.argv = ['ltc-decompress', '-', '-', {ckpt!r}]; decompress()"
+            f"sys.argv = ['ltc-decompress', '-', '-', {ckpt!r}]; decompress(); "
+            f"print(*({SLOW!r} & {{*sys.modules}}), 'loaded', file=sys.stderr)"
         )
         result = subprocess.run(
             [sys.executable, "-c", script],
@@ -200,6 +209,8 @@ def test_another_process_with_other_threads_decodes_the_same(runs, tmp_path):
             check=True,
         )
         assert np.array_equal(np.load(io.BytesIO(result.stdout)), decoded)
+        # Starting takes long enough with what is needed.
+        assert result.stderr.endswith(b"second\nloaded\n")
 
 
 def test_outputs_are_not_overwritten(runs, tmp_path, monkeypatch, capsys):
@@ -213,6 +224,99 @@ def test_outputs_are_not_overwritten(runs, tmp_path, monkeypatch, capsys):
     arguments = (path, out, f"ckpt={runs / 'array'}", "--force")
     assert call(monkeypatch, capsys, "compress", *arguments)[0] == 0
     assert out.read_bytes() != b"precious"
+
+
+def test_only_regular_files_are_overwritten(runs, tmp_path, monkeypatch, capsys):
+    path, ckpt = tmp_path / "x.npy", f"ckpt={runs / 'array'}"
+    np.save(path, np.zeros(8))
+    pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target"))
+    os.mkfifo(pipe)
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    for output, expected in [(pipe, "use -"), ("/dev/null", "use -"), (tmp_path, "is a folder")]:
+        for command, source in (("compress", path), ("decompress", path)):
+            arguments = (source, output, ckpt, "--force")
+            code, printed = call(monkeypatch, capsys, command, *arguments)
+            assert code == 2
+            assert expected in printed
+    assert pipe.is_fifo()
+    assert Path("/dev/null").is_char_device()
+    assert call(monkeypatch, capsys, "compress", path, link, ckpt)[0] == 2
+    assert call(monkeypatch, capsys, "compress", path, link, ckpt, "--force")[0] == 0
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"LTC")
+
+
+def test_the_files_of_its_own_output_are_not_replaced(tmp_path, monkeypatch):
+    """`ltc-compress x.npy /dev/stdout ckpt=... > file` would write the file that is open."""
+    with open(tmp_path / "out", "wb") as file, monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda number, real=os.fstat: real(file.fileno()))
+        with pytest.raises(InputError, match="use -"):
+            cli._check_output(str(tmp_path / "out"), True)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_full_or_closed_output_is_one_line(runs, tmp_path, monkeypatch, capsys, full):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros(8))
+    if full:
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, descriptor = os.pipe()
+        os.close(reading)
+    with os.fdopen(descriptor, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        code, printed = call(monkeypatch, capsys, "compress", path, "-", f"ckpt={runs / 'array'}")
+    assert code == 2
+    reason = "No space left on device" if full else "Broken pipe"
+    assert printed == f"error: cannot write standard output: {reason}\n"
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(runs, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros(8))
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, printed = call(monkeypatch, capsys, "compress", path, f"ckpt={runs / 'array'}")
+    assert code == 2
+    assert printed == f"error: cannot write {path}.ltc: No space left on device\n"
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_inputs_without_an_end_are_refused(runs, monkeypatch, capsys):
+    ckpt = f"ckpt={runs / 'array'}"
+    for command, more in (("compress", ("--type", "npy")), ("decompress", ())):
+        arguments = ("/dev/zero", "-", ckpt, "--largest", 1000, *more)
+        code, printed = call(monkeypatch, capsys, command, *arguments)
+        assert code == 2
+        assert "/dev/zero has more than" in printed
+    code, printed = call(monkeypatch, capsys, "compress", "x.npy", ckpt, "--largest", "-1")
+    assert code == 2
+    assert "expected a positive integer" in printed
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_version(monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", ["ltc", "--version"])
+    with pytest.raises(SystemExit) as stop:
+        getattr(cli, command)()
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"ltc-{command} {__version__}\n"
+
+
+def test_the_share_that_is_done_is_reported(runs):
+    coder = load_coder(runs / "array")
+    payload = Payload("array", {"array": np.zeros(3_000_000, np.float32)}, ".npy")
+    written, read = [], []
+    data = coder.compress(payload, written.append)
+    coder.decompress(data, progress=read.append)
+    for shares in (written, read):
+        assert len(shares) > 1
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
 
 
 def test_bad_input(runs, tmp_path, monkeypatch, capsys):
