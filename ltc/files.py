@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pooch
-
 import ltc
 from ltc.errors import InputError
 
@@ -77,7 +75,11 @@ def cache_directory() -> Path:
 
     It is the user's cache folder, or the environment variable `LTC_CACHE` where that is set.
     """
-    return Path(os.environ.get("LTC_CACHE") or pooch.os_cache("ltc"))
+    if os.environ.get("LTC_CACHE"):
+        return Path(os.environ["LTC_CACHE"])
+    import pooch  # not above: most commands need no cache, and it takes 0.1 s to load
+
+    return Path(pooch.os_cache("ltc"))
 
 
 def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:

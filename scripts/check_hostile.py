@@ -38,8 +38,8 @@ from ltc.codec.container import CHECKSUM, HEADER
 from ltc.errors import InputError
 
 SECONDS, MEGABYTES = 1.0, 300
-# Bytes that a decoded file may take: more would be allowed, and take longer.
-LARGEST = 1 << 24
+# Bytes that the numbers in a file may take; more would be allowed, and take longer.
+LARGEST = 1 << 22
 QUICK = ["steps=20", "evaluate.samples=20000", "bound=none", "logger=csv"]
 GAUSSIAN = ["source=iid_gaussian", *QUICK]
 CODERS = {
@@ -245,7 +245,7 @@ def encode(coder: FileCoder, data: bytes, suffix: str) -> str:
         Exception: something went wrong that is no `InputError`.
     """
     try:
-        payload = Payload.read(data, suffix)
+        payload = Payload.read(data, suffix, LARGEST)
         compressed = coder.compress(payload)
     except InputError:
         return "refused"

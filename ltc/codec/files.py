@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,10 @@ GROUP = 1 << 21
 LARGEST_VALUE = 1e18
 
 
+def silent(share: float) -> None:
+    """Report nothing of what share of the work is done."""
+
+
 class FileCoder:
     """A trained coder at work on files, a piece at a time.
 
@@ -65,11 +70,12 @@ class FileCoder:
         digest.update(repr(sorted(self.facts.items())).encode())
         return digest.digest()[:16]
 
-    def compress(self, payload: Payload) -> bytes:
+    def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
         """Return an `.ltc` file of a payload.
 
         Arguments:
             payload: what to compress.
+            progress: told now and then what share is done, from 0 to 1.
 
         Raises:
             InputError: the model was not trained for this kind, or a number is not finite or
@@ -96,9 +102,11 @@ class FileCoder:
         if payload.kind == "audio":
             metadata |= {"rate": payload.rate, "subtype": payload.subtype}
         _shapes(metadata)  # what is refused when it is read is not written
-        return Container(self.fingerprint, metadata, self._encode(payload)).pack()
+        return Container(self.fingerprint, metadata, self._encode(payload, progress)).pack()
 
-    def _encode(self, payload: Payload) -> list[tuple[int, bytes | None]]:
+    def _encode(
+        self, payload: Payload, progress: Callable[[float], None]
+    ) -> list[tuple[int, bytes | None]]:
         """Return the chunks of a payload."""
         vectors = self._vectors(payload)
         block = self.model.layout.block
@@ -121,10 +129,15 @@ class FileCoder:
             except InputError as error:
                 raise self._too_large(payload) from error
             points = points[whole:]
+            progress(min((first + piece) / total, 1.0))
         return chunks
 
     def decompress(
-        self, data: bytes, salvage: bool = False, largest: int | None = None
+        self,
+        data: bytes,
+        salvage: bool = False,
+        largest: int | None = None,
+        progress: Callable[[float], None] = silent,
     ) -> tuple[Payload, list[int]]:
         """Return the payload of an `.ltc` file.
 
@@ -132,6 +145,7 @@ class FileCoder:
             data: the file.
             salvage: whether what a damaged chunk held is filled with the decoded origin.
             largest: bytes that its numbers may take in memory; None: 2^30.
+            progress: told now and then what share is done, from 0 to 1.
 
         Returns:
             The payload and the numbers of the damaged chunks.
@@ -162,10 +176,15 @@ class FileCoder:
         check_size(size, LARGEST if largest is None else largest)
         arrays = {name: np.empty(shape, dtype) for name, shape, dtype in shapes}
         payload = Payload(kind, arrays, suffix, rate, subtype)
-        self._decode(container.chunks, payload)
+        self._decode(container.chunks, payload, progress)
         return payload, [i for i, (_, stream) in enumerate(container.chunks) if stream is None]
 
-    def _decode(self, chunks: list[tuple[int, bytes | None]], payload: Payload) -> None:
+    def _decode(
+        self,
+        chunks: list[tuple[int, bytes | None]],
+        payload: Payload,
+        progress: Callable[[float], None],
+    ) -> None:
         """Fill the arrays of a payload with what chunks hold; None is the origin."""
         vectors, layout = self._vectors(payload), self.model.layout
         group = max(1, GROUP // layout.channel.numel())
@@ -185,6 +204,7 @@ class FileCoder:
                     values = self.model.decode(part).flatten(0, 1)
                 vectors.put(first, values.numpy())
                 first += len(values)
+            progress(at / len(chunks))
 
     def _points(self, chunks: list[tuple[int, bytes | None]]) -> list[Tensor]:
         """Return the lattice points of chunks, float32; zeros where a stream is None."""

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ltc.codec.code import CHUNK, in_parallel
-from ltc.codec.container import LARGEST_CHUNK
+from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.range_coder import (
     TOTAL,
     finish,
@@ -25,6 +24,7 @@ from ltc.codec.range_coder import (
 )
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
+from ltc.threads import in_parallel
 
 __all__ = ["FixedRateCode"]
 
