@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ltc.bounds.curve import Bracket, RateDistortion, positive
+from ltc.bounds.curve import (
+    Bracket,
+    Progress,
+    RateDistortion,
+    checked,
+    not_negative,
+    positive,
+)
 from ltc.bounds.problem import Problem, Solution
-from ltc.errors import InputError
 from ltc.files import atomic_write, cache_file
 
-__all__ = ["CertifiedRateDistortion"]
+__all__ = ["ParametricRateDistortion"]
 
 NATS = math.log(2)
 
 
-class CertifiedRateDistortion(RateDistortion):
-    """R(D) bracketed by solving the Lagrangian at as many slopes as it takes.
+class ParametricRateDistortion(RateDistortion):
+    """R(D) along its slopes: bracketed by minimising R + s D at as many slopes s as it takes.
 
-    Each slope s yields a supporting line R >= lower - s D and reachable points (D, R). At any D
-    the largest line is a lower bound; the lower convex hull of the points is an upper bound,
-    because one may code a part of the time at one point and the rest at another. Slopes are
-    added where a bracket is asked for until it is narrow enough, and kept in the disk cache.
+    Each slope yields a supporting line R >= lower - s D and reachable points (D, R). At any D the
+    largest line is a lower bound, and so is Shannon's. The lower convex hull of the points is an
+    upper bound, because one may code a part of the time at one point and the rest at another.
+    Left of the hull's first point (D0, R0) the upper bound is R0 + d/2 ln(D0 / D), which goes on
+    convex: the minimum of R + s D is d/2 ln(s / pi) plus the least cross-entropy between the
+    source and a distribution blurred by Gaussian noise of variance 1 / 2s, which falls as there
+    is less noise; hence -dR/dD = s <= d / 2D, for every source and its unrestricted outputs.
+
+    Slopes are added where a bracket is asked for until it is narrow enough, and kept in the disk
+    cache.
 
     Arguments:
-        problem: the source and the distortion measure.
+        problem: the source and the way in which the minimum is found.
         tolerance: how wide a bracket may be, bits per scalar.
-        progress: called with a line of text at each new slope.
+        progress: called with a line of text and the share of the work at this slope that is done.
 
     Raises:
         InputError: `tolerance` is not a positive number.
 
+    Reference:
+        Berger: Rate Distortion Theory (1971), section 2.5: the parametric representation.
+
     Example:
         >>> import scipy.stats
-        >>> from ltc.bounds import problem_of_scalar
-        >>> problem = problem_of_scalar(scipy.stats.norm(), {"density": "norm"})
-        >>> lower, upper = CertifiedRateDistortion(problem).bracket(0.25)
+        >>> from ltc.bounds import DensityProblem
+        >>> from ltc.bounds.quadrature import scalar_density
+        >>> problem = DensityProblem(scalar_density(scipy.stats.norm()))
+        >>> lower, upper = ParametricRateDistortion(problem).bracket(0.25)
         >>> lower <= 1 <= upper, upper - lower < 0.0005
         (True, True)
     """
@@ -48,10 +63,11 @@ class CertifiedRateDistortion(RateDistortion):
         self,
         problem: Problem,
         tolerance: float = 5e-4,
-        progress: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.problem = problem
         self.name = problem.name
+        self.note = problem.note
         self.tolerance = positive("tolerance", tolerance)
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
@@ -62,36 +78,31 @@ class CertifiedRateDistortion(RateDistortion):
         """Return bounds on R(D), solving for new slopes where they are too far apart.
 
         Arguments:
-            distortion: D per scalar; zero is allowed for discrete sources.
+            distortion: D per scalar; at zero the entropy of a discrete source, infinity for a
+                density, and None for a source of which only samples are known.
             tolerance: how wide the bracket may be; None: as the object was made.
 
         Raises:
-            InputError: `distortion` is no number, or no code has so small a distortion.
+            InputError: `distortion` is negative or not finite, or limits from samples contradict
+                each other.
+            RuntimeError: the lower bound is above the upper one.
         """
         problem = self.problem
         tolerance = self.tolerance if tolerance is None else positive("tolerance", tolerance)
-        total = distortion * problem.dimension
-        least = problem.d_min
-        if not least <= total < math.inf or (total == least and problem.r_max == math.inf):
-            raise InputError(
-                f"distortion={distortion}; expected a finite number "
-                f"{'above' if problem.r_max == math.inf else 'of at least'} "
-                f"{least / problem.dimension:g}"
-            )
+        total = not_negative("distortion", distortion) * problem.dimension
+        if total == 0:
+            rate = problem.lossless and problem.lossless / (problem.dimension * NATS)
+            return Bracket(rate, rate)
         # The rest of the tolerance is for the way from a slope's own distortion to this one.
         accuracy = 0.7 * tolerance * problem.dimension * NATS
         lower, upper = self._known(total)
         for attempt in range(20):
-            slope = self._next(total, attempt)
-            if slope > problem.slope_max:
-                slope = problem.slope_max
-                if problem.r_max == math.inf:
-                    break  # the bounds that need no solving are all there is
             if upper - lower <= tolerance:
                 break
+            slope = problem.choose(self._next(total, attempt))
+            if slope in self.solutions and (not problem.proof or slope == problem.slope_max):
+                break  # all that there is
             closest = min((abs(math.log(slope / s)) for s in self.solutions), default=math.inf)
-            if closest < 0.05 and not problem.refinable:
-                break
             if closest < 1e-3:
                 accuracy /= 2
                 if accuracy < 0.05 * tolerance * problem.dimension * NATS:
@@ -100,7 +111,7 @@ class CertifiedRateDistortion(RateDistortion):
             near = any(abs(s.middle[0] - total) < 0.5 * total for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
             lower, upper = self._known(total)
-        return Bracket(float(lower), float(upper))
+        return checked(lower, upper, self.name, problem.proof)
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
         """Return both bounds by the names that the problem gives them."""
@@ -109,32 +120,35 @@ class CertifiedRateDistortion(RateDistortion):
 
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound; None where a slope takes more time than a progress bar has."""
-        return super().estimate(distortion) if self.problem.refinable else None
+        if not self.problem.proof:
+            return None
+        shown, self.progress = self.progress, None  # one progress bar is enough
+        try:
+            return super().estimate(distortion)
+        finally:
+            self.progress = shown
 
     def _known(self, total: float) -> tuple[float, float]:
         """Return the bounds, in bits per scalar, that the solved slopes give."""
         problem = self.problem
         if total >= problem.d_max:
             return 0.0, 0.0
-        lower = max([0.0] + [s.lower - s.slope * total for s in self.solutions.values()])
+        lines = [s.lower - s.slope * total for s in self.solutions.values()]
+        lower = max([0.0, problem.shannon(total), *lines])
         hull = self._hull()
-        upper = float(np.interp(total, *hull.T)) if total >= hull[0, 0] else math.inf
-        if self._guess(total) > problem.slope_max:  # perhaps too fine to compute
-            without_solving = problem.known(total)
-            lower, upper = max(lower, without_solving[0]), min(upper, without_solving[1])
-        scale = problem.dimension * NATS
-        return min(lower, upper) / scale, upper / scale
-
-    def _guess(self, total: float) -> float:
-        """Return the slope if every dimension had a share in the rate, as at high rate."""
-        shares = min(self.problem.dimension / 2, self.problem.r_max)
-        return shares / max(total - self.problem.d_min, 1e-300)
+        (d0, r0), scale = hull[0], problem.dimension * NATS
+        if total >= d0:
+            upper = float(np.interp(total, *hull.T))
+        else:
+            upper = r0 + problem.dimension / 2 * math.log(d0 / total)
+        return float(lower) / scale, float(upper) / scale
 
     def _hull(self) -> NDArray[np.float64]:
         """Return the corners (D, R) of the lower convex hull of all that can be reached."""
-        points = [(self.problem.d_max, 0.0)]
-        if self.problem.r_max < math.inf:
-            points.append((self.problem.d_min, self.problem.r_max))
+        problem = self.problem
+        points = [(problem.d_max, 0.0)]
+        if problem.lossless is not None and problem.lossless < math.inf:
+            points.append((0.0, problem.lossless))
         for solution in self.solutions.values():
             points.extend((float(d), float(r)) for d, r in solution.points)
         hull: list[tuple[float, float]] = []
@@ -144,17 +158,23 @@ class CertifiedRateDistortion(RateDistortion):
             ) * (hull[-1][0] - hull[-2][0]):
                 hull.pop()
             hull.append((d, r))
+        # A first corner above what the second one implies would make the continuation concave.
+        while len(hull) > 1 and hull[0][0] > 0:
+            (d0, r0), (d1, r1) = hull[:2]
+            if r0 <= r1 + problem.dimension / 2 * math.log(d1 / d0):
+                break
+            del hull[0]
         return np.array(hull)
 
     def _next(self, total: float, attempt: int) -> float:
         """Return a slope whose point should lie close to this total distortion."""
-        floor = self.problem.d_min
-        known = sorted((s, v.middle[0] - floor) for s, v in self.solutions.items())
-        target = max(total - floor, 1e-12 * self.problem.d_max)
-        flatter = [(s, d) for s, d in known if d > target]
-        steeper = [(s, d) for s, d in known if d <= target]
+        known = sorted((s, v.middle[0]) for s, v in self.solutions.items())
+        flatter = [(s, d) for s, d in known if d > total]
+        steeper = [(s, d) for s, d in known if d <= total]
         if not known:
-            return self._guess(total)
+            # As if every dimension had a share in the rate.
+            half = self.problem.dimension / 2
+            return min(half, self.problem.lossless or half) / total
         if attempt % 2 and attempt > 2 and steeper:
             # The chord of the hull: its tangent touches R(D) between the chord's ends, so this
             # makes progress even where D jumps as the slope changes.
@@ -165,11 +185,11 @@ class CertifiedRateDistortion(RateDistortion):
                 return float((r0 - r1) / (d1 - d0))
         # D falls as the slope grows, nearly as one over it: interpolate the logarithms.
         if not flatter:
-            return steeper[0][0] * min(max(steeper[0][1] / target, 0.05), 0.9)
+            return steeper[0][0] * min(max(steeper[0][1] / total, 0.05), 0.9)
         if not steeper:
-            return flatter[-1][0] * max(flatter[-1][1] / target, 1.1)
+            return flatter[-1][0] * max(flatter[-1][1] / total, 1.1)
         (s0, d0), (s1, d1) = flatter[-1], steeper[0]
-        share = math.log(d0 / target) / math.log(d0 / max(d1, 1e-12 * self.problem.d_max))
+        share = math.log(d0 / total) / math.log(d0 / max(d1, 1e-12 * self.problem.d_max))
         return float(s0 * (s1 / s0) ** share)
 
     def _solve(self, slope: float, accuracy: float) -> None:
@@ -180,7 +200,7 @@ class CertifiedRateDistortion(RateDistortion):
         self._keep(solution)
         if self.progress:
             d, r = solution.middle / self.problem.dimension
-            self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits")
+            self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits", 1.0)
         self._store()
 
     def _store(self) -> None:
