@@ -1,66 +1,92 @@
-"""The progress bar of training."""
+"""Signs of life of what takes longer than a few seconds."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+from types import TracebackType
 
-import lightning
-import rich.progress
-from lightning.pytorch.callbacks import Callback
-
-if TYPE_CHECKING:
-    from ltc.bounds import RateDistortion
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 __all__ = ["Progress"]
 
 
-class Progress(Callback):
-    """A bar with the current rate, distortion and gap.
+class Progress:
+    """What is going on: a live line on a terminal, a line every ten seconds elsewhere.
+
+    It goes on by itself, also while nothing calls `update`.
 
     Arguments:
-        bound: the source's rate-distortion function, or None.
-        variance: the source's variance per scalar.
-        every: steps between updates.
+        what: what is going on.
+        total: steps in all; None: not known.
+        every: seconds between lines where there is no terminal.
+        console: where it is shown; None: standard error.
+
+    Example:
+        >>> with Progress("training", total=10) as progress:
+        ...     progress.update(5, "rate 1.8")
     """
 
-    def __init__(self, bound: RateDistortion | None, variance: float, every: int = 50) -> None:
-        self.bound = bound
-        self.variance = variance
+    def __init__(
+        self,
+        what: str,
+        total: int | None = None,
+        every: float = 10.0,
+        console: Console | None = None,
+    ) -> None:
+        self.what = what
+        self.total = total
         self.every = every
-        self.bar = rich.progress.Progress(
-            rich.progress.TextColumn("training"),
-            rich.progress.BarColumn(bar_width=30),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(compact=True),
-            rich.progress.TextColumn("{task.fields[status]}"),
-            transient=True,
-        )
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._completed, self._status = 0, ""
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._bar: Bar | None = None
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Show the bar."""
-        self.task = self.bar.add_task("training", total=trainer.max_steps, status="")
-        self.bar.start()
+    def __enter__(self) -> Progress:
+        """Show it."""
+        self._began = time.monotonic()
+        if self.console.is_terminal:
+            counts = [] if self.total is None else [BarColumn(bar_width=30), MofNCompleteColumn()]
+            columns = [TextColumn(self.what), *counts, TimeElapsedColumn()]
+            self._bar = Bar(
+                *columns, TextColumn("{task.fields[status]}"), transient=True, console=self.console
+            )
+            self._task = self._bar.add_task(self.what, total=self.total, status="")
+            self._bar.start()
+        else:
+            self._thread = threading.Thread(target=self._report, daemon=True)
+            self._thread.start()
+        return self
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
+    def update(self, completed: int = 0, status: str = "") -> None:
+        """Say how far it is.
+
+        Arguments:
+            completed: steps done.
+            status: what else there is to say.
+        """
+        self._completed, self._status = completed, status
+        if self._bar is not None:
+            self._bar.update(self._task, completed=completed, status=status)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
     ) -> None:
-        """Move the bar on."""
-        if trainer.global_step % self.every:
-            return
-        values = trainer.callback_metrics
-        status = ""
-        if "train/rate" in values:
-            rate, distortion = float(values["train/rate"]), float(values["train/distortion"])
-            status = f"rate {rate:.3f}  distortion {distortion:.4g}"
-            if self.bound is not None:
-                lower = self.bound.estimate(distortion)
-                if lower is not None and math.isfinite(lower):
-                    status += f"  gap {rate - lower:.3f}"
-        self.bar.update(self.task, completed=trainer.global_step, status=status)
+        """Remove it, and give the terminal its cursor back; a second time does nothing."""
+        self._ended.set()
+        if self._bar is not None:
+            self._bar.stop()
+        if self._thread is not None:
+            self._thread.join()
 
-    def teardown(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str
-    ) -> None:
-        """Remove the bar, also after an error."""
-        self.bar.stop()
+    def _report(self) -> None:
+        while not self._ended.wait(self.every):
+            count = "" if self.total is None else f" {self._completed}/{self.total}"
+            seconds = time.monotonic() - self._began
+            self.console.print(f"{self.what}{count}, {seconds:.0f} s  {self._status}".rstrip())

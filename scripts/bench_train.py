@@ -12,7 +12,7 @@ import time
 
 from sweep import configuration, experiment
 
-from ltc.experiment import build
+from ltc.runs.build import build
 
 PUBLISHED = ["entropy=monte_carlo", "entropy.density=realnvp", "entropy.samples=2048"]
 
@@ -39,17 +39,18 @@ def published_step(overrides: list[str], batch: int, steps: int) -> float:
     import torch  # after ltc, which tells OpenMP how to wait
 
     run = build(configuration(f"batch={batch}", *PUBLISHED, *overrides))
-    model = run.model
-    model.log_dict = lambda *_, **__: None
-    block = model.layout.block
-    x = run.blocks(run.source.sample(batch * block, torch.Generator().manual_seed(0)))
-    model.initialise(x)
-    optimizer = model.configure_optimizers()["optimizer"]
+    coder = run.coder
+    optimizer = torch.optim.Adam(coder.parameters())
+    x = run.blocks(run.source.sample(batch * coder.layout.block, torch.Generator().manual_seed(0)))
+    coder.initialise(x)
     for step in range(steps + 1):
         if step == 1:  # the first warms up
             start = time.perf_counter()
+        points, _ = coder.quantizer(coder.vectors(x))
+        rate = coder.bits(points).sum() / x.numel()
+        loss = rate + coder.lmbda * (coder.decode(points) - x).square().mean()
         optimizer.zero_grad()
-        model.training_step(x, step).backward()
+        loss.backward()
         optimizer.step()
     return (time.perf_counter() - start) / steps
 

@@ -25,7 +25,7 @@ def main() -> None:
         run, _ = experiment(
             "source=iid_gaussian", f"quantizer={options.quantizer}", f"lmbda={lmbda:g}"
         )
-        model, n = run.model.eval(), run.source.dimension
+        model, n = run.coder.eval(), run.source.dimension
         generator = torch.Generator().manual_seed(1)
         x = torch.randn(options.points, 1, n, generator=generator)
         with torch.no_grad():

@@ -8,7 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ltc.cli.command import config_directory
-from ltc.experiment import Experiment, train
+from ltc.runs.build import Run
+from ltc.runs.train import train
 
 
 def configuration(*overrides: str) -> DictConfig:
@@ -21,7 +22,7 @@ def configuration(*overrides: str) -> DictConfig:
     return config
 
 
-def experiment(*overrides: str) -> tuple[Experiment, dict]:
+def experiment(*overrides: str) -> tuple[Run, dict]:
     """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
     config = configuration(*overrides)
     with tempfile.TemporaryDirectory() as folder:

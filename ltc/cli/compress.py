@@ -68,7 +68,7 @@ def compress() -> None:
 
 def _compress(options: argparse.Namespace) -> None:
     from ltc.codec import Payload
-    from ltc.experiment import load_coder
+    from ltc.runs.checkpoint import load_coder
 
     checkpoint = _checkpoint(options.ckpt)
     if options.input == "-" and not options.type:
@@ -112,7 +112,7 @@ def decompress() -> None:
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    from ltc.experiment import load_coder
+    from ltc.runs.checkpoint import load_coder
 
     checkpoint = _checkpoint(options.ckpt)
     if options.output is not None:

@@ -25,8 +25,8 @@ def main() -> None:
 
 
 def _task(config: DictConfig, as_json: bool) -> None:
-    from ltc.experiment import build_quantizer
     from ltc.lattices.card import card
+    from ltc.runs.build import build_quantizer
 
     if not isinstance(config.samples, int) or config.samples < 2:
         raise InputError(f"samples={config.samples}; expected an integer of at least 2")

@@ -21,12 +21,12 @@ def main() -> None:
 
 def _task(config: DictConfig) -> float:
     # torch is slow to import, and --help should not be
-    from ltc.experiment import train, train_vector_quantizer
+    from ltc.runs.train import train, train_vector_quantizer
 
     folder = run_folder()
     if "lattice" in config.quantizer:
-        experiment, metrics = train(config, folder)
-        high_rate_gap = experiment.model.quantizer.lattice.high_rate_gap
+        run, metrics = train(config, folder)
+        high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
     else:
         metrics, high_rate_gap = train_vector_quantizer(config, folder), None
     console.print(table(metrics, high_rate_gap))

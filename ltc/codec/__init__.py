@@ -4,5 +4,14 @@ from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
+from ltc.codec.select import Code, code_for
 
-__all__ = ["Container", "FileCoder", "FixedRateCode", "LatticeCode", "Payload"]
+__all__ = [
+    "Code",
+    "Container",
+    "FileCoder",
+    "FixedRateCode",
+    "LatticeCode",
+    "Payload",
+    "code_for",
+]

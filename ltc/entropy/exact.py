@@ -93,6 +93,29 @@ class GaussianMixture(nn.Module):
         self.log_weight.copy_(weight.log())
 
 
+def by_channel(vectors: Tensor, channel: Tensor, most: int = 20_000) -> Tensor:
+    """Return the values of each channel, from all of its coordinates alike.
+
+    Arguments:
+        vectors: shape (count, rows, n).
+        channel: the channel of each coordinate, shape (rows, n); all have equally many.
+        most: values of a channel at most, spread over all vectors and coordinates.
+
+    Returns:
+        Values, shape (number, channels).
+
+    Example:
+        >>> by_channel(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[0, 0], [1, 1]]))
+        tensor([[1., 3.],
+                [2., 4.]])
+    """
+    places = channel.flatten().argsort(stable=True).reshape(int(channel.max()) + 1, -1)
+    number = len(vectors) * places.shape[1]
+    chosen = torch.arange(number, device=vectors.device)[:: -(-number // most)]
+    vector, coordinate = chosen // places.shape[1], chosen % places.shape[1]
+    return vectors.flatten(1)[vector[:, None], places.T[coordinate]]
+
+
 class Exact(EntropyModel):
     """`p(point) = prod_t f_t(point_t) / Z`, exact and summing to one by construction.
 
@@ -105,7 +128,7 @@ class Exact(EntropyModel):
         components: Gaussian bumps in each f_t.
 
     Attributes:
-        correction: what `fit` adds to log f at points near zero, or None; see `correct`.
+        correction: what `fit` adds to log f at points near zero, or None; see `free_points`.
 
     Raises:
         InputError: the lattice has no trellis, or `components` is not positive.
@@ -150,28 +173,43 @@ class Exact(EntropyModel):
         self.register_buffer("row_spacing", geometry[:, -1], persistent=False)
         self.correction: PointTable | None = None
 
-    def correct(self) -> None:
+    def free_points(self) -> PointTable:
         """Let `fit` choose f freely at each point near zero, beyond what mixtures can follow.
 
         Points that an encoder avoids or prefers for their rate have frequencies that no smooth
         function has.
-        """
-        self.correction = self.point_table()
 
-    def point_table(self) -> PointTable:
-        """Return a table with an entry for each point near zero of each row."""
+        Returns:
+            A table with an entry for each point near zero of each row, for reconstruction points.
+        """
+        self.correction = PointTable(self.row_spacing)
         return PointTable(self.row_spacing)
 
-    def log_density(self, value: Tensor, row: Tensor) -> Tensor:
+    @torch.no_grad()
+    def as_likely_as(self, values: Tensor) -> None:
+        """Give each of the `free_points`, shape (kinds, 65), the smooth f at another value."""
+        assert self.correction is not None
+        stands_for, smooth = (
+            self.density.log_density(where.T, self.row_channel).T
+            for where in (values, self.correction.points)
+        )
+        self.correction.value.copy_(stands_for - smooth)
+
+    def shrink(self, factor: Tensor) -> None:
+        """Divide the values of each channel by a factor, shape (k,) or (1,)."""
+        self.density.shrink(factor)
+
+    def log_density(self, value: Tensor, row: Tensor | None = None) -> Tensor:
         """Return log f at points.
 
         Arguments:
             value: coordinates, lattice units, shape (..., *row.shape).
-            row: which function, by kind of coordinate as in `self.row`.
+            row: which function, by kind of coordinate as in `self.row`; None: those of points.
 
         Returns:
             Natural logarithms, shape of `value`.
         """
+        row = self.row if row is None else row
         channel = self.row_channel[row]
         if self.correction is None:
             return self.density.log_density(value, channel)
@@ -199,11 +237,7 @@ class Exact(EntropyModel):
 
     def initialise(self, vectors: Tensor) -> None:
         """Fit the mixtures to unquantized vectors, lattice units, shape (count, rows, n)."""
-        channels = len(self.density.mean)
-        values = vectors.new_empty(len(vectors), channels)
-        # One coordinate of each channel is sample enough.
-        values[:, self.channel.flatten()] = vectors.flatten(1)
-        self.density.fit(values)
+        self.density.fit(by_channel(vectors, self.channel))
 
     def fit(self, points: Tensor, iterations: int = 30) -> None:
         """Maximise the likelihood of lattice points.
@@ -292,7 +326,7 @@ class Exact(EntropyModel):
     def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return `-log2 p` of points, shape (..., rows, n), as shape (..., rows)."""
         if dither is None:
-            log_density = self.log_density(points, self.row)
+            log_density = self.log_density(points)
         else:
             log_density = self.density.log_density(points, self.channel)
         return (self.log_partition(dither) - log_density.sum(-1)) / math.log(2)

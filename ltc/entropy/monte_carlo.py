@@ -11,7 +11,7 @@ from scipy.stats import qmc
 from torch import Tensor, nn
 
 from ltc.entropy.base import EntropyModel
-from ltc.entropy.exact import GaussianMixture
+from ltc.entropy.exact import GaussianMixture, by_channel
 from ltc.errors import InputError
 from ltc.lattices import Lattice
 
@@ -40,10 +40,7 @@ class Factorised(nn.Module):
 
     def initialise(self, vectors: Tensor) -> None:
         """Fit the mixtures to vectors, lattice units, shape (count, rows, n)."""
-        values = vectors.new_empty(len(vectors), len(self.mixture.mean))
-        # One coordinate of each channel is sample enough.
-        values[:, self.channel.flatten()] = vectors.flatten(1)
-        self.mixture.fit(values)
+        self.mixture.fit(by_channel(vectors, self.channel))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log densities in nats of vectors, shape (..., rows, n), as (..., rows)."""
@@ -187,7 +184,7 @@ class MonteCarlo(EntropyModel):
         return -log_mean / math.log(2)
 
     @torch.no_grad()
-    def log_bias(self, points: Tensor) -> Tensor:
+    def bias(self, points: Tensor) -> Tensor:
         """Return by how much the logarithm of a mean makes `bits` too large on average.
 
         By the delta method, `Var[density] / (2 N p^2 ln 2)`, from the same samples; antithetic

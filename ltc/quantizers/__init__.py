@@ -2,14 +2,5 @@
 
 from ltc.quantizers.lattice import LatticeQuantizer, Layout
 from ltc.quantizers.nested import NestedQuantizer
-from ltc.quantizers.scalar import ScalarQuantizer, ecsq
-from ltc.quantizers.vector import VectorQuantizer
 
-__all__ = [
-    "LatticeQuantizer",
-    "Layout",
-    "NestedQuantizer",
-    "ScalarQuantizer",
-    "VectorQuantizer",
-    "ecsq",
-]
+__all__ = ["LatticeQuantizer", "Layout", "NestedQuantizer"]

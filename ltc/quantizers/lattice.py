@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +124,27 @@ class LatticeQuantizer(nn.Module):
         )
 
     @property
+    def name(self) -> str:
+        """The name of the lattice, as runs are listed under it."""
+        return self.lattice.name
+
+    @property
     def scale(self) -> Tensor:
         """The length by which the lattice is multiplied, a scalar."""
         return self.log_scale.exp()
+
+    def suitable_entropy(self, target: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the entropy model that has to take the place of the chosen one, if any.
+
+        Arguments:
+            target: the class that was chosen, by its full name.
+
+        Returns:
+            Its name in `conf/entropy` and its settings; None where the chosen one will do.
+        """
+        if target == "ltc.entropy.Exact" and self.lattice.trellis is None:
+            return "monte_carlo", {"_target_": "ltc.entropy.MonteCarlo"}
+        return None
 
     @torch.no_grad()
     def initialise(self, distortion: float, latents: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -91,6 +92,15 @@ class NestedQuantizer(LatticeQuantizer):
             self.shift += self.point(index).mean(0)
         # The mean is a multiple of lattice points; ties are still possible, if rare. Not here:
         self.shift += 1e-3 * start
+
+    @property
+    def name(self) -> str:
+        """The name of the fine lattice, as a nested one."""
+        return f"nested-{self.lattice.name}"
+
+    def suitable_entropy(self, target: str) -> tuple[str, dict[str, Any]]:
+        """Return the model of equal code lengths, whatever was chosen."""
+        return "fixed_rate", {"_target_": "ltc.entropy.FixedRate", "ratio": self.ratio}
 
     def index(self, points: Tensor) -> Tensor:
         """Return the indices of codewords.

@@ -40,12 +40,14 @@ class Source(ABC):
             density has the methods `log_density` and `support` instead.
         gaussian: the vectors are jointly Gaussian with mean zero, so that the covariance says
             all of them.
+        finite: it is known by rows alone; `held_out` returns all that it holds out.
     """
 
     name: str
     dimension: int
     density: Any = None
     gaussian: bool = False
+    finite: bool = False
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -84,6 +86,18 @@ class Source(ABC):
         Returns:
             Samples, shape (number, dimension), float32, on the generator's device.
         """
+
+    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return training vectors, each once where there are finitely many.
+
+        Arguments:
+            count: vectors at most.
+            generator: where the randomness comes from.
+
+        Returns:
+            Samples, shape (number, dimension), float32.
+        """
+        return self.sample(count, generator)
 
     @property
     @abstractmethod
@@ -137,6 +151,8 @@ class FiniteSource(Source):
         InputError: a set is empty, the dimensions differ, or a number is not finite.
     """
 
+    finite = True
+
     def __init__(self, train: Tensor, test: Tensor, successive: int = 1) -> None:
         for role, rows in (("training", train), ("held-out", test)):
             if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] == 0:
@@ -176,6 +192,12 @@ class FiniteSource(Source):
         rows = len(self.train)
         first = torch.randint(rows, (count, 1), generator=generator, device=device)
         return self.train[(first + self.successive * torch.arange(block, device=device)) % rows]
+
+    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return all training rows; where they are more than `count`, as many at random."""
+        if len(self.train) > count:
+            return self.sample(count, generator)
+        return self.train.to(generator.device)
 
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return every held-out row; shape (rows, dimension)."""

@@ -17,8 +17,8 @@ from ltc.cli import compress as cli
 from ltc.cli.train import main as train
 from ltc.codec import Container, LatticeCode, Payload
 from ltc.errors import InputError
-from ltc.experiment import load_coder
 from ltc.lattices import E8
+from ltc.runs.checkpoint import load_coder
 
 QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
 
@@ -298,7 +298,7 @@ def test_forged_checkpoints_are_refused(runs, tmp_path, change):
             state["code"][key] = state["code"][key][:1].clone()
     else:
         lattice = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
-        state["hyper_parameters"]["config"]["quantizer"]["lattice"] = lattice
+        state["config"]["quantizer"]["lattice"] = lattice
     torch.save(state, tmp_path / "forged.ckpt")
     with pytest.raises(InputError, match=r"does not fit|os\.mkdir"):
         load_coder(tmp_path / "forged.ckpt")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ltc.cli.train import main
-from ltc.experiment import load
+from ltc.runs.checkpoint import load
 
 QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
 
@@ -72,7 +72,7 @@ def test_a_trellis_runs_across_blocks_of_any_latent(run, tmp_path, length, shape
     assert code == 0, output
     (metrics,) = only_metrics(tmp_path)
     assert 0.99 * metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 0.2
-    assert load(next(tmp_path.rglob("best.ckpt"))).model.layout.block == length
+    assert load(next(tmp_path.rglob("best.ckpt"))).coder.layout.block == length
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
     experiment = load(checkpoint)
     blocks = experiment.held_out(torch.device("cpu"))
     with torch.no_grad():
-        points = experiment.model.encode(blocks)
-        rate = experiment.model.bits(points).mean() / 2
+        points = experiment.coder.encode(blocks)
+        rate = experiment.coder.bits(points).mean() / 2
     assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
 
 
@@ -121,7 +121,7 @@ def test_a_second_run_into_a_folder_replaces_the_first(run, tmp_path):
     for lmbda in (2, 3):
         code, _ = run(f"lmbda={lmbda}", f"hydra.run.dir={tmp_path / 'same'}", *QUICK)
         assert code == 0
-    assert load(tmp_path / "same").model.lmbda == 3
+    assert load(tmp_path / "same").coder.lmbda == 3
     assert len(list(tmp_path.rglob("best*.ckpt"))) == 1
 
 
@@ -222,10 +222,10 @@ def test_fixed_rate(run, tmp_path):
     assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 800 / 20000
     assert metrics["snr_db"] > 7
     experiment = load(next(tmp_path.rglob("best.ckpt")))
-    assert experiment.model.quantizer.lattice.dimension == 6
+    assert experiment.coder.quantizer.lattice.dimension == 6
     with torch.no_grad():
         blocks = experiment.held_out(torch.device("cpu"))
-        error = (experiment.model.decode(experiment.model.encode(blocks)) - blocks).square().mean()
+        error = (experiment.coder.decode(experiment.coder.encode(blocks)) - blocks).square().mean()
     assert float(error) == pytest.approx(metrics["distortion"], rel=1e-5)
 
 

@@ -57,7 +57,7 @@ def test_probabilities_sum_to_one(lattice, corrected):
     points = enumerate_box(lattice, 1 if lattice.dimension > 4 else 3)
     model = model_of(lattice, 0.12)
     if corrected:
-        model.correct()
+        model.free_points()
         model.correction.double().value.normal_()
     total = torch.exp2(-model.bits(points[:, None])).sum()
     assert abs(float(total) - 1) < 1e-9

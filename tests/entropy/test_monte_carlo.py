@@ -12,9 +12,9 @@ from torch.special import ndtr
 from ltc.cli.command import config_directory
 from ltc.entropy import Exact, MonteCarlo, monte_carlo
 from ltc.errors import InputError
-from ltc.experiment import build
 from ltc.lattices import A2, E8, Zn
 from ltc.quantizers import Layout
+from ltc.runs.build import build
 
 SAMPLINGS = ["plain", "antithetic", "sobol", "scrambled_sobol"]
 DENSITIES = ["factorised", "realnvp", "maf", "nsf"]
@@ -42,7 +42,7 @@ def test_probabilities_of_cubes(sampling, dimension):
     points = torch.randn(50, 1, dimension, dtype=torch.float64).round()
     exact = cells(points, 1.2)
     # Five standard errors of plain samples.
-    error = 5 * (2 * math.log(2) * model.log_bias(points)).sqrt() if sampling == "plain" else 0.01
+    error = 5 * (2 * math.log(2) * model.bias(points)).sqrt() if sampling == "plain" else 0.01
     assert ((torch.exp2(-model.bits(points)) / exact - 1).abs() < error).all()
 
 
@@ -83,7 +83,7 @@ def test_bias_estimate_is_the_bias(sampling):
     for seed in range(2000):
         model.fixed = model._draw(seed)
         excess.append(model.bits(point) + cells(point, 0.7).log2())
-        estimates.append(model.log_bias(point))
+        estimates.append(model.bias(point))
     excess = torch.stack(excess)
     error = float(excess.std() / len(excess) ** 0.5)
     estimate = float(torch.stack(estimates).mean())
@@ -132,9 +132,9 @@ def test_chunks_make_no_difference(density, monkeypatch):
     model = MonteCarlo(A2(), torch.arange(4).reshape(2, 2), density, samples=64).double().eval()
     model.initialise(torch.randn(100, 2, 2, dtype=torch.float64))
     points = A2().closest_point(torch.randn(7, 3, 2, 2, dtype=torch.float64))
-    whole = model.bits(points), model.log_bias(points)
+    whole = model.bits(points), model.bias(points)
     monkeypatch.setattr(monte_carlo, "CHUNK", 500)
-    parts = model.bits(points), model.log_bias(points)
+    parts = model.bits(points), model.bias(points)
     assert torch.allclose(whole[0], parts[0], rtol=1e-12)
     assert torch.allclose(whole[1], parts[1], rtol=1e-9)
     with torch.enable_grad():  # does not join equal points
@@ -172,9 +172,9 @@ def test_default_where_a_lattice_has_no_trellis(matrix, name):
     plain = config.copy()
     del plain._content["hydra"]
     run = build(plain)
-    assert isinstance(run.model.entropy, MonteCarlo if name == "monte_carlo" else Exact)
+    assert isinstance(run.coder.entropy, MonteCarlo if name == "monte_carlo" else Exact)
     assert run.config["name"]["entropy"] == name
-    assert type(build(OmegaConf.create(run.config)).model.entropy) is type(run.model.entropy)
+    assert type(build(OmegaConf.create(run.config)).coder.entropy) is type(run.coder.entropy)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LATTICES = [
 def test_every_point_near_zero_has_its_own_entry(lattice):
     n = lattice.dimension
     model = Exact(lattice, torch.zeros(1, n, dtype=torch.long))
-    table = model.point_table()
+    table = model.free_points()
     generator = torch.Generator().manual_seed(0)
     points = lattice.closest_point(1.5 * torch.randn(2000, n, generator=generator))
     table.value = table.points.clone()

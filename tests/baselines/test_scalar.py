@@ -8,8 +8,8 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
+from ltc.baselines import ecsq
 from ltc.errors import InputError
-from ltc.quantizers import ecsq
 
 
 def gaussian_loss(inner, lmbda, odd):

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ltc.evaluate import Measurement, summarise
-from ltc.quantizers import VectorQuantizer, ecsq
-from ltc.sources import FiniteSource, Source
+from ltc.baselines.scalar import ecsq
+from ltc.baselines.vector import VectorQuantizer
+from ltc.runs.evaluate import Measurement, summarise
+from ltc.sources import Source
 
-__all__ = ["BASELINES", "scalar_baseline", "training_vectors", "vector_baseline"]
+__all__ = ["BASELINES", "scalar_baseline", "vector_baseline"]
 
 
 def scalar_baseline(
@@ -42,7 +42,7 @@ def scalar_baseline(
     if source.density is not None:
         best = ecsq(source.density, lmbda)
         return Measurement(best.rate, 0.0, best.distortion, 0.0)
-    train = training_vectors(source, count, generator).double().cpu().numpy()
+    train = source.training_set(count, generator).double().cpu().numpy()
     test = source.held_out(count, generator).double().cpu().numpy()
     bits, errors = np.zeros(len(test)), np.zeros(len(test))
     for seen, unseen in zip(train.T, test.T, strict=True):
@@ -81,28 +81,12 @@ def vector_baseline(
         True
     """
     pair = 2 if source.dimension == 1 else 1
-    train = training_vectors(source, count * pair, generator).double().cpu().numpy()
+    train = source.training_set(count * pair, generator).double().cpu().numpy()
     test = source.held_out(count * pair, generator).double().cpu().numpy()
     train, test = (x[: len(x) // pair * pair].reshape(-1, x.shape[1] * pair) for x in (train, test))
     bits, errors = VectorQuantizer.fit(train, lmbda).costs(test)
     d = source.dimension * pair
     return summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
-
-
-def training_vectors(source: Source, count: int, generator: torch.Generator) -> Tensor:
-    """Return training vectors, each once where there are finitely many.
-
-    Arguments:
-        source: the source.
-        count: vectors at most.
-        generator: where samples come from.
-
-    Returns:
-        Vectors, shape (n, d).
-    """
-    if isinstance(source, FiniteSource) and len(source.train) <= count:
-        return source.train
-    return source.sample(count, generator)
 
 
 BASELINES: dict[str, Callable[[Source, float, torch.Generator], Measurement]] = {

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ltc.codec import Container, FixedRateCode, LatticeCode
-from ltc.model import LatticeTransformCoder
+from ltc import __version__
+from ltc.codec import Code, Container
+from ltc.coder import LatticeTransformCoder
 
 if TYPE_CHECKING:
-    from ltc.bounds import RateDistortion
+    from omegaconf import DictConfig
 
-__all__ = ["Measurement", "bitstream_rate", "compare", "measure", "summarise"]
+    from ltc.bounds import RateDistortion
+    from ltc.runs.build import Run
+    from ltc.sources import Source
+
+__all__ = [
+    "Measurement",
+    "bitstream_rate",
+    "compare",
+    "evaluate",
+    "measure",
+    "summarise",
+    "summary",
+]
+
+log = logging.getLogger("ltc")
 
 
 class Measurement(NamedTuple):
@@ -53,38 +69,38 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
 
 
 @torch.no_grad()
-def measure(model: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) -> Measurement:
+def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) -> Measurement:
     """Encode and decode held-out blocks.
 
     Arguments:
-        model: the coder.
+        coder: the coder.
         blocks: held-out samples, shape (count, block, d).
         chunk: scalars in flight.
 
     Returns:
         The rate and the distortion.
     """
-    model.eval()
+    coder.eval()
     bits, errors = [], []
     for part in blocks.split(max(1, chunk // blocks[0].numel())):
-        points = model.encode(part)
-        bits.append(model.bits(points).double() / part[0].numel())
-        errors.append((model.decode(points) - part).double().square().mean((1, 2)))
+        points = coder.encode(part)
+        bits.append(coder.bits(points).double() / part[0].numel())
+        errors.append((coder.decode(points) - part).double().square().mean((1, 2)))
     return summarise(torch.cat(bits), torch.cat(errors))
 
 
 @torch.no_grad()
 def bitstream_rate(
-    model: LatticeTransformCoder,
-    code: LatticeCode | FixedRateCode,
+    coder: LatticeTransformCoder,
+    code: Code,
     blocks: Tensor,
     chunk: int = 1 << 18,
 ) -> float:
     """Write held-out blocks as an `.ltc` file, read them back, and count the bytes.
 
     Arguments:
-        model: the coder.
-        code: its frozen entropy model.
+        coder: the coder.
+        code: its frozen entropy coder.
         blocks: held-out samples, shape (count, block, d).
         chunk: scalars in flight.
 
@@ -94,9 +110,9 @@ def bitstream_rate(
     Raises:
         RuntimeError: what was read back is not what was written.
     """
-    model.eval()
+    coder.eval()
     parts = blocks.split(max(1, chunk // blocks[0].numel()))
-    points = torch.cat([model.encode(part).flatten(0, 1).cpu() for part in parts])
+    points = torch.cat([coder.encode(part).flatten(0, 1).cpu() for part in parts])
     written = Container(code.fingerprint, {}, list(code.encode_chunks(points))).pack()
     chunks = [(n, stream) for n, stream in Container.unpack(written).chunks if stream is not None]
     decoded = torch.cat(code.decode_chunks(chunks))
@@ -126,10 +142,11 @@ def compare(
     rate, distortion = measurement.rate, measurement.distortion
     lower = upper = gap_bits = gap_db = None
     if bound is not None:
-        lower, upper = bound.bracket(distortion)
+        # At distortion 0 the entropy of the source, which may be infinite.
+        lower, upper = (_finite(end) for end in bound.bracket(distortion))
     if bound is not None and lower is not None:
         gap_bits = rate - lower
-        gap_db = _gap_db(bound, rate, distortion)
+        gap_db = _gap_db(bound, rate, distortion) if distortion > 0 else None
     return {
         **measurement._asdict(),
         "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
@@ -139,6 +156,10 @@ def compare(
         "gap_bits": gap_bits,
         "gap_db": gap_db,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | None:
@@ -161,3 +182,63 @@ def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | No
             break
         low, at_low, high = high, at_high, high - at_high * (high - low) / (at_high - at_low)
     return None
+
+
+@torch.no_grad()
+def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
+    """Measure a run on held-out samples and compare it with the bound.
+
+    Arguments:
+        run: a trained run.
+        device: where to compute.
+
+    Returns:
+        The contents of `metrics.json`, times missing (None).
+    """
+    config = run.config
+    coder = run.coder.to(device)
+    blocks = run.held_out(device)
+    measurement = measure(coder, blocks)
+    bias = float(coder.entropy.bias(coder.encode(blocks[:1000])).sum((-1, -2)).mean())
+    if bias:
+        log.info(
+            "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
+            bias / blocks[0].numel(),
+        )
+    rate_written = None
+    if run.code is not None and config["evaluate"]["bitstream"]:
+        rate_written = bitstream_rate(coder, run.code, blocks)
+    return summary(config, run.source, measurement, run.bound, rate_written, device)
+
+
+def summary(
+    config: DictConfig | dict[str, Any],
+    source: Source,
+    measurement: Measurement,
+    bound: RateDistortion | None,
+    rate_written: float | None,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return the contents of `metrics.json`, times missing (None).
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        source: the source.
+        measurement: rate and distortion on held-out samples.
+        bound: the source's rate-distortion function, or None.
+        rate_written: bits per scalar of a real bitstream, or None.
+        device: where it was computed.
+    """
+    return {
+        **config["name"],
+        "dimension": source.dimension,
+        "lmbda": config["lmbda"],
+        "seed": config["seed"],
+        **compare(measurement, bound, source.variance),
+        "bitstream_rate": rate_written,
+        "steps": config["steps"],
+        "seconds_train": None,
+        "seconds_total": None,
+        "device": str(device),
+        "version": __version__,
+    }

@@ -5,10 +5,9 @@ import pytest
 import scipy.stats
 import torch
 
-from ltc.baselines import scalar_baseline, vector_baseline
+from ltc.baselines import VectorQuantizer, ecsq, scalar_baseline, vector_baseline
 from ltc.bounds import bound_for
 from ltc.errors import InputError
-from ltc.quantizers import VectorQuantizer, ecsq
 from ltc.sources import Banana, IIDGaussian, IIDLaplacian
 
 

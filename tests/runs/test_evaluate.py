@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ltc.codec import LatticeCode
+from ltc.coder import LatticeTransformCoder
 from ltc.entropy import Exact
-from ltc.evaluate import bitstream_rate, measure
 from ltc.lattices import E8, GeneratorLattice, Leech
-from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.runs.evaluate import bitstream_rate, measure
 from ltc.transforms import Identity
 
 

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
+from ltc.coder import LatticeTransformCoder
 from ltc.entropy import Exact
 from ltc.entropy.table import REACH
 from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
-from ltc.model import LatticeTransformCoder
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.refine import _share_zero_and_mass, refine
+from ltc.training.refinement import _share_zero_and_mass, refine
 from ltc.transforms import MLP, Identity, Linear
 
 LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), AnDual(4), E8()]

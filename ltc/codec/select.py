@@ -1,0 +1,45 @@
+"""Which code writes the points of a coder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ltc.codec.code import LatticeCode
+from ltc.codec.fixed_rate import FixedRateCode
+from ltc.coder import LatticeTransformCoder
+from ltc.entropy import Exact
+from ltc.errors import InputError
+from ltc.quantizers import NestedQuantizer
+
+__all__ = ["Code", "code_for"]
+
+Code = LatticeCode | FixedRateCode
+
+
+def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = None) -> Code | None:
+    """Return the bitstream of a trained coder.
+
+    Arguments:
+        coder: the coder.
+        state: what `state` of its code returned when it was frozen; None: freeze it now.
+
+    Returns:
+        The code; None where the entropy model has no bitstream.
+
+    Raises:
+        InputError: the state belongs to another coder.
+    """
+    rows = len(coder.layout.channel)
+    if isinstance(coder.quantizer, NestedQuantizer):
+        return FixedRateCode(coder.quantizer, rows)
+    if not isinstance(coder.entropy, Exact):
+        return None
+    if state is None:
+        return LatticeCode.freeze(coder.entropy)
+    if not isinstance(state, Mapping):
+        raise InputError("its frozen code is no table")
+    code = LatticeCode.from_state(coder.entropy.trellis, state)
+    if code.rows != rows:
+        raise InputError("its frozen code does not fit its configuration")
+    return code

@@ -1,0 +1,89 @@
+"""What a run leaves behind: `metrics.json` and the log."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig
+
+from ltc.files import atomic_write
+from ltc.runs.build import Run, generator
+from ltc.runs.figures import operating_point, quantization_regions
+
+__all__ = ["log_metrics", "probe", "record", "write_metrics"]
+
+
+def probe(folder: Path) -> None:
+    """Find out before training, not after it, whether a folder can be written."""
+    with atomic_write(folder / "metrics.json") as path:
+        path.write_text("{}")
+    (folder / "metrics.json").unlink()
+
+
+def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
+    """Log the parameters, the final metrics and the figures of a run.
+
+    Arguments:
+        run: a trained run.
+        metrics: the contents of `metrics.json`.
+        logger: TensorBoard's shows the figures; others get the numbers.
+    """
+    log_metrics(run.config, metrics, logger)
+    if not isinstance(logger, TensorBoardLogger):
+        logger.finalize("success")
+        return
+    writer, steps = logger.experiment, run.config["steps"]
+    source, coder = run.source, run.coder
+    rng = generator(run.config["seed"], "figures", coder.step.device)
+    samples = source.sample(coder.layout.block * 1000, rng).unflatten(0, (1000, -1))
+    with torch.no_grad():
+        latents = coder.layout.join(coder.vectors(samples)).flatten(0, 1)
+    for channel in range(min(latents.shape[1], 16)):
+        writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
+    if run.bound is not None and metrics["snr_db"] is not None:
+        figure = operating_point(metrics, run.bound, source.variance)
+        writer.add_figure("operating point", figure, steps)
+    if source.dimension == 2:
+        figure = quantization_regions(coder, source, rng)
+        writer.add_figure("quantization regions", figure, steps)
+    logger.finalize("success")
+
+
+def log_metrics(
+    config: DictConfig | dict[str, Any], metrics: dict[str, Any], logger: Logger
+) -> None:
+    """Log the parameters and the final metrics of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        metrics: the contents of `metrics.json`.
+        logger: TensorBoard's lists runs side by side.
+    """
+    # TensorBoard shows the first columns first: what runs are compared by, before the rest.
+    first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
+    numbers = {
+        f"evaluation/{key}": metrics[key]
+        for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
+        if metrics[key] is not None
+    }
+    parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(parameters, numbers)
+    else:
+        logger.log_hyperparams(parameters)
+        logger.log_metrics(numbers)
+
+
+def write_metrics(metrics: dict[str, Any], folder: Path) -> None:
+    """Write `metrics.json` to a folder, whole or not at all; what is not finite becomes null."""
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in metrics.items()
+    }
+    with atomic_write(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,133 @@
+"""The training of a coder: rate + lmbda * distortion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from ltc.coder import LatticeTransformCoder
+
+__all__ = ["CoderTraining", "TrainingDivergedError"]
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is no longer a number."""
+
+
+class CoderTraining(lightning.LightningModule):
+    """Minimises `rate + lmbda * distortion` of a coder on batches of blocks.
+
+    Arguments:
+        coder: what is trained, in place.
+        learning_rate: the highest step size of Adam, for the entropy model and the lattice's
+            scale.
+        transform_learning_rate: the highest step size for the transform.
+        steps: training steps; the step sizes fall to zero along a cosine.
+        gradient_clip: the largest norm of a gradient; 0: any.
+        log_every: steps between logged values.
+    """
+
+    def __init__(
+        self,
+        coder: LatticeTransformCoder,
+        learning_rate: float = 1e-2,
+        transform_learning_rate: float = 1e-3,
+        steps: int = 2500,
+        gradient_clip: float = 1.0,
+        log_every: int = 50,
+    ) -> None:
+        super().__init__()
+        self.coder = coder
+        self.learning_rate = learning_rate
+        self.transform_learning_rate = transform_learning_rate
+        self.steps = steps
+        self.gradient_clip = gradient_clip
+        self.log_every = log_every
+        # Lightning's own loop around a step costs as much time as a step of E8.
+        self.automatic_optimization = False
+
+    def _step(self, x: Tensor, stage: str) -> Tensor:
+        vectors = self.coder.vectors(x)
+        if self.training:
+            points, dither = self.coder.quantizer(vectors)
+        else:
+            points, dither = self.coder.quantizer.quantize(vectors), None
+        try:
+            rate = self.coder.entropy.bits(points, dither).sum() / x.numel()
+        except OverflowError as error:
+            raise self._diverged(str(error)) from error
+        distortion = (self.coder.decode(points) - x).square().mean()
+        loss = rate + self.coder.lmbda * distortion
+        if stage == "validation" or self.global_step % self.log_every == 0:
+            if not torch.isfinite(loss):
+                raise self._diverged(f"the loss is {loss.item()}")
+            self.log_dict(
+                {
+                    f"{stage}/rate": rate.detach(),
+                    f"{stage}/distortion": distortion.detach(),
+                    f"{stage}/loss": loss.detach(),
+                    f"{stage}/scale": self.coder.quantizer.scale.detach(),
+                },
+                batch_size=len(x),
+            )
+        return loss
+
+    def _diverged(self, reason: str) -> TrainingDivergedError:
+        return TrainingDivergedError(
+            f"training diverged by step {self.global_step}: {reason}; lower learning_rate (now "
+            f"{self.learning_rate:g}) or transform_learning_rate "
+            f"(now {self.transform_learning_rate:g})"
+        )
+
+    def training_step(self, batch: Tensor, batch_index: int) -> None:
+        """Take a step on blocks, shape (batch, block, d), under training's quantization."""
+        loss = self._step(batch, "train")
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
+        optimizer.step()
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, torch.optim.lr_scheduler.CosineAnnealingLR)
+        scheduler.step()
+
+    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+        """Log the loss of blocks, shape (batch, block, d), under real quantization."""
+        self._step(batch, "validation")
+
+    @torch.no_grad()
+    def validation_loss(self, blocks: Tensor) -> float:
+        """Return rate + lmbda * distortion of blocks, shape (batch, block, d), as validated."""
+        points = self.coder.quantizer.quantize(self.coder.vectors(blocks))
+        rate = self.coder.entropy.bits(points).sum() / blocks.numel()
+        distortion = (self.coder.decode(points) - blocks).square().mean()
+        return float(rate + self.coder.lmbda * distortion)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam, with step sizes that fall to zero along a cosine."""
+        transform = [p for p in self.coder.transform.parameters() if p.requires_grad]
+        rest = [
+            *[p for p in self.coder.entropy.parameters() if p.requires_grad],
+            *[p for p in self.coder.quantizer.parameters() if p.requires_grad],
+        ]
+        groups: list[dict[str, Any]] = [
+            {"params": parameters, "lr": rate}
+            for parameters, rate in (
+                (transform, self.transform_learning_rate),
+                (rest, self.learning_rate),
+            )
+            if parameters
+        ]
+        optimizer = torch.optim.Adam(groups, fused=True)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
