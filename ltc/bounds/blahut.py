@@ -58,15 +58,12 @@ def blahut_arimoto(
         >>> bool(best.lower <= -np.log((1 + np.exp(-2)) / 2) <= best.upper)
         True
     """
-    # No output fades so far that it could not come back.
-    floor = math.log(1e-3 * tolerance / len(output))
     best = Optimum(output, math.inf, -math.inf, p)
 
     def evaluate(log_q: Tensor) -> tuple[Tensor, Tensor, float]:
         """Return log q, log c and F, and remember them if they are the best so far."""
         nonlocal best
-        log_q = (log_q - log_q.logsumexp(0)).clamp_min(floor)
-        log_q = log_q - log_q.logsumexp(0)
+        log_q = (log_q - log_q.logsumexp(0)).clamp_min(-300.0)
         q = log_q.exp()
         mass = kernel.forward(q).clamp_min(1e-300)
         log_c = kernel.adjoint(p / mass).clamp_min(1e-300).log()
@@ -90,8 +87,12 @@ def blahut_arimoto(
         weights = once[0].exp()
         length = float((weights @ log_c.square()) / (weights @ turn.square()).clamp_min(1e-300))
         length = max(1.0, math.sqrt(length))
-        far = evaluate(log_q + 2 * length * log_c + length**2 * turn)
-        log_q, log_c, _ = far if far[2] <= once[2] else evaluate(once[0] + once[1])
+        while True:
+            far = evaluate(log_q + 2 * length * log_c + length**2 * turn)
+            if far[2] <= once[2] or length == 1.0:
+                break
+            length = (length + 1) / 2 if length > 2 else 1.0
+        log_q, log_c, _ = far if far[2] <= once[2] else once
     return best
 
 
@@ -140,7 +141,9 @@ class BlahutArimotoProblem(DensityProblem):
         width, mass = math.sqrt(0.5 / slope), float(nodes.p.sum())
         p = torch.from_numpy(nodes.p.ravel() / mass).to(self.device)
         old = None if start is None else start.output
-        spacing, lower = 0.5 if old is None else old[2], -math.inf
+        spacing, goal, lower = (0.5, 16 * tolerance, -math.inf)
+        if old is not None:
+            spacing, goal = min(0.5, 2 * old[2]), 2 * tolerance
         while True:
             axes = [
                 np.linspace(a[0], a[-1], max(2, math.ceil((a[-1] - a[0]) / (spacing * width)) + 1))
@@ -158,17 +161,24 @@ class BlahutArimotoProblem(DensityProblem):
                     torch.from_numpy(_hats(y, x)).to(q) for y, x in zip(axes, old[0], strict=True)
                 ]
                 q = 0.01 * q + 0.99 * along_axes(hats, old[1].to(q))
-            best = blahut_arimoto(p, kernel, q.flatten(), tolerance / 4, report=self.report)
+            best = blahut_arimoto(p, kernel, q.flatten(), goal, report=self.report)
             used = p > 0  # elsewhere lambda is not known, and not needed
             value = float(p[used] @ (best.weights[used] / p[used]).log())
             weights = best.weights.reshape(nodes.p.shape).cpu().numpy()
             largest, _ = self._violations(slope, nodes.axes, weights, tolerance / 4)
             lower = max(lower, mass * (value - math.log(largest)))
             old = (axes, best.output.reshape([len(y) for y in axes]), spacing)
-            enough = mass * best.upper - lower <= tolerance
-            if enough or spacing <= self.finest or best.upper - best.lower > tolerance / 4:
+            ends = best.upper - best.lower
+            if mass * best.upper - lower <= tolerance or ends > goal:
                 return p, kernel, best, lower, old
-            spacing /= 2
+            # Is c much larger between the outputs than at them? A coarse look allows for so much.
+            between = math.log(largest) - self.dimension / 800 > 3 * ends
+            if goal > tolerance / 4 and not between:
+                goal = max(goal / 8, tolerance / 4)
+            elif spacing > self.finest:
+                spacing /= 2
+            else:
+                return p, kernel, best, lower, old
 
 
 def _hats(new: Any, old: Any) -> Any:
