@@ -43,8 +43,8 @@ from ltc.lattices import (
     Zn,
     force_backend,
 )
-from ltc.lattices.kernels import in_parallel
-from ltc.lattices.leech import golay_code
+from ltc.lattices.backend import in_parallel
+from ltc.lattices.families.leech import golay_code
 from ltc.lattices.sphere import closest_point, lll, triangular
 
 

@@ -5,7 +5,8 @@
 Polynomials drawn at random are ranked by the mean squared error of uniform noise, away from the
 known start and the free end of a block; the better half is measured again on twice the samples
 until one is left. Prints the best with their standard errors, and Ungerboeck's code of so many
-states where there is one, measured likewise. `ltc.lattices.convolutional.CODES` has the results.
+states where there is one, measured likewise. `ltc.lattices.families.convolutional.CODES` has the
+results.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import torch
 from rich.progress import track
 
 from ltc.lattices import Trellis
-from ltc.lattices.convolutional import CODES, code_sections
+from ltc.lattices.families.convolutional import CODES, code_sections
 
 LENGTH = 1024
 

@@ -14,7 +14,7 @@ import torch
 from sweep import run
 
 from ltc.lattices import Convolutional
-from ltc.lattices.convolutional import CODES
+from ltc.lattices.families.convolutional import CODES
 
 
 def throughput(states: int, length: int) -> float:

@@ -17,6 +17,7 @@ Classical quantizers that are measured on samples come with standard errors of t
 """
 
 from ltc.bounds.alphabet import AlphabetProblem
+from ltc.bounds.bar import ProgressBar
 from ltc.bounds.blahut import BlahutArimotoProblem
 from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
 from ltc.bounds.density import DensityProblem
@@ -32,6 +33,7 @@ __all__ = [
     "DensityProblem",
     "Narrowest",
     "ParametricRateDistortion",
+    "ProgressBar",
     "RateDistortion",
     "ReverseWaterFilling",
     "SampleProblem",

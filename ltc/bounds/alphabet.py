@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ltc.bounds.interior import interior_point
+from ltc.bounds.interior import METHOD, interior_point
 from ltc.bounds.kernel import Kernel, Optimum
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
@@ -144,6 +144,7 @@ class AlphabetProblem(Problem):
         probabilities: of each, shape (m,).
         solver: finds the best output distribution on finitely many outputs: `interior_point` or
             `blahut_arimoto`.
+        about: what it does, in a line.
         device: where to compute.
 
     Raises:
@@ -169,6 +170,7 @@ class AlphabetProblem(Problem):
         points: ArrayLike,
         probabilities: ArrayLike,
         solver: Solver = interior_point,
+        about: str = f"{METHOD}; bound=blahut_arimoto runs that",
         device: torch.device | str = "cpu",
     ) -> None:
         x, p = np.asarray(points, dtype=float), np.asarray(probabilities, dtype=float)
@@ -200,6 +202,7 @@ class AlphabetProblem(Problem):
         self.slope_max = 40 / float(gaps.min()) ** 2
         exact = solver is interior_point
         self.solver = solver
+        self.about = about
         self.name = f"{'interior-point' if exact else 'Blahut-Arimoto'} bracket"
         self.key = {
             "problem": type(self).__name__,

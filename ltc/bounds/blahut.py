@@ -15,7 +15,9 @@ from ltc.bounds.kernel import Operator, Optimum, ProductKernel, along_axes
 from ltc.bounds.problem import Solution
 from ltc.bounds.quadrature import Density, Nodes
 
-__all__ = ["BlahutArimotoProblem", "blahut_arimoto"]
+__all__ = ["METHOD", "BlahutArimotoProblem", "blahut_arimoto"]
+
+METHOD = "Blahut-Arimoto ran until Csiszár's two ends met"
 
 # Called with how far apart the two ends are, and how far they may be, nats.
 Report = Callable[[float, float], None]
@@ -120,6 +122,7 @@ class BlahutArimotoProblem(DensityProblem):
     """
 
     name = "Blahut-Arimoto bracket"
+    about = METHOD
     widths = (1e3, 200.0, 25.0)
     finest = 1 / 32  # spacing of outputs, in kernel widths
 

@@ -22,7 +22,8 @@ __all__ = [
     "positive",
 ]
 
-# Called with a line of text and the share, 0 to 1, of what it speaks of that is done.
+# Called with a line of text and the share, 0 to 1, of the work on a slope that is done; with 1 when
+# a bracket is done.
 Progress = Callable[[str, float], None]
 
 # Bits by which quadrature and rounding may put a lower bound above an upper one.
@@ -49,10 +50,12 @@ class RateDistortion(ABC):
 
     Attributes:
         name: how the numbers came about, as shown in tables and figures.
+        about: what was done, in a line.
         note: why a bracket may be wider than what was asked for, or lack an end, and what to do.
     """
 
     name: str
+    about: str = ""
     note: str = ""
 
     @abstractmethod
@@ -196,7 +199,7 @@ class Narrowest(RateDistortion):
     def __init__(self, bounds: Sequence[RateDistortion], proof: bool = True) -> None:
         self.bounds = list(bounds)
         self.proof = proof
-        self.note = bounds[0].note
+        self.note, self.about = bounds[0].note, bounds[0].about
         self.name = ", ".join(dict.fromkeys(bound.name for bound in bounds))
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:

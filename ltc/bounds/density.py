@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from ltc.bounds.interior import interior_point
+from ltc.bounds.interior import METHOD, interior_point
 from ltc.bounds.kernel import Kernel, Optimum, along_axes
 from ltc.bounds.problem import Problem, Solution
 from ltc.bounds.quadrature import Density, Nodes
@@ -63,6 +63,7 @@ class DensityProblem(Problem):
     """
 
     name = "interior-point bracket"
+    about = f"{METHOD}; bound=blahut_arimoto runs that"
     version = 3
     # So many kernel widths fit along an axis, for one, two and three dimensions.
     widths = (2e5, 300.0, 30.0)

@@ -54,7 +54,12 @@ class ReverseWaterFilling(RateDistortion):
             raise InputError("the covariance is zero: a constant source has R(D) = 0 everywhere")
         self.variances = np.maximum(variances, 0.0)
         self.exact = exact
-        if not exact:
+        self.about = "closed form: no vector of this covariance needs more"
+        if exact:
+            self.about = (
+                "closed form, the optimum that Blahut-Arimoto (bound=blahut_arimoto) tends to"
+            )
+        else:
             self.note = (
                 "only a Gaussian source is known to need as much; bound=samples finds a lower limit"
             )

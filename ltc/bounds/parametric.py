@@ -67,7 +67,7 @@ class ParametricRateDistortion(RateDistortion):
     ) -> None:
         self.problem = problem
         self.name = problem.name
-        self.note = problem.note
+        self.note, self.about = problem.note, problem.about
         self.tolerance = positive("tolerance", tolerance)
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
@@ -93,6 +93,32 @@ class ParametricRateDistortion(RateDistortion):
         if total == 0:
             rate = problem.lossless and problem.lossless / (problem.dimension * NATS)
             return Bracket(rate, rate)
+        before = len(self.solutions)
+        try:
+            lower, upper = self._narrow(total, tolerance)
+        finally:
+            if self.progress and len(self.solutions) > before:
+                self.progress(f"{len(self.solutions)} slopes", 1.0)
+        return checked(lower, upper, self.name, problem.proof)
+
+    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
+        """Return both bounds by the names that the problem gives them."""
+        named = zip("≥≤", self.problem.names, self.bracket(distortion, tolerance), strict=True)
+        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
+
+    def estimate(self, distortion: float) -> float | None:
+        """Return a lower bound; None where a slope takes more time than a progress bar has."""
+        if not self.problem.proof:
+            return None
+        shown, self.progress = self.progress, None  # one progress bar is enough
+        try:
+            return super().estimate(distortion)
+        finally:
+            self.progress = shown
+
+    def _narrow(self, total: float, tolerance: float) -> tuple[float, float]:
+        """Solve for slopes until the bounds are close enough, and return them."""
+        problem = self.problem
         # The rest of the tolerance is for the way from a slope's own distortion to this one.
         accuracy = 0.7 * tolerance * problem.dimension * NATS
         lower, upper = self._known(total)
@@ -111,22 +137,7 @@ class ParametricRateDistortion(RateDistortion):
             near = any(abs(s.middle[0] - total) < 0.5 * total for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
             lower, upper = self._known(total)
-        return checked(lower, upper, self.name, problem.proof)
-
-    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
-        """Return both bounds by the names that the problem gives them."""
-        named = zip("≥≤", self.problem.names, self.bracket(distortion, tolerance), strict=True)
-        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
-
-    def estimate(self, distortion: float) -> float | None:
-        """Return a lower bound; None where a slope takes more time than a progress bar has."""
-        if not self.problem.proof:
-            return None
-        shown, self.progress = self.progress, None  # one progress bar is enough
-        try:
-            return super().estimate(distortion)
-        finally:
-            self.progress = shown
+        return lower, upper
 
     def _known(self, total: float) -> tuple[float, float]:
         """Return the bounds, in bits per scalar, that the solved slopes give."""
@@ -196,11 +207,9 @@ class ParametricRateDistortion(RateDistortion):
         near = [s for s in self.solutions if 0.7 < s / slope < 1.4]
         nearest = min(near, key=lambda s: abs(math.log(s / slope)), default=None)
         start = None if nearest is None else self.solutions[nearest]
-        solution = self.problem.solve(slope, accuracy, start)
-        self._keep(solution)
         if self.progress:
-            d, r = solution.middle / self.problem.dimension
-            self.progress(f"slope {slope:.4g}: D = {d:.4g}, R = {r / NATS:.4f} bits", 1.0)
+            self.progress(f"slope {slope:.4g}", 0.0)
+        self._keep(self.problem.solve(slope, accuracy, start))
         self._store()
 
     def _store(self) -> None:

@@ -43,6 +43,7 @@ class Problem(ABC):
     Attributes:
         name: how the numbers come about, as shown in tables and figures.
         names: the same for the lower and for the upper bound.
+        about: what is done, in a line.
         note: why a bracket may be wider than what was asked for.
         proof: both ends are proof, and a smaller tolerance brings them closer; otherwise they
             are confidence limits.
@@ -56,6 +57,7 @@ class Problem(ABC):
 
     name: str
     names: tuple[str, str] = ("lower bound", "upper bound")
+    about: str
     note: str
     proof = True
     dimension: int

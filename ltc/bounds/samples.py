@@ -138,6 +138,7 @@ class SampleProblem(Problem):
 
     proof = False
     name = "95 % limits from samples"
+    about = "confidence limits that hold together with 95 % if the rows are independent"
     names = ("dual lower limit", "mixture upper limit")
     version = 2
 

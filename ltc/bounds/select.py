@@ -8,11 +8,10 @@ from functools import partial
 import torch
 
 from ltc.bounds.alphabet import AlphabetProblem
-from ltc.bounds.blahut import BlahutArimotoProblem, blahut_arimoto
+from ltc.bounds.blahut import METHOD, BlahutArimotoProblem, blahut_arimoto
 from ltc.bounds.curve import Narrowest, Progress, RateDistortion
 from ltc.bounds.density import DensityProblem
 from ltc.bounds.gaussian import ReverseWaterFilling
-from ltc.bounds.interior import interior_point
 from ltc.bounds.parametric import ParametricRateDistortion
 from ltc.bounds.problem import Problem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
@@ -63,7 +62,7 @@ def bound_for(
         return ReverseWaterFilling(source.covariance)
     problem: Problem
     if source.alphabet is not None:
-        problem = AlphabetProblem(*source.alphabet, interior_point, device)
+        problem = AlphabetProblem(*source.alphabet, device=device)
     elif (density := _density(source)) is not None:
         problem = DensityProblem(density, device)
     elif from_samples:
@@ -117,7 +116,7 @@ def bound_by_blahut_arimoto(
     problem: Problem
     if source.alphabet is not None:
         solver = partial(blahut_arimoto, report=report)
-        problem = AlphabetProblem(*source.alphabet, solver, device)
+        problem = AlphabetProblem(*source.alphabet, solver, METHOD, device)
     elif (density := _density(source)) is not None:
         problem = BlahutArimotoProblem(density, device, report)
     else:
@@ -175,7 +174,7 @@ def bound_from_samples(
         held_out = source.held_out(count, generator)
     problem = SampleProblem(train, held_out, components, spread, seed=seed, device=device)
     limits = ParametricRateDistortion(problem, tolerance, progress)
-    gaussian = ReverseWaterFilling(source.covariance, exact=source.gaussian)
+    gaussian = ReverseWaterFilling(source.covariance, exact=False)
     return Narrowest([limits, gaussian], proof=False)
 
 

@@ -25,6 +25,12 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
     parser.add_argument("output", metavar="OUT", nargs="?", help="a file, or - for standard output")
     parser.add_argument("ckpt", metavar="ckpt=RUN", help="folder of a run, or a checkpoint file")
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument(
+        "--largest",
+        type=int,
+        metavar="BYTES",
+        help="memory that the numbers of a file may take (default: 2^30)",
+    )
     parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
     return parser
 
@@ -76,18 +82,20 @@ def _compress(options: argparse.Namespace) -> None:
     suffix = f".{options.type.lstrip('.')}" if options.type else Path(options.input).suffix
     output = options.output or ("-" if options.input == "-" else options.input + ".ltc")
     _check_output(output, options.force)
-    payload = Payload.read(_read(options.input), suffix)
+    payload = Payload.read(_read(options.input), suffix, options.largest)
     coder = load_coder(checkpoint)
     start = time.perf_counter()
     data = coder.compress(payload)
     seconds = time.perf_counter() - start
     _write(output, data)
     # What is reported is measured on what a decoder makes of the bytes.
-    decoded, _ = coder.decompress(data)
-    scalars = max(payload.scalars, 1)
-    lines = [
-        f"{scalars} samples to {len(data)} bytes: {8 * len(data) / scalars:.4f} bits per sample"
-    ]
+    decoded, _ = coder.decompress(data, largest=options.largest)
+    scalars = payload.scalars
+    lines = [f"{scalars} samples to {len(data)} bytes"]
+    if scalars == 0:  # of which there is no more to say
+        console.print(lines[0])
+        return
+    lines[0] += f": {8 * len(data) / scalars:.4f} bits per sample"
     if payload.kind == "image":
         high, wide = payload.arrays["image"].shape[:2]
         lines.append(f"{8 * len(data) / (high * wide):.4f} bits per pixel")
@@ -120,7 +128,7 @@ def _decompress(options: argparse.Namespace) -> None:
     data = _read(options.input)
     coder = load_coder(checkpoint)
     start = time.perf_counter()
-    payload, damaged = coder.decompress(data, options.salvage)
+    payload, damaged = coder.decompress(data, options.salvage, options.largest)
     seconds = time.perf_counter() - start
     output = options.output
     if output is None:

@@ -1,21 +1,21 @@
 """Lattices, the trellises that describe them, and what is computed on those."""
 
-from ltc.lattices.a2 import A2
-from ltc.lattices.an import An, AnDual
 from ltc.lattices.backend import force_backend
 from ltc.lattices.base import Lattice, TrellisLattice
-from ltc.lattices.bw16 import BW16
-from ltc.lattices.convolutional import Convolutional
-from ltc.lattices.dn import Dn, DnDual
-from ltc.lattices.e6 import E6, E6Dual
-from ltc.lattices.e7 import E7, E7Dual
-from ltc.lattices.e8 import E8
-from ltc.lattices.generator import GeneratorLattice
-from ltc.lattices.k12 import K12
-from ltc.lattices.leech import Leech
-from ltc.lattices.product import Product
+from ltc.lattices.families.a2 import A2
+from ltc.lattices.families.an import An, AnDual
+from ltc.lattices.families.bw16 import BW16
+from ltc.lattices.families.convolutional import Convolutional
+from ltc.lattices.families.dn import Dn, DnDual
+from ltc.lattices.families.e6 import E6, E6Dual
+from ltc.lattices.families.e7 import E7, E7Dual
+from ltc.lattices.families.e8 import E8
+from ltc.lattices.families.generator import GeneratorLattice
+from ltc.lattices.families.k12 import K12
+from ltc.lattices.families.leech import Leech
+from ltc.lattices.families.product import Product
+from ltc.lattices.families.zn import Zn
 from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
-from ltc.lattices.zn import Zn
 
 __all__ = [
     "A2",

@@ -1,16 +1,24 @@
-"""Which code computes: compiled for the CPU, or torch."""
+"""Which code computes: compiled for the CPU, or torch; and on how many threads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from ltc.errors import InputError
 
-__all__ = ["force_backend", "runs_on_numba"]
+__all__ = ["UNRESOLVED", "force_backend", "in_parallel", "runs_on_numba"]
+
+# Beyond this many steps from the origin a float64 no longer tells neighbouring points apart.
+UNRESOLVED = 2.0**52
 
 _forced: ContextVar[str | None] = ContextVar("ltc_lattices_backend", default=None)
 
@@ -56,3 +64,27 @@ def runs_on_numba(x: Tensor) -> bool:
             f"the numba backend is forced, but the input is on {x.device}: move it to the CPU"
         )
     return _forced.get() != "torch" and x.device.type == "cpu"
+
+
+@functools.lru_cache(maxsize=2)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="ltc-lattices")
+
+
+def in_parallel(kernel: Callable[..., None], count: int, grain: int, *args: Any) -> None:
+    """Call `kernel(start, stop, *args)` on ranges that together cover `range(count)`.
+
+    Arguments:
+        kernel: a function that releases Python's lock.
+        count: number of items.
+        grain: as many items as are worth a thread.
+        args: handed on.
+    """
+    parts = max(1, min(torch.get_num_threads(), count // max(grain, 1)))
+    ends = [count * part // parts for part in range(parts + 1)]
+    # The process is part of the key because a forked child has no threads in its parent's pool.
+    submit = _pool(os.getpid(), torch.get_num_threads()).submit
+    futures = [submit(kernel, *ends[part : part + 2], *args) for part in range(1, parts)]
+    kernel(ends[0], ends[1], *args)
+    for future in futures:
+        future.result()

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ltc.lattices.trellis import UNRESOLVED
+from ltc.lattices.backend import UNRESOLVED
 
 __all__ = ["closest_point", "lll", "points_within", "triangular"]
 

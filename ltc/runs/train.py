@@ -213,7 +213,7 @@ def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, 
     d = samples.shape[1]
     measurement = summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
     metrics = {
-        **summary(config, source, measurement, bound, None, torch.device("cpu")),
+        **summary(plain(config), source, measurement, bound, None, torch.device("cpu")),
         "transform": None,
         "entropy": None,
         "seconds_train": seconds_train,

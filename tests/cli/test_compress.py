@@ -148,6 +148,30 @@ def test_sounds(runs, tmp_path, monkeypatch, capsys):
     assert "16000 samples per second" in printed
 
 
+def test_nothing_has_no_samples(runs, tmp_path, monkeypatch, capsys):
+    np.savez(tmp_path / "none.npz")
+    np.save(tmp_path / "empty.npy", np.zeros((0, 3)))
+    for name in ("none.npz", "empty.npy"):
+        code, printed = call(
+            monkeypatch, capsys, "compress", tmp_path / name, f"ckpt={runs / 'array'}"
+        )
+        assert code == 0, printed
+        assert printed.startswith("0 samples to ")
+        assert len(printed.splitlines()) == 1
+
+
+def test_the_limit_can_be_raised(runs, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "x.npy", np.zeros(1000))
+    files = [tmp_path / name for name in ("x.npy", "x.npy.ltc", "y.npy")]
+    for command, names in (("compress", files[:2]), ("decompress", files[1:])):
+        arguments = (*names, f"ckpt={runs / 'array'}")
+        code, printed = call(monkeypatch, capsys, command, *arguments, "--largest", 7999)
+        assert code == 2
+        assert "raise the limit with --largest" in printed
+        code, printed = call(monkeypatch, capsys, command, *arguments, "--largest", 8000)
+        assert code == 0, printed
+
+
 def test_another_process_with_other_threads_decodes_the_same(runs, tmp_path):
     coder = load_coder(runs / "array")
     array = np.random.default_rng(0).normal(size=80_000).astype(np.float32)

@@ -93,7 +93,7 @@ def test_layouts_share_parameters_by_channel(across):
     latent = torch.randn(5, layout.block, 16)
     model.initialise(layout.split(latent).flatten(0, 1))
     bits = model.bits(lattice.closest_point(layout.split(latent)))
-    assert bits.shape == (5, 2, 16) if across else (5, 1, 2)
+    assert bits.shape == ((5, 2, 16) if across else (5, 1, 2))
     assert (bits > 0).all()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ltc.errors import InputError
 from ltc.lattices import Convolutional
-from ltc.lattices.convolutional import CODES
+from ltc.lattices.families.convolutional import CODES
 
 
 @pytest.mark.parametrize("states", [4, 8, 16])

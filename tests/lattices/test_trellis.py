@@ -176,6 +176,15 @@ def test_many_branches_into_a_state():
         torch.testing.assert_close((row - point).square().sum(), distance.min())
 
 
+def test_more_branches_into_a_state_than_16_bits_count():
+    count = 66_000
+    branches = np.arange(count)[None]
+    section = Section(np.zeros_like(branches), branches, np.arange(float(count)), float(count))
+    cost = torch.ones(1, count, dtype=torch.float64)
+    cost[0, -1] = 0
+    assert Trellis([section]).shortest_path(cost).tolist() == [count - 1]
+
+
 def theta_series(trellis: Trellis, unit: float, terms: int) -> list[int]:
     """Count points by squared length in units: the forward pass with polynomials."""
     states = np.zeros((1, terms), dtype=np.int64)

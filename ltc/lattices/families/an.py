@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltc.lattices.backend import UNRESOLVED
 from ltc.lattices.base import TrellisLattice, dimension_at_least
-from ltc.lattices.trellis import UNRESOLVED
 
 __all__ = ["An", "AnDual"]
 

@@ -2,32 +2,22 @@
 
 A kernel works on the items (vectors, tables of costs or of masses) from `start` to `stop`, a
 block of lanes at a time. It allocates its own memory and releases Python's lock, so that
-`in_parallel` runs it on several threads. Importing this module imports numba: do it when a
-kernel is needed, not before. Kernels are compiled at their first call and kept on disk.
-
-A trellis is handed over as `Flat`: the branches of all sections one after another. Section t
-has `states[t]` states before it; branch b into state s is number
-`first[t] + s * degree[t] + b`, leaves the state `previous[...]`, and has the coset `coset[...]`.
+`ltc.lattices.backend.in_parallel` runs it on several threads. Kernels are compiled at their first
+call and kept on disk. A trellis is handed over as `ltc.lattices.trellis.structure.Flat`.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from ltc.lattices import simd
-from ltc.lattices.simd import add, less, load, maximum, multiply, select, splat, store
-from ltc.lattices.trellis import UNRESOLVED
+from ltc.lattices.backend import UNRESOLVED
+from ltc.lattices.trellis import simd
+from ltc.lattices.trellis.simd import add, less, load, maximum, multiply, select, splat, store
 
-__all__ = ["Flat", "closest_point", "in_parallel", "log_partition", "shortest_path"]
+__all__ = ["closest_point", "log_partition", "shortest_path"]
 
 # A state's mass, relative to its section's greatest, is lost below 1e-308. With an overlap of
 # at least this, what was lost is no part of the first hundred digits.
@@ -35,41 +25,6 @@ LEAST_OVERLAP = 1e-200
 
 # Division by zero gives infinity, as in numpy.
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-
-
-class Flat(NamedTuple):
-    """A trellis as arrays; the module's docstring says how it is read."""
-
-    previous: npt.NDArray[np.int32]
-    coset: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int64]
-    degree: npt.NDArray[np.int64]
-    states: npt.NDArray[np.int64]
-    cosets: npt.NDArray[np.int64]
-
-
-@functools.lru_cache(maxsize=2)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ltc-lattices")
-
-
-def in_parallel(kernel: Callable[..., None], count: int, grain: int, *args: Any) -> None:
-    """Call `kernel(start, stop, *args)` on ranges that together cover `range(count)`.
-
-    Arguments:
-        kernel: a function that releases Python's lock.
-        count: number of items.
-        grain: as many items as are worth a thread.
-        args: handed on.
-    """
-    parts = max(1, min(torch.get_num_threads(), count // max(grain, 1)))
-    ends = [count * part // parts for part in range(parts + 1)]
-    # The process is part of the key because a forked child has no threads in its parent's pool.
-    submit = _pool(os.getpid(), torch.get_num_threads()).submit
-    futures = [submit(kernel, *ends[part : part + 2], *args) for part in range(1, parts)]
-    kernel(ends[0], ends[1], *args)
-    for future in futures:
-        future.result()
 
 
 @numba.njit(inline="always")
@@ -88,7 +43,7 @@ def _survivors(trellis: Any, cost: Any, total: Any, decision: Any) -> int:
     states, receives the costs of the final states and `decision` the best branch into every
     state. Returns where in `total` the final states begin.
     """
-    previous, coset, first, degree, states, _ = trellis
+    previous, coset, first, degree, states = trellis[:5]
     n = len(degree)
     lanes = simd.BYTES // total.itemsize
     half = len(total) // 2
@@ -123,7 +78,7 @@ def _survivors(trellis: Any, cost: Any, total: Any, decision: Any) -> int:
 @compiled
 def _trace_back(trellis: Any, total: Any, final: int, decision: Any, path: Any) -> None:
     """Write the cosets of the best paths, shape (n, lanes), to `path`."""
-    previous, coset, first, degree, states, _ = trellis
+    previous, coset, first, degree, states = trellis[:5]
     n, lanes = path.shape
     state = np.zeros(lanes, np.int64)
     for s in range(1, states[n]):
@@ -157,7 +112,7 @@ def closest_point(
     path = np.zeros((n, lanes), np.int64)
     cost = aligned(n * width * lanes, x)
     total = aligned(2 * trellis.states.max() * lanes, x)
-    decision = aligned(trellis.states[1:].sum() * lanes, np.empty(0, np.uint16))
+    decision = aligned(trellis.states[1:].sum() * lanes, trellis.counter)
     for block in range(start, stop, lanes):
         used = min(lanes, stop - block)
         for t in range(n):
@@ -197,7 +152,7 @@ def shortest_path(start: int, stop: int, cost: Any, paths: Any, trellis: Any) ->
     lanes = simd.BYTES // cost.itemsize
     block_cost = aligned(n * width * lanes, cost)
     total = aligned(2 * trellis.states.max() * lanes, cost)
-    decision = aligned(trellis.states[1:].sum() * lanes, np.empty(0, np.uint16))
+    decision = aligned(trellis.states[1:].sum() * lanes, trellis.counter)
     path = np.zeros((n, lanes), np.int64)
     block_cost[:] = 0
     for block in range(start, stop, lanes):
@@ -224,7 +179,7 @@ def log_partition(
     greatest mass is one: nothing overflows. What underflows is without weight in the result
     unless `lost` is set for the table; then the result is not to be used.
     """
-    previous, coset, first, degree, states, cosets = trellis
+    previous, coset, first, degree, states, cosets = trellis[:6]
     n, width = log_mass.shape[1:]
     double = np.empty(0, np.float64)
     lanes = simd.BYTES // double.itemsize

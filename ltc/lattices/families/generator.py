@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
+from ltc.lattices.backend import in_parallel
 from ltc.lattices.base import Lattice
 from ltc.lattices.trellis import Trellis, hermite_normal_form
 
@@ -112,7 +113,6 @@ class GeneratorLattice(Lattice):
         return basis, np.linalg.inv(basis), *triangular(basis)
 
     def _closest_point(self, x: Tensor) -> Tensor:
-        from ltc.lattices.kernels import in_parallel
         from ltc.lattices.sphere import closest_point
 
         rows = x.reshape(-1, self.dimension).cpu().contiguous()

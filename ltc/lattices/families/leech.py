@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltc.lattices.base import TrellisLattice
-from ltc.lattices.e8 import HAMMING
+from ltc.lattices.families.e8 import HAMMING
 
 __all__ = ["Leech", "golay_code"]
 

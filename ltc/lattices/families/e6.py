@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ltc.lattices.base import TrellisLattice
-from ltc.lattices.eisenstein import ONE, THETA, UNIT, ZERO, integer_generators
+from ltc.lattices.families.eisenstein import ONE, THETA, UNIT, ZERO, integer_generators
 
 __all__ = ["E6", "E6Dual"]
 

@@ -1,0 +1,1 @@
+"""The lattices, one family to a file."""
