@@ -157,7 +157,12 @@ class DensityProblem(Problem):
         return p, kernel, best, lower, np.column_stack([y, output])[alive]
 
     def _violations(
-        self, slope: float, axes: list[Array], weights: Array, tolerance: float
+        self,
+        slope: float,
+        axes: list[Array],
+        weights: Array,
+        tolerance: float,
+        thorough: bool = False,
     ) -> tuple[float, Array]:
         """Bound max_y c(y) over all y, and find outputs where c is above one.
 
@@ -166,6 +171,7 @@ class DensityProblem(Problem):
             axes: of the nodes where the weights sit.
             weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
             tolerance: how much may be lost to what c may do between grid points, nats.
+            thorough: never lose more than that, though c be far above one.
 
         Returns:
             The bound, and output points to add, shape (count, d).
@@ -173,7 +179,7 @@ class DensityProblem(Problem):
         width, d = math.sqrt(0.5 / slope), self.dimension
         fine = math.sqrt(4 * tolerance / (d * slope))
         # A coarse look first: while c is far above one there is no point in a fine one.
-        for spacing in (max(fine, width / 10), fine):
+        for spacing in (fine,) if thorough else (max(fine, width / 10), fine):
             grid = [np.linspace(a[0], a[-1], math.ceil((a[-1] - a[0]) / spacing) + 1) for a in axes]
             log_c = np.log(self._smooth(slope, grid, axes, weights) + 1e-300)
             peak = float(log_c.max())
