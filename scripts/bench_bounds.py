@@ -15,9 +15,9 @@ import time
 
 import numpy as np
 import torch
+from ltc.bounds.closed import gaussian
 
 from ltc.bounds import CertifiedRateDistortion, problem_of_density, problem_of_scalar
-from ltc.bounds.closed import gaussian
 from ltc.sources import Banana, IIDGaussian, IIDLaplacian, IIDUniform
 
 

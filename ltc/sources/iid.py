@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numpy as np
 import scipy.stats
 import torch
 from torch import Tensor
 
-from ltc.sources._checks import digest, positive_integer
+from ltc.sources._checks import positive_integer
 from ltc.sources.base import Source
 
 __all__ = ["IIDGaussian", "IIDLaplacian", "IIDUniform"]
@@ -38,21 +36,6 @@ class IIDSource(Source):
     def covariance(self) -> Tensor:
         """The identity: the scalars are independent and of unit variance."""
         return torch.eye(self.dimension, dtype=torch.float64)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name and the distribution, which may have parameters.
-
-        Rates and distortions are per scalar, whatever the dimension.
-        """
-        if self.density is None:
-            raise NotImplementedError(
-                f"{type(self).__name__} has no density; its key has to name its parameters"
-            )
-        # The distribution of scipy with all of its parameters, and what it does with them.
-        levels = np.array([1e-6, 0.01, 0.1, 0.25, 0.4, 0.6, 0.75, 0.9, 0.99, 1 - 1e-6])
-        known = np.asarray(self.density.ppf(levels), dtype=np.float64)
-        return {"source": self.name, "quantiles": digest(known)}
 
 
 class IIDGaussian(IIDSource):

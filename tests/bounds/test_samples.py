@@ -35,7 +35,7 @@ def test_reverse_water_filling_is_within_the_limits(rows, level, components, spr
     slope = 1 / (2 * level)
     rate = np.maximum(0, 0.5 * np.log(variances / level)).sum()
     truth = rate + slope * np.minimum(level, variances).sum()
-    solution = SampleProblem(*rows, {}, components, spread).solve(slope, 0.0)
+    solution = SampleProblem(*rows, components, spread).solve(slope, 0.0)
     distortion, upper = solution.middle
     reached = upper + slope * distortion
     assert solution.lower < truth < reached
@@ -75,7 +75,7 @@ def test_a_fresh_draw_of_the_same_source_agrees():
 
 def test_duplicated_rows():
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).repeat(500, 1)
-    solution = SampleProblem(corners, corners, {}, 4).solve(4.0, 0.0)
+    solution = SampleProblem(corners, corners, 4).solve(4.0, 0.0)
     distortion, rate = solution.middle
     assert solution.lower < rate + 4 * distortion < 2.1 * math.log(2) + 4 * distortion
     assert np.isfinite([solution.lower, distortion, rate]).all()
@@ -94,4 +94,4 @@ def test_duplicated_rows():
 )
 def test_degenerate(train, held_out, message):
     with pytest.raises(InputError, match=message):
-        SampleProblem(train, held_out, {})
+        SampleProblem(train, held_out)

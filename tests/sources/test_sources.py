@@ -1,6 +1,5 @@
 """What holds for every source: a new file in conf/source is tested by being there."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ltc.errors import InputError
-from ltc.sources import FiniteSource, IIDGaussian, Source
+from ltc.sources import FiniteSource, Source
 
 CONF = Path(__file__).parents[2] / "conf/source"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -128,11 +127,6 @@ def test_unit_variance(source):
         assert source.variance == pytest.approx(1, abs=1e-9)
 
 
-def test_key(source, request):
-    assert json.loads(json.dumps(source.key)) == source.key
-    assert source.key["source"] == source.name
-
-
 def test_alphabet(source):
     if source.alphabet is None:
         assert source.entropy is None
@@ -232,16 +226,3 @@ def test_bad_parameters(name, changes, message):
     with pytest.raises(Exception, match=message) as caught:
         instantiate(config(name, **changes), _convert_="all")
     assert isinstance(caught.value.__cause__, InputError)
-
-
-def test_different_distributions_have_different_keys():
-    class StudentT(IIDGaussian):
-        name = "student_t"
-        gaussian = False
-
-        def __init__(self, nu):
-            super().__init__()
-            self.density = scipy.stats.t(nu, scale=((nu - 2) / nu) ** 0.5)
-
-    assert StudentT(3).key != StudentT(30).key
-    assert StudentT(3).key == StudentT(3).key
