@@ -95,8 +95,8 @@ SOURCES = [
     (IIDMixture(), 1e-3),
     (IIDBernoulli(), 1e-3),
     (Sawbridge(16), 1e-3),
-    (CorrelatedVector(2, 0.9), 4e-3),
-    (Banana(), 4e-3),
+    (CorrelatedVector(2, 0.9), 1e-2),
+    (Banana(), 1e-2),
 ]
 
 
