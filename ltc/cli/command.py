@@ -155,7 +155,37 @@ def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
     return lattice
 
 
-OmegaConf.register_new_resolver("lattice", _lattice)
+# Processes of a launcher know these too, because they import this module.
+OmegaConf.register_new_resolver("lattice", _lattice, replace=True)
+OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
+
+
+class Task:
+    """A task that says how it failed, and can be sent to the process of a launcher.
+
+    Arguments:
+        task: gets the composed configuration.
+        config_name: the name of the primary configuration in `conf/`.
+    """
+
+    def __init__(self, task: Callable[[DictConfig], Any], config_name: str) -> None:
+        self.task = task
+        self.config_name = config_name
+        self.failures: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the task."""
+        config_directories()  # a process of a launcher has yet to find the user's modules
+        try:
+            _refuse_unknown_keys(config, self.config_name)
+            return self.task(config)
+        except Exception as error:
+            self.failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                overrides = " ".join(HydraConfig.get().overrides.task)
+                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
+                raise
+            return None  # raised by `command`, where Hydra adds nothing to the message
 
 
 def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
@@ -176,26 +206,12 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     # Hydra then raises its errors instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-    OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
-    failures: list[Exception] = []
-
-    def reported(config: DictConfig) -> Any:
-        config_directories()  # a process of a launcher has yet to find the user's modules
-        try:
-            _refuse_unknown_keys(config, config_name)
-            return task(config)
-        except Exception as error:
-            failures.append(error)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
-                raise
-            return None  # raised below, where Hydra adds nothing to the message
 
     def run() -> None:
         _use_config_option()
         directory = str(config_directory())
         main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
+        reported = Task(task, config_name)
         try:
             main(reported)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -203,10 +219,10 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             if key is None:
                 raise
             raise InputError(no_such_key(key, config_name, sys.argv[1:])) from error
-        if len(failures) > 1:
-            errors.print(f"{len(failures)} runs failed; of the first:")
-        if failures:
-            raise failures[0]
+        if len(reported.failures) > 1:
+            errors.print(f"{len(reported.failures)} runs failed; of the first:")
+        if reported.failures:
+            raise reported.failures[0]
 
     run_and_report(run, verbose)
 

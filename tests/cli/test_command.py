@@ -1,10 +1,12 @@
 """How commands end."""
 
 import errno
+import pickle
 
 import pytest
 
-from ltc.cli.command import run_and_report
+from ltc.cli import bound, train
+from ltc.cli.command import Task, run_and_report
 
 
 def ended(capsys, task):
@@ -48,3 +50,9 @@ def test_a_full_disk_of_hydra(capsys):
     _, err = ended(capsys, hydra)
     assert "cannot write /full/.hydra" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [bound, train])
+def test_a_task_can_be_sent_to_the_process_of_a_launcher(command):
+    task = pickle.loads(pickle.dumps(Task(command._task, "train")))
+    assert task.task is command._task
