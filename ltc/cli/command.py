@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import hashlib
 import itertools
+import logging
 import os
 import re
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -84,10 +85,6 @@ def claimed(config: DictConfig) -> Iterator[Path]:
             claim.unlink(missing_ok=True)
         elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
             raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
-        elif is_full(error) and (folder / "metrics.json").exists():
-            raise OSError(
-                errno.ENOSPC, "no space left on the device; the numbers are safe", str(folder)
-            ) from error
         raise
 
 
@@ -251,6 +248,16 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         run: the command.
         verbose: whether the traceback of an error is shown.
     """
+
+    def in_thread(failure: threading.ExceptHookArgs) -> None:
+        """Say what TensorBoard's thread could not write, or another one not do."""
+        if verbose or failure.exc_value is None:
+            threading.__excepthook__(failure)
+        else:
+            errors.print("warning: " + describe(failure.exc_value), markup=False)
+
+    threading.excepthook = in_thread
+    logging.raiseExceptions = verbose  # nor is a log that finds no room worth a traceback
     try:
         run()
     except (KeyboardInterrupt, SystemExit) as stop:

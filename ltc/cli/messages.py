@@ -67,7 +67,7 @@ def describe(error: BaseException) -> str:
             return str(link)
     for link in chain(error):
         if isinstance(link, OSError) and is_full(link):
-            where = link.filename or "the output"
+            where = link.filename2 or link.filename or "the output"
             reason = link.strerror or "no space left on the device"
             return f"cannot write {where}: {reason}; make room, or choose another folder"
     if isinstance(error, MissingConfigException) and error.options is not None:
