@@ -225,9 +225,21 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
 
 def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
-    """Refuse `+key=value` that nothing would read."""
+    """Refuse `+key=value` that nothing would read.
+
+    What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
+    be ignored, as if it had worked.
+    """
     for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
         raise InputError(f"there is no key {key}; --cfg job shows all keys")
+    groups = {path.name for root in config_directories() for path in root.iterdir()}
+    for override in HydraConfig.get().overrides.task:
+        added = re.match(r"\++([^=@]+)", override)
+        if added and re.split(r"[./]", added.group(1))[0] not in groups:
+            raise InputError(
+                f"there is no key {added.group(1)}, and nothing would read it; --cfg job shows all "
+                "keys"
+            )
 
 
 def _use_config_option() -> None:

@@ -194,6 +194,7 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),
         (["quantizer.train=noise"], "expected ste or dither"),
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
+        (["++evaluate.nonsense=1"], "nothing would read it"),
         (["+trainer.nonsense=1"], "nonsense"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
