@@ -13,7 +13,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from ltc.cli.messages import (
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["claimed", "command", "config_directory", "lattices", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -56,7 +56,7 @@ def run_folder() -> Path:
 
 
 @contextmanager
-def claimed(config: DictConfig) -> Iterator[Path]:
+def claimed(config: DictConfig) -> Iterator[None]:
     """Claim the folder of the current run, and give it back if the run fails before it has results.
 
     A file that only one process can make, `config.yaml`, is the claim.
@@ -66,7 +66,7 @@ def claimed(config: DictConfig) -> Iterator[Path]:
     """
     folder = run_folder()
     claim = folder / "config.yaml"
-    results = ("metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+    results = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
     taken = any((folder / name).exists() for name in results)
     try:
         if taken:
@@ -79,7 +79,7 @@ def claimed(config: DictConfig) -> Iterator[Path]:
             "remove that one"
         ) from error
     try:
-        yield folder
+        yield
     except BaseException as error:
         if not any((folder / name).exists() for name in results):
             claim.unlink(missing_ok=True)
@@ -163,10 +163,14 @@ class Task:
     Arguments:
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
 
-    def __init__(self, task: Callable[[DictConfig], Any], config_name: str) -> None:
+    def __init__(
+        self, task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True
+    ) -> None:
         self.task = task
+        self.own_folder = own_folder
         self.config_name = config_name
         self.failures: list[Exception] = []
 
@@ -175,7 +179,8 @@ class Task:
         config_directories()  # a process of a launcher has yet to find the user's modules
         try:
             _refuse_unknown_keys(config, self.config_name)
-            return self.task(config)
+            with claimed(config) if self.own_folder else nullcontext():
+                return self.task(config)
         except Exception as error:
             self.failures.append(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -185,7 +190,7 @@ class Task:
             return None  # raised by `command`, where Hydra adds nothing to the message
 
 
-def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True) -> None:
     """Run a task with the configuration of the command line, as a console script does.
 
     Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
@@ -194,6 +199,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     Arguments:
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
     if "--version" in sys.argv[1:]:  # Hydra would tell its own
         print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
@@ -208,7 +214,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
         _use_config_option()
         directory = str(config_directory())
         main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
-        reported = Task(task, config_name)
+        reported = Task(task, config_name, own_folder)
         try:
             main(reported)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -21,7 +21,7 @@ def main() -> None:
     """Run `ltc-lattice`."""
     as_json = "--json" in sys.argv[1:]
     sys.argv = [argument for argument in sys.argv if argument != "--json"]
-    command(lambda config: _task(config, as_json), "lattice")
+    command(lambda config: _task(config, as_json), "lattice", own_folder=False)
 
 
 def _task(config: DictConfig, as_json: bool) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from ltc.cli.command import claimed, command, console
+from ltc.cli.command import command, console, run_folder
+from ltc.progress import Progress
 
 __all__ = ["main"]
 
@@ -19,15 +20,15 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> float:
-    # torch is slow to import, and --help should not be
-    from ltc.runs.train import train, train_vector_quantizer
+    with Progress("loading"):  # torch is slow to import, and --help should not be
+        from ltc.runs.train import train, train_vector_quantizer
 
-    with claimed(config) as folder:
-        if "lattice" in config.quantizer:
-            run, metrics = train(config, folder)
-            high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
-        else:
-            metrics, high_rate_gap = train_vector_quantizer(config, folder), None
+    folder = run_folder()
+    if "lattice" in config.quantizer:
+        run, metrics = train(config, folder)
+        high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
+    else:
+        metrics, high_rate_gap = train_vector_quantizer(config, folder), None
     console.print(table(metrics, high_rate_gap))
     console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
