@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import logging
 import os
 import re
@@ -35,10 +34,10 @@ from ltc.cli.messages import (
     top_level_keys,
     unknown_key,
 )
-from ltc.errors import InputError, nearest_names
+from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -114,46 +113,7 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
-def lattices() -> dict[str, DictConfig]:
-    """Return the settings of every lattice in `quantizer/` of the configuration, by name."""
-
-    def load(path: Path) -> DictConfig:
-        settings = OmegaConf.load(path)
-        assert isinstance(settings, DictConfig)
-        parents = [name for name in settings.pop("defaults", []) if name in paths]
-        merged = OmegaConf.merge(*(load(paths[name]) for name in parents), settings)
-        assert isinstance(merged, DictConfig)
-        return merged
-
-    found = (sorted((root / "quantizer").glob("*.yaml")) for root in config_directories())
-    paths = {path.stem: path for path in itertools.chain(*found)}
-    del paths["lattice_base"]  # what all share, without a lattice of its own
-    settings = {name: load(path) for name, path in paths.items()}
-    return {name: value for name, value in settings.items() if "_target_" not in value}
-
-
-def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
-    """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
-
-    Its parameters are taken from the quantizer, where it has them.
-    """
-    known = lattices()
-    if name not in known:
-        near = " or ".join(nearest_names(str(name), known))
-        hint = f"; did you mean {near}?" if near else "."
-        raise InputError(
-            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(known))}"
-        )
-    chosen = known[name]
-    for key in chosen.keys() & _parent_.keys() - {"lattice"}:
-        chosen[key] = _parent_[key]
-    OmegaConf.resolve(chosen)
-    lattice: DictConfig = chosen.lattice
-    return lattice
-
-
-# Processes of a launcher know these too, because they import this module.
-OmegaConf.register_new_resolver("lattice", _lattice, replace=True)
+# Processes of a launcher know it too, because they import this module.
 OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
 
 
