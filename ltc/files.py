@@ -122,7 +122,7 @@ def use_config_directory(path: str | Path) -> Path:
         Its absolute path.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or a file of it would hide behind one of ltc's.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():
@@ -130,6 +130,13 @@ def use_config_directory(path: str | Path) -> Path:
             f"--config-dir {path}: there is no such folder; give one that holds "
             "quantizer/NAME.yaml, source/NAME.yaml or transform/NAME.yaml"
         )
+    for file in sorted(folder.glob("*/*.yaml")):
+        known = config_directory() / file.relative_to(folder)
+        if known.is_file() and known.read_bytes() != file.read_bytes():
+            raise InputError(
+                f"--config-dir {path}: {file.parent.name}={file.stem} is a name that ltc has, and "
+                f"ltc's would be taken; give {file} another"
+            )
     os.environ[CONFIG_DIR] = str(folder)
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

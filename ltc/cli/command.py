@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import hashlib
-import itertools
+import logging
 import os
 import re
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ from ltc.cli.messages import (
     top_level_keys,
     unknown_key,
 )
-from ltc.errors import InputError, nearest_names
+from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["claimed", "command", "config_directory", "lattices", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -55,7 +55,7 @@ def run_folder() -> Path:
 
 
 @contextmanager
-def claimed(config: DictConfig) -> Iterator[Path]:
+def claimed(config: DictConfig) -> Iterator[None]:
     """Claim the folder of the current run, and give it back if the run fails before it has results.
 
     A file that only one process can make, `config.yaml`, is the claim.
@@ -65,7 +65,7 @@ def claimed(config: DictConfig) -> Iterator[Path]:
     """
     folder = run_folder()
     claim = folder / "config.yaml"
-    results = ("metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+    results = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
     taken = any((folder / name).exists() for name in results)
     try:
         if taken:
@@ -78,16 +78,12 @@ def claimed(config: DictConfig) -> Iterator[Path]:
             "remove that one"
         ) from error
     try:
-        yield folder
+        yield
     except BaseException as error:
         if not any((folder / name).exists() for name in results):
             claim.unlink(missing_ok=True)
         elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
             raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
-        elif is_full(error) and (folder / "metrics.json").exists():
-            raise OSError(
-                errno.ENOSPC, "no space left on the device; the numbers are safe", str(folder)
-            ) from error
         raise
 
 
@@ -117,48 +113,44 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
-def lattices() -> dict[str, DictConfig]:
-    """Return the settings of every lattice in `quantizer/` of the configuration, by name."""
-
-    def load(path: Path) -> DictConfig:
-        settings = OmegaConf.load(path)
-        assert isinstance(settings, DictConfig)
-        parents = [name for name in settings.pop("defaults", []) if name in paths]
-        merged = OmegaConf.merge(*(load(paths[name]) for name in parents), settings)
-        assert isinstance(merged, DictConfig)
-        return merged
-
-    found = (sorted((root / "quantizer").glob("*.yaml")) for root in config_directories())
-    paths = {path.stem: path for path in itertools.chain(*found)}
-    del paths["lattice_base"]  # what all share, without a lattice of its own
-    settings = {name: load(path) for name, path in paths.items()}
-    return {name: value for name, value in settings.items() if "_target_" not in value}
+# Processes of a launcher know it too, because they import this module.
+OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
 
 
-def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
-    """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
+class Task:
+    """A task that says how it failed, and can be sent to the process of a launcher.
 
-    Its parameters are taken from the quantizer, where it has them.
+    Arguments:
+        task: gets the composed configuration.
+        config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
-    known = lattices()
-    if name not in known:
-        near = " or ".join(nearest_names(str(name), known))
-        hint = f"; did you mean {near}?" if near else "."
-        raise InputError(
-            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(known))}"
-        )
-    chosen = known[name]
-    for key in chosen.keys() & _parent_.keys() - {"lattice"}:
-        chosen[key] = _parent_[key]
-    OmegaConf.resolve(chosen)
-    lattice: DictConfig = chosen.lattice
-    return lattice
+
+    def __init__(
+        self, task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True
+    ) -> None:
+        self.task = task
+        self.own_folder = own_folder
+        self.config_name = config_name
+        self.failures: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the task."""
+        config_directories()  # a process of a launcher has yet to find the user's modules
+        try:
+            _refuse_unknown_keys(config, self.config_name)
+            with claimed(config) if self.own_folder else nullcontext():
+                return self.task(config)
+        except Exception as error:
+            self.failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                overrides = " ".join(HydraConfig.get().overrides.task)
+                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
+                raise
+            return None  # raised by `command`, where Hydra adds nothing to the message
 
 
-OmegaConf.register_new_resolver("lattice", _lattice)
-
-
-def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True) -> None:
     """Run a task with the configuration of the command line, as a console script does.
 
     Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
@@ -167,6 +159,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     Arguments:
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
     if "--version" in sys.argv[1:]:  # Hydra would tell its own
         print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
@@ -176,26 +169,12 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     # Hydra then raises its errors instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-    OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
-    failures: list[Exception] = []
-
-    def reported(config: DictConfig) -> Any:
-        config_directories()  # a process of a launcher has yet to find the user's modules
-        try:
-            _refuse_unknown_keys(config, config_name)
-            return task(config)
-        except Exception as error:
-            failures.append(error)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
-                raise
-            return None  # raised below, where Hydra adds nothing to the message
 
     def run() -> None:
         _use_config_option()
         directory = str(config_directory())
         main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
+        reported = Task(task, config_name, own_folder)
         try:
             main(reported)()
         except (HydraException, OmegaConfBaseException) as error:
@@ -203,18 +182,30 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             if key is None:
                 raise
             raise InputError(no_such_key(key, config_name, sys.argv[1:])) from error
-        if len(failures) > 1:
-            errors.print(f"{len(failures)} runs failed; of the first:")
-        if failures:
-            raise failures[0]
+        if len(reported.failures) > 1:
+            errors.print(f"{len(reported.failures)} runs failed; of the first:")
+        if reported.failures:
+            raise reported.failures[0]
 
     run_and_report(run, verbose)
 
 
 def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
-    """Refuse `+key=value` that nothing would read."""
+    """Refuse `+key=value` that nothing would read.
+
+    What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
+    be ignored, as if it had worked.
+    """
     for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
         raise InputError(f"there is no key {key}; --cfg job shows all keys")
+    groups = {path.name for root in config_directories() for path in root.iterdir()}
+    for override in HydraConfig.get().overrides.task:
+        added = re.match(r"\++([^=@]+)", override)
+        if added and re.split(r"[./]", added.group(1))[0] not in groups:
+            raise InputError(
+                f"there is no key {added.group(1)}, and nothing would read it; --cfg job shows all "
+                "keys"
+            )
 
 
 def _use_config_option() -> None:
@@ -235,6 +226,16 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         run: the command.
         verbose: whether the traceback of an error is shown.
     """
+
+    def in_thread(failure: threading.ExceptHookArgs) -> None:
+        """Say what TensorBoard's thread could not write, or another one not do."""
+        if verbose or failure.exc_value is None:
+            threading.__excepthook__(failure)
+        else:
+            errors.print("warning: " + describe(failure.exc_value), markup=False)
+
+    threading.excepthook = in_thread
+    logging.raiseExceptions = verbose  # nor is a log that finds no room worth a traceback
     try:
         run()
     except (KeyboardInterrupt, SystemExit) as stop:

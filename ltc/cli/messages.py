@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ltc.cli.choices import composed, lattices
 from ltc.errors import InputError, nearest_names
 from ltc.files import config_directories, config_directory
 
@@ -67,7 +67,7 @@ def describe(error: BaseException) -> str:
             return str(link)
     for link in chain(error):
         if isinstance(link, OSError) and is_full(link):
-            where = link.filename or "the output"
+            where = link.filename2 or link.filename or "the output"
             reason = link.strerror or "no space left on the device"
             return f"cannot write {where}: {reason}; make room, or choose another folder"
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -75,8 +75,8 @@ def describe(error: BaseException) -> str:
         if group == "hydra/launcher":
             return f'launcher={name} is not installed: pip install "ltc[launchers]"'
         options = sorted(option for option in error.options if not option.endswith("_base"))
-        if "ltc-lattice" in Path(sys.argv[0]).name:  # which shows no quantizer without a lattice
-            options = [option for option in options if option != "ecvq"]
+        if group == "quantizer" and "ltc-lattice" in Path(sys.argv[0]).name:
+            options = list(lattices())
         near = nearest_names(name, options)
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
@@ -144,8 +144,9 @@ def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
     if others:
         hint = f"{' and '.join(f'{group}={other}' for other in others[:3])} would take it "
     else:
-        near = nearest_names(key, _valid_keys(config_name, arguments))
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        near = nearest_names(key, _valid_keys(config_name, arguments), cutoff=0.6)
+        keys = ", ".join(sorted(top_level_keys(config_name)))
+        hint = f"did you mean {' or '.join(near)}? " if near else f"there are {keys} "
     return f"there is no key {key}; {hint}(--cfg job shows all keys)"
 
 
@@ -163,10 +164,8 @@ def _valid_keys(config_name: str, arguments: list[str]) -> list[str]:
     """Return the dotted keys and groups of a command with its choices on the command line."""
     keys = top_level_keys(config_name)
     chosen = [a for a in arguments if a.partition("=")[0] in keys and "," not in a]
-    own = [f"hydra.searchpath=[{path}]" for path in config_directories()[1:]]
     try:
-        with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            config = compose(config_name, overrides=[*chosen, *own])
+        config = composed(config_name, chosen)
     except (HydraException, OmegaConfBaseException):  # other arguments are wrong, too
         return sorted(keys)
 

@@ -73,7 +73,10 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start
     write_metrics(metrics, folder)
-    record(run, metrics, logger)
+    try:
+        record(run, metrics, logger)
+    except OSError as error:  # of a full disk; the numbers are safe
+        log.warning("the log in %s is not whole: %s", folder, error.strerror or error)
     return run, metrics
 
 

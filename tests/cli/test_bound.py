@@ -115,6 +115,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
+        ("lmbda=3", "no key lmbda; there are bound, points, rates, seed, source, tol"),
     ],
 )
 def test_bad_input(run, argument, expected):
@@ -134,3 +135,12 @@ def test_bad_lists(run, bad):
     code, output = run("points=3", bad)
     assert code == 2
     assert "Traceback" not in output
+
+
+def test_a_curve_is_never_replaced(run, tmp_path):
+    assert run("points=2", "hydra.run.dir=same")[0] == 0
+    before = (tmp_path / "same" / "curve.csv").read_bytes()
+    code, output = run("points=3", "hydra.run.dir=same")
+    assert code == 2
+    assert "holds a run already" in output
+    assert (tmp_path / "same" / "curve.csv").read_bytes() == before

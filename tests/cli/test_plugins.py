@@ -160,3 +160,10 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
     assert code == 2
     assert expected in output
     assert "Traceback" not in output
+
+
+def test_a_name_that_ltc_has_is_refused(call, plugins):
+    (plugins / "quantizer" / "e8.yaml").write_text(YAML["quantizer"])
+    code, output = call(train.main, "--config-dir", plugins, "quantizer=e8")
+    assert code == 2
+    assert "quantizer=e8 is a name that ltc has" in output

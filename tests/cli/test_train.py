@@ -1,5 +1,6 @@
 """`ltc-train` from the command line's point of view."""
 
+import io
 import json
 import math
 import sys
@@ -7,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
-from ltc.cli.train import main
+from ltc.cli.train import main, table
 from ltc.runs.checkpoint import load
 
 QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
@@ -60,6 +62,37 @@ def test_main_job(run, tmp_path):
     assert "standard error over blocks" in words
     assert "counts the model's rate" in words
     assert "bound=samples" not in words
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ["Held out: fresh samples", "of the bitstream 0.5000"]),
+        ({"source.root": None}, ["Held out: files that were not trained on"]),
+        (
+            {"source.split": "place", "source.held_out": 0.1, "source.test_path": None},
+            ["Held out: 10% of the rows, the last"],
+        ),
+        (
+            {"source.split": "random", "source.test_path": "rows.npy"},
+            ["Held out: the rows of rows"],
+        ),
+        ({"bound_rate_lower": None}, ["rate over this bound 0.3000", "bound=samples gives"]),
+        ({"bitstream_rate": None}, ["rate of the bitstream - "]),
+    ],
+)
+def test_the_table_says_what_its_numbers_are(facts, said):
+    metrics = {"source": "s", "transform": "t", "quantizer": "q", "entropy": "e", "lmbda": 8}
+    metrics |= {"rate": 1.4, "rate_stderr": 0.01, "distortion": 0.2, "distortion_stderr": 0.01}
+    metrics |= {"snr_db": 7.0, "bound": "exact", "bound_rate_lower": 1.1, "bound_rate_upper": 1.1}
+    metrics |= {"gap_bits": 0.3, "gap_db": 1.8, "bitstream_rate": 1.6}
+    metrics |= {"seconds_train": 1.0, "seconds_total": 2.0, **facts}
+    console = Console(width=100, file=io.StringIO())
+    console.print(table(metrics, None))
+    printed = " ".join(console.file.getvalue().replace("│", " ").split())
+    assert "±: standard error over blocks" in printed
+    for text in said:
+        assert text in printed
 
 
 @pytest.mark.parametrize(
@@ -194,6 +227,7 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),
         (["quantizer.train=noise"], "expected ste or dither"),
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
+        (["++evaluate.nonsense=1"], "nothing would read it"),
         (["+trainer.nonsense=1"], "nonsense"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from ltc.coder import LatticeTransformCoder
 from ltc.entropy.exact import by_channel
+from ltc.errors import InputError
 from ltc.files import config_directory
 from ltc.quantizers import Layout
 from ltc.runs import train as runs_train
@@ -35,6 +36,13 @@ def test_the_last_steps_are_kept(tmp_path):
     run(tmp_path, "quantizer=scalar", "steps=70", "trainer.val_check_interval=50", "bound=none")
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 70
+
+
+def test_a_run_is_never_replaced(tmp_path):
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a run"):
+        run(tmp_path, "quantizer=scalar")
+    assert (tmp_path / "metrics.json").read_text() == "{}"
 
 
 def test_lossless_runs_have_metrics(tmp_path):
