@@ -103,7 +103,7 @@ def banana(points: int, limit: float) -> None:
         width = 2 * np.ptp(found, axis=1).max()
         print(
             f"banana, {problem.name}: {2 * found[0, 0]:.2f} to {2 * found[-1, 1]:.2f} bits per "
-            f"vector, widest bracket {width:.5f} bits per vector, {seconds:.1f} s for 20 points and "
+            f"vector, widest bracket {width:.5f} bits per vector, {seconds:.1f} s for 20 points, "
             f"{len(bound.solutions)} slopes",
             flush=True,
         )
