@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,16 @@ import pooch
 import ltc
 from ltc.errors import InputError
 
-__all__ = ["atomic_write", "cache_directory", "cache_file", "config_directory"]
+__all__ = [
+    "atomic_write",
+    "cache_directory",
+    "cache_file",
+    "config_directories",
+    "config_directory",
+    "use_config_directory",
+]
+
+CONFIG_DIR = "LTC_CONFIG_DIR"
 
 
 @contextmanager
@@ -95,3 +105,39 @@ def config_directory() -> Path:
     if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout
     return package / "conf"
+
+
+def use_config_directory(path: str | Path) -> Path:
+    """Let configuration and Python modules come from a folder of the user's own, too.
+
+    The folder holds YAML files as `conf/` does (`quantizer/mine.yaml`) and the modules that they
+    name. It is kept in the environment, so that processes started from this one know it.
+
+    Arguments:
+        path: the folder; it takes the place of one given before.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise InputError(
+            f"--config-dir {path}: there is no such folder; give one that holds "
+            "quantizer/NAME.yaml, source/NAME.yaml or transform/NAME.yaml"
+        )
+    os.environ[CONFIG_DIR] = str(folder)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    return folder
+
+
+def config_directories() -> list[Path]:
+    """Return the folder of the configuration, and the user's own where there is one.
+
+    That is the option `--config-dir`, or the environment variable `LTC_CONFIG_DIR`.
+    """
+    own = os.environ.get(CONFIG_DIR)
+    return [config_directory(), *([use_config_directory(own)] if own else [])]

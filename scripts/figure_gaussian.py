@@ -1,10 +1,10 @@
 """The README's first figure: how close quantizers come to R(D) of the Gaussian source.
 
     ltc-train -m experiment=beyond_leech hydra.sweep.dir=outputs/beyond_leech
-    python scripts/figure_gaussian.py outputs/beyond_leech
+    python scripts/figure_gaussian.py outputs/beyond_leech --out scripts/figures/gaussian.svg
 
-Reads the `metrics.json` of a sweep's runs, writes `scripts/figures/gaussian.svg` and prints the
-table behind it. Rates are the sizes of real files.
+Reads the `metrics.json` of a sweep's runs, writes a figure, without --out `snr.svg` in the sweep's
+folder, and prints the table behind it. Rates are the sizes of real files.
 """
 
 import argparse
@@ -31,11 +31,17 @@ DECIBEL_PER_BIT = 20 * np.log10(2)  # of a Gaussian source
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of a sweep")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "figures")
+    parser.add_argument("--out", type=Path, help="the figure; default: FOLDER/snr.svg")
     options = parser.parse_args()
     runs: dict[str, list[dict]] = {}
     for path in sorted(options.folder.glob("*/metrics.json")):
         metrics = json.loads(path.read_text())
+        if metrics["source"] != "iid_gaussian":
+            raise SystemExit(
+                f"{path}: source={metrics['source']}; this is the figure of iid_gaussian"
+            )
+        if None in (metrics["bitstream_rate"], metrics["snr_db"], metrics["gap_bits"]):
+            raise SystemExit(f"{path}: there is no bitstream or no bound to compare with")
         runs.setdefault(metrics["quantizer"], []).append(metrics)
     if not runs:
         raise SystemExit(f"{options.folder} holds no metrics.json of a sweep")
@@ -71,7 +77,7 @@ def main() -> None:
         axes.grid(alpha=0.3)
     snr_axes.legend(fontsize=8)
     figure.suptitle("i.i.d. Gaussian source, held-out samples")
-    with atomic_write(options.output / "gaussian.svg") as path:
+    with atomic_write(options.out or options.folder / "snr.svg") as path:
         figure.savefig(path)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
-from ltc.files import atomic_write
+from ltc.files import atomic_write, use_config_directory
 
 __all__ = ["compress", "decompress"]
 
@@ -30,6 +30,9 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
         type=int,
         metavar="BYTES",
         help="memory that the numbers of a file may take (default: 2^30)",
+    )
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="of lattices and transforms of one's own"
     )
     parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
     return parser
@@ -76,6 +79,8 @@ def _compress(options: argparse.Namespace) -> None:
     from ltc.codec import Payload
     from ltc.runs.checkpoint import load_coder
 
+    if options.config_dir:
+        use_config_directory(options.config_dir)
     checkpoint = _checkpoint(options.ckpt)
     if options.input == "-" and not options.type:
         raise InputError("--type is needed with standard input, for example --type npy")
@@ -122,6 +127,8 @@ def decompress() -> None:
 def _decompress(options: argparse.Namespace) -> None:
     from ltc.runs.checkpoint import load_coder
 
+    if options.config_dir:
+        use_config_directory(options.config_dir)
     checkpoint = _checkpoint(options.ckpt)
     if options.output is not None:
         _check_output(options.output, options.force)

@@ -8,8 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from ltc.cli.command import command, console, run_folder
-from ltc.lattices import Zn
+from ltc.cli.command import claimed, command, console
 
 __all__ = ["main"]
 
@@ -23,12 +22,12 @@ def _task(config: DictConfig) -> float:
     # torch is slow to import, and --help should not be
     from ltc.runs.train import train, train_vector_quantizer
 
-    folder = run_folder()
-    if "lattice" in config.quantizer:
-        run, metrics = train(config, folder)
-        high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
-    else:
-        metrics, high_rate_gap = train_vector_quantizer(config, folder), None
+    with claimed(config) as folder:
+        if "lattice" in config.quantizer:
+            run, metrics = train(config, folder)
+            high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
+        else:
+            metrics, high_rate_gap = train_vector_quantizer(config, folder), None
     console.print(table(metrics, high_rate_gap))
     console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
@@ -47,6 +46,8 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
             return "-"
         known = stderr is not None and math.isfinite(stderr)
         return f"{value:.4f}" + (f" ± {stderr:.4f}" if known else "")
+
+    from ltc.lattices import Zn
 
     parts = (metrics[key] for key in ("source", "transform", "quantizer", "entropy"))
     name = " · ".join(part for part in parts if part is not None)
@@ -75,6 +76,12 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     rows.append(("training, total", _seconds(metrics), "s"))
     for row in rows:
         table.add_row(*row)
+    table.caption = (
+        "±: standard error over blocks. The samples are fresh, or rows, pictures or sounds held "
+        "out of training. The gap counts the model's rate; the README's tables count bytes."
+    )
+    if lower is None and metrics["bound"] is not None:
+        table.caption += " bound=samples gives a lower limit and a gap."
     return table
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -133,19 +132,11 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
     through = lattice if coder.entropy.trellis is None else lattice.surrogate
     # A step of E8 with 200 blocks took 1.8 ms on one thread and 2 to 8 ms on two.
     with one_thread(when=batch * block * source.dimension <= 1 << 13), coder.through(through):
-        interrupt = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(
-                module,
-                DataLoader(stream("train", batch, config.steps), batch_size=None),
-                DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
-            )
-        except SystemExit as stop:  # what Lightning makes of Ctrl-C, after which it ignores others
-            signal.signal(signal.SIGINT, interrupt)
-            raise KeyboardInterrupt(
-                f"training stopped at step {trainer.global_step} of {config.steps}; "
-                f"{folder / 'checkpoints'} holds its state at the last validation"
-            ) from stop
+        trainer.fit(
+            module,
+            DataLoader(stream("train", batch, config.steps), batch_size=None),
+            DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
+        )
         coder.to(device)  # Lightning leaves it on the CPU
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
         # The last steps are no worse a candidate than those that a validation happened to follow.

@@ -5,12 +5,15 @@ import sys
 
 import pytest
 
+import ltc
+from ltc.cli.command import console
 from ltc.cli.lattice import main
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["ltc-lattice", *arguments])
@@ -54,3 +57,26 @@ def test_bad_input(run):
         code, _, err = run(*arguments)
         assert code == 2
         assert expected in err
+        assert "ecvq" not in err
+
+
+def test_the_table_is_whole_at_80_columns(run, monkeypatch):
+    monkeypatch.setattr(console, "width", 80)
+    code, out, _ = run("samples=100")
+    assert code == 0
+    assert "trellis_4096" in out
+    assert "…" not in out
+    (scalar,) = [line for line in out.splitlines() if "scalar " in line and "1 " in line]
+    assert "0.0" in scalar  # near 1/12
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_version(run):
+    assert run("--version") == (0, f"ltc-lattice {ltc.__version__}\n", "")
+
+
+def test_leech_says_why_it_differs_from_the_literature(run):
+    code, out, _ = run("quantizer=leech", "samples=1000")
+    assert code == 0
+    assert "0.000074" in out
+    assert "upper bound" in " ".join(out.split())

@@ -56,6 +56,10 @@ def test_main_job(run, tmp_path):
         "exact",
     }
     assert "gap to R(D)" in output
+    words = " ".join(output.split())
+    assert "standard error over blocks" in words
+    assert "counts the model's rate" in words
+    assert "bound=samples" not in words
 
 
 @pytest.mark.parametrize(
@@ -117,12 +121,29 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
     assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
 
 
-def test_a_second_run_into_a_folder_replaces_the_first(run, tmp_path):
-    for lmbda in (2, 3):
-        code, _ = run(f"lmbda={lmbda}", f"hydra.run.dir={tmp_path / 'same'}", *QUICK)
-        assert code == 0
-    assert load(tmp_path / "same").coder.lmbda == 3
-    assert len(list(tmp_path.rglob("best*.ckpt"))) == 1
+def test_a_run_is_never_replaced(run, tmp_path):
+    folder = f"hydra.run.dir={tmp_path / 'same'}"
+    code, _ = run(folder, *QUICK, "lmbda=-1")  # a run that fails keeps nothing
+    assert code == 2
+    code, _ = run("lmbda=2", folder, *QUICK)
+    assert code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("same/**/*") if path.is_file()}
+    code, output = run("lmbda=3", folder, *QUICK)
+    assert code == 2
+    assert "holds a run already" in output
+    after = {path: path.read_bytes() for path in tmp_path.rglob("same/**/*") if path.is_file()}
+    assert after == before
+    assert load(tmp_path / "same").coder.lmbda == 2
+
+
+def test_of_two_runs_in_a_folder_one_is_refused(run, tmp_path):
+    folder = tmp_path / "same"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("claimed by another process")
+    code, output = run(f"hydra.run.dir={folder}", *QUICK)
+    assert code == 2
+    assert "under way" in output
+    assert (folder / "config.yaml").read_text() == "claimed by another process"
 
 
 def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
@@ -132,7 +153,7 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     metrics = only_metrics(tmp_path)
     assert sorted(m["lmbda"] for m in metrics) == [1, 4]
     names = {path.parent.name for path in tmp_path.rglob("metrics.json")}
-    assert any("lmbda=1,quantizer=scalar" in name for name in names)
+    assert any("lmbda-1_quantizer-scalar" in name for name in names)
 
 
 def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypatch):
@@ -177,6 +198,13 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "missing EQUAL"),
+        (["+ckpt=somewhere"], "there is no key ckpt"),
+        (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
+        (["quantizer=generator"], "quantizer.matrix is not set"),
+        (["launcher=joblib"], 'pip install "ltc[launchers]"'),
+        (["lmbda=1e9"], "lmbda=1e+09; expected at most 1.21e+07"),
+        (["quantizer=trellis", "quantizer.length=1000000"], "at most 65536"),
+        (["evaluate.samples=1e6", "seed=-1"], "seed=-1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
