@@ -131,10 +131,10 @@ class AlphabetProblem(Problem):
     """min R + s D under squared error for a source of finitely many values in R^d.
 
     Outputs may be any points, weighted by Blahut-Arimoto. They start as the values themselves, and
-    wherever c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the exchange method
-    of `DensityProblem`). Expectations are exact. For scalars the brackets are proof; in more
-    dimensions, that no y has a larger c than mean shift found from the values and the outputs is
-    not proved.
+    wherever c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the
+    exchange method of `DensityProblem`). Expectations are exact. For scalars the brackets are
+    proof; in more dimensions, that no y has a larger c than mean shift found from the values and
+    the outputs is not proved.
 
     Arguments:
         points: the values, shape (m, d).
