@@ -18,11 +18,11 @@ Classical quantizers that are measured on samples come with standard errors of t
 
 from ltc.bounds.alphabet import AlphabetProblem
 from ltc.bounds.bar import ProgressBar
-from ltc.bounds.blahut import BlahutArimotoProblem
 from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
 from ltc.bounds.density import DensityProblem
 from ltc.bounds.gaussian import ReverseWaterFilling
 from ltc.bounds.parametric import ParametricRateDistortion
+from ltc.bounds.product_grid import BlahutArimotoProblem
 from ltc.bounds.samples import SampleProblem
 from ltc.bounds.select import bound_by_blahut_arimoto, bound_for, bound_from_samples
 

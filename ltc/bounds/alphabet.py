@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ltc.bounds.interior import METHOD, interior_point
-from ltc.bounds.kernel import Kernel, Optimum
+from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
+from ltc.bounds.kernel import Kernel
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
 from ltc.sources._checks import digest
 
 __all__ = ["AlphabetProblem", "Cloud", "Path", "mean_shift"]
-
-Solver = Callable[[Tensor, Kernel, Tensor, float], Optimum]
 
 
 class Cloud:
@@ -133,19 +130,17 @@ def mean_shift(
 class AlphabetProblem(Problem):
     """min R + s D under squared error for a source of finitely many values in R^d.
 
-    Outputs may be any points. They start as the values themselves, and wherever
-    c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the exchange method
-    of `DensityProblem`). Expectations are exact. For scalars the brackets are proof; in more
-    dimensions, that no y has a larger c than mean shift found from the values and the outputs is
-    not proved.
+    Outputs may be any points, weighted by Blahut-Arimoto. They start as the values themselves, and
+    wherever c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the
+    exchange method of `DensityProblem`). Expectations are exact. For scalars the brackets are
+    proof; in more dimensions, that no y has a larger c than mean shift found from the values and
+    the outputs is not proved.
 
     Arguments:
         points: the values, shape (m, d).
         probabilities: of each, shape (m,).
-        solver: finds the best output distribution on finitely many outputs: `interior_point` or
-            `blahut_arimoto`.
-        about: what it does, in a line.
         device: where to compute.
+        report: as of `blahut_arimoto`.
 
     Raises:
         InputError: shapes do not fit, the probabilities do not add up to one, or there is one
@@ -162,16 +157,17 @@ class AlphabetProblem(Problem):
         True
     """
 
+    name = "Blahut-Arimoto bracket"
+    about = METHOD
     note = "the outputs that would narrow it were not found"
-    version = 3
+    version = 4
 
     def __init__(
         self,
         points: ArrayLike,
         probabilities: ArrayLike,
-        solver: Solver = interior_point,
-        about: str = f"{METHOD}; bound=blahut_arimoto runs that",
         device: torch.device | str = "cpu",
+        report: Report | None = None,
     ) -> None:
         x, p = np.asarray(points, dtype=float), np.asarray(probabilities, dtype=float)
         if x.ndim != 2 or p.shape != x.shape[:1] or not np.isfinite(x).all():
@@ -200,19 +196,15 @@ class AlphabetProblem(Problem):
         # Steeper than this, every value has an output of its own.
         gaps = torch.pdist(self.x) if len(x) <= 4096 else (self.x[1:] - self.x[:-1]).norm(dim=1)
         self.slope_max = 40 / float(gaps.min()) ** 2
-        exact = solver is interior_point
-        self.solver = solver
-        self.about = about
-        self.name = f"{'interior-point' if exact else 'Blahut-Arimoto'} bracket"
+        self.report = report
         self.key = {
             "problem": type(self).__name__,
             "version": self.version,
             "alphabet": digest(x, p),
-            "solver": self.name,
         }
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
-        """Bracket the minimum of R + slope * D by interior points and exchange."""
+        """Bracket the minimum of R + slope * D by Blahut-Arimoto and exchange."""
         width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
         y = self.x
         output = self.p.clone()
@@ -227,7 +219,7 @@ class AlphabetProblem(Problem):
             # Rows are shifted so that their largest entry is 1; the shift is added again.
             shift = exponents.amin(1)
             kernel = Kernel((exponents - shift[:, None]).clamp_max(700).cpu().numpy(), self.device)
-            best = self.solver(self.p, kernel, output, tolerance / 4)
+            best = blahut_arimoto(self.p, kernel, output, tolerance / 4, report=self.report)
             log_lambda = (best.weights / self.p).log() + shift
             peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
             peaks = peaks[_apart(peaks, width)]

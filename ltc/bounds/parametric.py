@@ -122,6 +122,7 @@ class ParametricRateDistortion(RateDistortion):
         # The rest of the tolerance is for the way from a slope's own distortion to this one.
         accuracy = 0.7 * tolerance * problem.dimension * NATS
         lower, upper = self._known(total)
+        slope = problem.choose(problem.dimension / (2 * total))
         for attempt in range(20):
             if upper - lower <= tolerance:
                 break
@@ -136,6 +137,14 @@ class ParametricRateDistortion(RateDistortion):
             # Far from the goal a rough answer will do, to find the slope.
             near = any(abs(s.middle[0] - total) < 0.5 * total for s in self.solutions.values())
             self._solve(slope, accuracy if near else 10 * accuracy)
+            lower, upper = self._known(total)
+        # Confidence limits are loose at steep slopes: the lines of flatter ones may say more.
+        best = -math.inf
+        while not problem.proof and lower > best:
+            best = lower
+            slope = problem.choose(slope / 1.5)
+            if slope not in self.solutions:
+                self._solve(slope, accuracy)
             lower, upper = self._known(total)
         return lower, upper
 

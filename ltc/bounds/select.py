@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 
 from ltc.bounds.alphabet import AlphabetProblem
-from ltc.bounds.blahut import METHOD, BlahutArimotoProblem, blahut_arimoto
 from ltc.bounds.curve import Narrowest, Progress, RateDistortion
 from ltc.bounds.density import DensityProblem
 from ltc.bounds.gaussian import ReverseWaterFilling
 from ltc.bounds.parametric import ParametricRateDistortion
 from ltc.bounds.problem import Problem
+from ltc.bounds.product_grid import BlahutArimotoProblem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
 from ltc.bounds.samples import SampleProblem
 from ltc.errors import InputError
@@ -32,9 +31,10 @@ def bound_for(
     """Choose the quickest bound for a source under squared error by what is known of it.
 
     - Gaussian (`source.gaussian`): exact reverse water-filling;
+    - finitely many values (`source.alphabet`): a bracket by Blahut-Arimoto;
     - a density per scalar (`source.density`) or per vector (`source.log_density` and
-      `source.support()`), or finitely many values (`source.alphabet`): a bracket by an
-      interior-point method, whose optimum is that of Blahut-Arimoto;
+      `source.support()`): a bracket by an interior-point method, whose optimum is that of
+      Blahut-Arimoto;
     - samples only: reverse water-filling of the covariance of the held-out rows, which is an
       upper bound and says so, and with `from_samples` what `bound_from_samples` finds.
 
@@ -62,7 +62,7 @@ def bound_for(
         return ReverseWaterFilling(source.covariance)
     problem: Problem
     if source.alphabet is not None:
-        problem = AlphabetProblem(*source.alphabet, device=device)
+        problem = AlphabetProblem(*source.alphabet, device)
     elif (density := _density(source)) is not None:
         problem = DensityProblem(density, device)
     elif from_samples:
@@ -80,8 +80,8 @@ def bound_by_blahut_arimoto(
 ) -> RateDistortion:
     """Bracket R(D) by the Blahut-Arimoto algorithm.
 
-    It knows nothing of closed forms and takes longer than `bound_for`, which reaches the same
-    optimum: an independent check, and the textbook's own algorithm.
+    It uses no closed form and takes longer than `bound_for`, which reaches the same optimum: an
+    independent check, and the textbook's own algorithm.
 
     Arguments:
         source: a source of scalars, of vectors of two or three dimensions with a density, or of
@@ -115,8 +115,7 @@ def bound_by_blahut_arimoto(
 
     problem: Problem
     if source.alphabet is not None:
-        solver = partial(blahut_arimoto, report=report)
-        problem = AlphabetProblem(*source.alphabet, solver, METHOD, device)
+        problem = AlphabetProblem(*source.alphabet, device, report)
     elif (density := _density(source)) is not None:
         problem = BlahutArimotoProblem(density, device, report)
     else:

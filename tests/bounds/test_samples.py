@@ -73,6 +73,15 @@ def test_a_fresh_draw_of_the_same_source_agrees():
     assert brackets[0] != brackets[1]
 
 
+def test_the_lower_limit_is_found_at_once():
+    # At steep slopes the dual is loose; whatever is asked before changes little.
+    bound = bound_from_samples(CorrelatedVector(8, 0.9), components=2, count=2000)
+    first = bound.bracket(0.02).lower
+    for distortion in (0.3, 0.1, 0.05):
+        bound.bracket(distortion)
+    assert bound.bracket(0.02).lower < 1.02 * first
+
+
 def test_duplicated_rows():
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).repeat(500, 1)
     solution = SampleProblem(corners, corners, 4).solve(4.0, 0.0)
