@@ -168,7 +168,8 @@ def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | No
     """Solve R(D) = rate for D, from the lower end of the bracket, by the secant method in dB."""
 
     def excess(decibel: float) -> float:
-        lower, _ = bound.bracket(distortion * 10 ** (-decibel / 10))
+        # Roughly: the lower end flatters no gap, whatever the tolerance.
+        lower, _ = bound.bracket(distortion * 10 ** (-decibel / 10), 2e-3)
         assert lower is not None
         return rate - lower
 
