@@ -363,3 +363,12 @@ def test_distortion_and_variance(a, by_columns):
 def test_nothing_has_no_distortion():
     nothing = Payload("array", {}, ".npz")
     assert (nothing.scalars, nothing.variance(), nothing.distortion(nothing)) == (0, 0, 0)
+
+
+def test_a_flac_that_is_read_as_empty_is_refused(monkeypatch):
+    # Of some broken files libsndfile reads nothing; no FLAC could be written of that.
+    empty = np.zeros(0, np.float32), 8000, "PCM_16"
+    monkeypatch.setattr("ltc.media.payload.read_sound", lambda file, largest: empty)
+    with pytest.raises(InputError, match="no samples"):
+        Payload.read(b"", ".flac")
+    assert Payload.read(b"", ".wav").scalars == 0

@@ -100,6 +100,8 @@ class Payload:
                         f"this sound has samples of type {subtype}; expected PCM or float: "
                         "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
                     )
+                if suffix == ".flac" and len(sound) == 0:  # which could not be written again
+                    raise InputError("this .flac holds no samples; expected one at least")
                 return cls("audio", {"audio": sound}, suffix, rate, subtype)
             if suffix == ".npy":
                 return cls("array", {"array": read_array(data, largest=largest)}, suffix)
