@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
+from ltc.checks import integer, number
 from ltc.cli.command import command, console, run_folder
 from ltc.errors import InputError
 from ltc.files import atomic_write
@@ -38,10 +39,7 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> None:
-    if not isinstance(config.points, int) or config.points < 2:
-        raise InputError(f"points={config.points}; expected an integer of at least 2")
-    if not isinstance(config.tol, int | float) or not 0 < config.tol < np.inf:
-        raise InputError(f"tol={config.tol}; expected a positive number")
+    count, tol = integer("points", config.points, 2), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
     if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1]:
@@ -59,7 +57,7 @@ def _task(config: DictConfig) -> None:
         of_source["dimension"] = 1
     source: Source = instantiate(of_source, _convert_="all")
     variance = source.variance
-    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], config.points)
+    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], count)
     columns = (TextColumn("R(D)"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
     status = TextColumn("{task.description}", markup=False)
     rows: list[dict[str, Any]] = []
@@ -74,7 +72,7 @@ def _task(config: DictConfig) -> None:
                 settings["progress"] = show
         bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
         for distortion in distortions:
-            rows.append(_row(bound, float(distortion), variance, float(config.tol)))
+            rows.append(_row(bound, float(distortion), variance, tol))
             bar.update(task, advance=1, description=bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []

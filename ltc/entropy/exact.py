@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ltc.checks import integer
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.table import REACH, PointTable
 from ltc.errors import InputError
@@ -147,8 +148,7 @@ class Exact(EntropyModel):
             raise InputError(
                 f"{lattice.name} has no trellis, so no exact entropy model; use entropy=monte_carlo"
             )
-        if components < 1:
-            raise InputError(f"entropy.components={components}; expected at least 1")
+        components = integer("entropy.components", components)
         self.trellis: Trellis = lattice.trellis
         self.density = GaussianMixture(int(channel.max()) + 1, components)
         # Coordinates with the same function and the same cosets share one row of masses.

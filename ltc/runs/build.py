@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
@@ -34,9 +35,8 @@ __all__ = [
 
 log = logging.getLogger("ltc")
 
-# Bits per sample, and coordinates of a block, beyond which training would not end.
+# Bits per sample beyond which training would not end.
 MOST_BITS = 12
-LONGEST = 1 << 16
 
 # Streams of random numbers that never meet: each use of the seed has its own.
 STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
@@ -90,17 +90,6 @@ class Run:
         return self.blocks(self.source.held_out(count, rng))
 
 
-def _positive(config: DictConfig, key: str, integer: bool = False) -> None:
-    value = OmegaConf.select(config, key)
-    if integer and isinstance(value, float) and value.is_integer():  # 1e6
-        value = int(value)
-        OmegaConf.update(config, key, value)
-    number = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
-        kind = "a positive integer" if integer else "a positive number"
-        raise InputError(f"{key}={value}; expected {kind}")
-
-
 def build(config: DictConfig) -> Run:
     """Build the parts of a run.
 
@@ -136,16 +125,10 @@ def check(config: DictConfig) -> None:
         InputError: one is out of its range.
     """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
-        _positive(config, key)
-    length = config.quantizer.get("length")
-    if isinstance(length, int) and length > LONGEST:
-        raise InputError(
-            f"quantizer.length={length}; expected at most {LONGEST}: a longer block loses no less"
-        )
+        number(key, config[key])
     for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
-        _positive(config, key, integer=True)
-    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
-        raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+        OmegaConf.update(config, key, integer(key, OmegaConf.select(config, key)))
+    integer("seed", config.seed, 0, 2**32 - 1)
 
 
 def _check_rate(lmbda: float, variance: float) -> None:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ltc.checks import integer
 from ltc.errors import InputError
 from ltc.media import IMAGES, patches, read_picture
-from ltc.sources._checks import positive_integer
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import FiniteSource
 
@@ -98,8 +98,8 @@ class ImagePatches(FiniteSource):
     name = "image_patches"
 
     def __init__(self, patch: int = 4, stride: int = 2, root: str | Path | None = None) -> None:
-        self.patch = positive_integer("patch", patch)
-        self.stride = positive_integer("stride", stride)
+        self.patch = integer("source.patch", patch)
+        self.stride = integer("source.stride", stride)
         if root is None:
             folder = Path(skimage.data.__file__).parent
             paths = [folder / name for name in TRAIN + TEST]

@@ -237,7 +237,7 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         (["quantizer=generator"], "quantizer.matrix is not set"),
         (["launcher=joblib"], 'pip install "ltc[launchers]"'),
         (["lmbda=1e9"], "lmbda=1e+09; expected at most 1.21e+07"),
-        (["quantizer=trellis", "quantizer.length=1000000"], "at most 65536"),
+        (["quantizer=trellis", "quantizer.length=1000000"], "from 8 to 65536"),
         (["evaluate.samples=1e6", "seed=-1"], "seed=-1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
