@@ -262,7 +262,7 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
     # Here and not above: the tests take the mutations from this file, and nothing else.
     from sweep import experiment
 
-    from ltc.runs.checkpoint import facts
+    from ltc.runs.run import facts
 
     rng = np.random.default_rng(0)
     array = rng.normal(size=20_000).astype(np.float32)

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ltc.cli.command import config_directory
-from ltc.runs.build import Run
+from ltc.runs.run import Run
 from ltc.runs.train import train
 
 
