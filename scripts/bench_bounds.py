@@ -17,7 +17,7 @@ import time
 import numpy as np
 import torch
 
-from ltc.bounds import BlahutArimotoProblem, DensityProblem, ParametricRateDistortion
+from ltc.bounds import DensityProblem, GridProblem, ParametricRateDistortion
 from ltc.bounds.quadrature import scalar_density, vector_density
 from ltc.sources import Banana, IIDGaussian, IIDLaplacian, IIDUniform
 
@@ -98,7 +98,7 @@ def banana(points: int, limit: float) -> None:
     density = vector_density(source.log_density, source.support())
     # 0.2 to 5 bits per vector, by the distortions at which R(D) has these rates.
     rates = np.linspace(0.2, 3.43, 20)
-    for problem in (BlahutArimotoProblem(density), DensityProblem(density)):
+    for problem in (GridProblem(density), DensityProblem(density)):
         _, found, seconds, bound = brackets(problem, 1e-3, rates)
         width = 2 * np.ptp(found, axis=1).max()
         print(

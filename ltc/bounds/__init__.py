@@ -3,7 +3,7 @@
 What a bracket rests on, by what is known of the source:
 
 - a covariance, and that the source is Gaussian (`ReverseWaterFilling`): a closed form;
-- a density (`DensityProblem`, `BlahutArimotoProblem`): both ends are proof for the continuous
+- a density (`DensityProblem`, `GridProblem`): both ends are proof for the continuous
   source, not for a histogram, given that quadrature integrates the density, whose error is far
   below the bracket's width;
 - finitely many vectors (`AlphabetProblem`): the upper end is proof; the lower end too for scalars,
@@ -20,23 +20,24 @@ from ltc.bounds.alphabet import AlphabetProblem
 from ltc.bounds.bar import ProgressBar
 from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
 from ltc.bounds.density import DensityProblem
-from ltc.bounds.gaussian import ReverseWaterFilling
+from ltc.bounds.gaussian import ReverseWaterFilling, ShannonLowerBound
 from ltc.bounds.parametric import ParametricRateDistortion
-from ltc.bounds.product_grid import BlahutArimotoProblem
+from ltc.bounds.product_grid import GridProblem
 from ltc.bounds.samples import SampleProblem
 from ltc.bounds.select import bound_by_blahut_arimoto, bound_for, bound_from_samples
 
 __all__ = [
     "AlphabetProblem",
-    "BlahutArimotoProblem",
     "Bracket",
     "DensityProblem",
+    "GridProblem",
     "Narrowest",
     "ParametricRateDistortion",
     "ProgressBar",
     "RateDistortion",
     "ReverseWaterFilling",
     "SampleProblem",
+    "ShannonLowerBound",
     "bound_by_blahut_arimoto",
     "bound_for",
     "bound_from_samples",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
+from ltc.bounds.cost import Cost
 from ltc.bounds.kernel import Kernel
 from ltc.bounds.problem import Problem, Solution
 from ltc.checks import digest
@@ -19,96 +20,117 @@ __all__ = ["AlphabetProblem", "Cloud", "Path", "mean_shift"]
 
 
 class Cloud:
-    """Points in space, and the sums over them that squared error needs.
+    """Points in space, and the sums over them that a distortion needs.
 
     Arguments:
         x: the points, shape (n, d).
+        cost: what an error costs; None: its square.
 
     Example:
         >>> cloud = Cloud(torch.tensor([[0.0], [2.0]]))
-        >>> cloud.squared_distances(torch.tensor([[1.0], [2.0]]))
+        >>> cloud.distortions(torch.tensor([[1.0], [2.0]]))
         tensor([[1., 4.],
                 [1., 0.]])
         >>> c, centre = cloud.kernel_sums(torch.zeros(2), torch.tensor([[1.0]]), 1.0)
-        >>> round(float(c), 4), centre / c[:, None]
+        >>> round(float(c), 4), centre
         (0.7358, tensor([[1.]]))
     """
 
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
+    def __init__(self, x: Tensor, cost: Cost | None = None) -> None:
+        self.x, self.cost = x, cost or Cost()
 
-    def squared_distances(self, y: Tensor) -> Tensor:
-        """Return |x - y|^2, shapes (k, d) to (n, k)."""
-        return torch.cdist(self.x, y).square()
+    def distortions(self, y: Tensor) -> Tensor:
+        """Return d(x, y), shapes (k, d) to (n, k)."""
+        return self.cost.between(self.x, y)
 
     def kernel_sums(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
-        """Return the sums over x of w = weights(x) exp(-slope |x - y|^2) and of w x.
+        """Return c(y) = sum_x w and where to move y so that c does not fall.
+
+        w = weights(x) exp(-slope d(x, y)). The cost is below the parabola of cost(e) / e^2 through
+        an error e if its power is at most 2: the move is to the mean of x, each coordinate
+        weighted by w cost(e) / e^2; for squared error by w alone (Cheng 1995).
 
         Arguments:
             log_weights: nats, shape (n,).
             y: shape (k, d).
-            slope: nats per squared error.
+            slope: nats per unit of distortion.
 
         Returns:
             Shapes (k,) and (k, d).
         """
-        c, centre = y.new_full((len(y),), 1e-300), torch.zeros_like(y)
+        c, top = y.new_full((len(y),), 1e-300), torch.zeros_like(y)
+        bottom = c[:, None] if self.cost.squared else torch.full_like(y, 1e-300)
         for rows, weight in zip(self.x.split(1 << 13), log_weights.split(1 << 13), strict=True):
-            part = (weight[:, None] - slope * torch.cdist(rows, y).square()).exp()
+            part = (weight[:, None] - slope * self.cost.between(rows, y)).exp()
             c += part.sum(0)
-            centre += part.T @ rows
-        return c, centre
+            if self.cost.squared:
+                top += part.T @ rows
+                continue
+            for k, (a, b) in enumerate(zip(rows.T, y.T, strict=True)):
+                pull = part * self._pull(a[:, None] - b)
+                top[:, k] += pull.T @ a
+                bottom[:, k] += pull.sum(0)
+        return c, top / bottom
+
+    def _pull(self, error: Tensor) -> Tensor:
+        return self.cost.distortion.cost(error) / error.square().clamp_min(1e-12)
 
 
 class Path(Cloud):
     """Points of which each differs from the one before in few coordinates, as in random walks.
 
-    Squared distances then follow from one another: with n points in d dimensions they take
-    n + d operations for each y, not n d.
+    Distortions then follow from one another: with n points in d dimensions they take n + d
+    operations for each y, not n d.
 
     Arguments:
         x: the points in their order, shape (n, d).
+        cost: what an error costs; None: its square.
 
     Example:
         >>> x = torch.ones(4, 3).tril(-1)
         >>> y = torch.tensor([[0.5, 2.0, 0.0]])
-        >>> bool(Path(x).squared_distances(y).allclose(Cloud(x).squared_distances(y)))
+        >>> bool(Path(x).distortions(y).allclose(Cloud(x).distortions(y)))
         True
     """
 
-    def __init__(self, x: Tensor) -> None:
-        super().__init__(x)
-        self.steps = x.diff(dim=0).to_sparse()
-        self.energy = x.square().sum(1).diff()
+    def __init__(self, x: Tensor, cost: Cost | None = None) -> None:
+        super().__init__(x, cost)
+        self.row, self.column = x.diff(dim=0).nonzero(as_tuple=True)
+        self.before, self.after = x[self.row, self.column], x[self.row + 1, self.column]
 
-    def squared_distances(self, y: Tensor) -> Tensor:
-        """Return |x - y|^2, shapes (k, d) to (n, k)."""
-        first = (self.x[:1] - y).square().sum(1, keepdim=True)
-        rise = self.energy - 2 * torch.sparse.mm(self.steps, y.T).T.contiguous()
+    def distortions(self, y: Tensor) -> Tensor:
+        """Return d(x, y), shapes (k, d) to (n, k)."""
+        cost, there = self.cost.distortion.cost, y[:, self.column]
+        change = cost(self.after - there) - cost(self.before - there)
+        rise = y.new_zeros(len(y), len(self.x) - 1).index_add_(1, self.row, change)
+        first = cost(self.x[0] - y).sum(1, keepdim=True)
         return torch.cat([first, first + rise.cumsum(1)], 1).clamp_min_(0).T
 
     def kernel_sums(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
         """Return the same sums as of any cloud."""
-        part = (log_weights - slope * self.squared_distances(y).T).exp_()
-        upto = part.cumsum(1)
-        total = upto[:, -1:]
-        centre = total * self.x[0] + torch.sparse.mm(self.steps.T, (total - upto[:, :-1]).T).T
-        return total[:, 0] + 1e-300, centre
+        upto = (log_weights - slope * self.distortions(y).T).exp_().cumsum(1)
+        total, there = upto[:, -1:], y[:, self.column]
+        rest = total - upto[:, self.row]  # of all points after a change
+        first, before, after = self.x[0], self.before, self.after
+        if self.cost.squared:
+            top = (total * first).index_add_(1, self.column, rest * (after - before))
+            return total[:, 0] + 1e-300, top / (total + 1e-300)
+        pull, old, new = (self._pull(v) for v in (first - y, before - there, after - there))
+        top = (total * pull * first).index_add_(1, self.column, rest * (new * after - old * before))
+        bottom = (total * pull).index_add_(1, self.column, rest * (new - old))
+        return total[:, 0] + 1e-300, top / bottom.clamp_min(1e-300)
 
 
 def mean_shift(
     cloud: Cloud, log_weights: Tensor, y: Tensor, slope: float, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Raise c(y) = sum_x weights(x) exp(-slope |x - y|^2) from many starts by mean shift.
-
-    Each start moves to the mean of the x around it, weighted by the kernel, which never
-    lowers c (Cheng 1995).
+    """Raise c(y) = sum_x weights(x) exp(-slope d(x, y)) from many starts by mean shift.
 
     Arguments:
         cloud: points x, shape (n, d).
         log_weights: nats, shape (n,).
         y: starts, shape (k, d).
-        slope: nats per squared error.
+        slope: nats per unit of distortion.
         steps: how many moves.
 
     Returns:
@@ -121,17 +143,17 @@ def mean_shift(
         0.5
     """
     for _ in range(steps):
-        c, centre = cloud.kernel_sums(log_weights, y, slope)
+        c, moved = cloud.kernel_sums(log_weights, y, slope)
         # Starts that are far from all stay where they are.
-        y = torch.where(c[:, None] > 1e-200, centre / c[:, None], y)
+        y = torch.where(c[:, None] > 1e-200, moved, y)
     return cloud.kernel_sums(log_weights, y, slope)[0].log(), y
 
 
 class AlphabetProblem(Problem):
-    """min R + s D under squared error for a source of finitely many values in R^d.
+    """min R + s D for a source of finitely many values in R^d.
 
     Outputs may be any points, weighted by Blahut-Arimoto. They start as the values themselves, and
-    wherever c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the
+    wherever c(y) = E [exp(-s d(x, y)) / Z(x)] is found above one an output is added (the
     exchange method of `DensityProblem`). Expectations are exact. For scalars the brackets are
     proof; in more dimensions, that no y has a larger c than mean shift found from the values and
     the outputs is not proved.
@@ -139,7 +161,7 @@ class AlphabetProblem(Problem):
     Arguments:
         points: the values, shape (m, d).
         probabilities: of each, shape (m,).
-        device: where to compute.
+        cost: what an error costs; None: its square.
         report: as of `blahut_arimoto`.
 
     Raises:
@@ -166,7 +188,7 @@ class AlphabetProblem(Problem):
         self,
         points: ArrayLike,
         probabilities: ArrayLike,
-        device: torch.device | str = "cpu",
+        cost: Cost | None = None,
         report: Report | None = None,
     ) -> None:
         x, p = np.asarray(points, dtype=float), np.asarray(probabilities, dtype=float)
@@ -181,86 +203,100 @@ class AlphabetProblem(Problem):
             )
         # Equal values are one value.
         x, index = np.unique(x[p > 0], axis=0, return_inverse=True)
-        p = np.bincount(index.ravel(), p[p > 0] / p.sum())
+        p = np.bincount(index.ravel(), p[p > 0] / p.sum()).astype(float)
         if len(x) < 2:
             raise InputError("the source has one value only: R(D) = 0 everywhere")
-        self.x = torch.from_numpy(x).to(device)
+        self.cost = cost or Cost()
+        self.x, self.p = torch.from_numpy(x), torch.from_numpy(p)
         changes = np.count_nonzero(np.diff(x, axis=0))
-        self.cloud = (Path if changes < x.size // 10 else Cloud)(self.x)
-        self.p = torch.from_numpy(p).to(device)
+        self.cloud = (Path if changes < x.size // 10 else Cloud)(self.x, self.cost)
         self.some = slice(None, None, len(x) // 256 + 1)  # values enough to search from
-        self.device = torch.device(device)
         self.dimension = x.shape[1]
         self.lossless = float(-(p @ np.log(p)))
-        self.d_max = float(p @ ((x - p @ x) ** 2).sum(1))
+        self.d_max = sum(self.cost.centre(column, p)[1] for column in x.T)
         # Steeper than this, every value has an output of its own.
-        gaps = torch.pdist(self.x) if len(x) <= 4096 else (self.x[1:] - self.x[:-1]).norm(dim=1)
-        self.slope_max = 40 / float(gaps.min()) ** 2
+        power = self.cost.power
+        gaps = torch.pdist(self.x, power) if len(x) <= 4096 else self.x.diff(dim=0).norm(power, 1)
+        self.slope_max = 40 * self.cost.slope(float(gaps.min())) * (power or 1)
         self.report = report
         self.key = {
             "problem": type(self).__name__,
             "version": self.version,
             "alphabet": digest(x, p),
+            "cost": self.cost.key,
         }
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Bracket the minimum of R + slope * D by Blahut-Arimoto and exchange."""
-        width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
+        width = self.cost.width(slope)
         y = self.x
-        output = self.p.clone()
+        output = self.p
         if start is not None and start.output is not None:
-            known = torch.from_numpy(start.output).to(self.x)
+            known = torch.from_numpy(start.output)
             some = self.x[self.some]
             y = torch.cat([known[:, :-1], some])
             output = torch.cat([0.9 * known[:, -1], known.new_full((len(some),), 0.1 / len(some))])
         lower = -math.inf
         for rounds_left in reversed(range(20)):
-            exponents = slope * self.cloud.squared_distances(y)
+            exponents = slope * self.cloud.distortions(y)
             # Rows are shifted so that their largest entry is 1; the shift is added again.
             shift = exponents.amin(1)
-            kernel = Kernel((exponents - shift[:, None]).clamp_max(700).cpu().numpy(), self.device)
-            best = blahut_arimoto(self.p, kernel, output, tolerance / 4, report=self.report)
-            log_lambda = (best.weights / self.p).log() + shift
-            peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
-            peaks = peaks[_apart(peaks, width)]
+            kernel = Kernel((exponents - shift[:, None]).clamp_max(700).numpy())
+            best = blahut_arimoto(
+                self.p.numpy(), kernel, output.numpy(), tolerance / 4, report=self.report
+            )
+            found = torch.from_numpy(best.output)
+            log_lambda = (torch.from_numpy(best.weights) / self.p).log() + shift
             log_weights = self.p.log() + log_lambda
-            for steps in (10, 30):  # many end on the same hill
-                log_c, peaks = mean_shift(self.cloud, log_weights, peaks, slope, steps)
-                apart = _apart(peaks, 0.1 * width)
-                log_c, peaks = log_c[apart], peaks[apart]
+            peaks = torch.cat([y[found > 1e-3 / len(y)], self.x[self.some]])
+            log_c, peaks = self._peaks(log_weights, peaks, slope, width)
             largest = max(0.0, float(log_c.max()))
             if self.dimension == 1:
-                # On the line nothing can hide: between the points of a grid log c rises by
-                # slope h^2 / 4 at most (see `DensityProblem`).
-                h = math.sqrt(tolerance / slope)
-                count = math.ceil(float(self.x.max() - self.x.min()) / h) + 1
-                grid = torch.linspace(0, 1, count).to(self.x)[:, None]
-                grid = self.x.min() + (self.x.max() - self.x.min()) * grid
-                on_grid, _ = mean_shift(self.cloud, log_weights, grid, slope, 0)
-                largest = float(on_grid.max()) + tolerance / 4
+                largest = self._largest(log_weights, slope, tolerance / 4)
             lower = max(lower, float(self.p @ log_lambda) - largest)
             upper = best.upper + float(self.p @ shift)
             new = peaks[log_c > max(tolerance / 4, largest / 20)]
             if upper - lower <= tolerance or not len(new) or not rounds_left:
                 break
-            keep = best.output > 1e-3 * tolerance / len(y)
+            keep = found > 1e-3 * tolerance / len(y)
             y = torch.cat([y[keep], new])
-            output = torch.cat([0.9 * best.output[keep], new.new_full((len(new),), 0.1 / len(new))])
+            output = torch.cat([0.9 * found[keep], new.new_full((len(new),), 0.1 / len(new))])
         points = []
         for factor in (0.97, 1.0, 1.03):
-            rate, distortion = kernel.point(self.p, best.output, factor)
+            rate, distortion = kernel.point(self.p.numpy(), best.output, factor)
             distortion += float(self.p @ shift)
             points.append((distortion / slope, max(rate, 0.0)))
-        alive = best.output > 1e-6 / len(y)
-        outputs = torch.cat([y, best.output[:, None]], dim=1)[alive]
-        return Solution(slope, lower, np.array(points), outputs.cpu().numpy())
+        alive = found > 1e-6 / len(y)
+        outputs = torch.cat([y, found[:, None]], dim=1)[alive]
+        return Solution(slope, lower, np.array(points), outputs.numpy())
+
+    def _peaks(
+        self, log_weights: Tensor, peaks: Tensor, slope: float, width: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return log c at peaks of c and the peaks, found from some starts."""
+        peaks = peaks[_apart(peaks, width)]
+        for steps in (10, 30):  # many end on the same hill
+            log_c, peaks = mean_shift(self.cloud, log_weights, peaks, slope, steps)
+            apart = _apart(peaks, 0.1 * width)
+            log_c, peaks = log_c[apart], peaks[apart]
+        return log_c, peaks
+
+    def _largest(self, log_weights: Tensor, slope: float, excess: float) -> float:
+        """Return a bound of log c for scalars: on the line nothing can hide."""
+        low, high = float(self.x.min()), float(self.x.max())
+        grid, beyond = self.x, 0.0  # where the kernel has its kinks; between them it is convex
+        if self.cost.power > 1:
+            count = math.ceil((high - low) / self.cost.spacing(excess, slope, high - low)) + 1
+            grid, beyond = torch.linspace(0, 1, count).to(self.x)[:, None], excess
+            grid = low + (high - low) * grid
+        return float(mean_shift(self.cloud, log_weights, grid, slope, 0)[0].max()) + beyond
 
 
 def _apart(points: Tensor, distance: float) -> Tensor:
     """Choose points, as a mask, that are no closer than a distance to an earlier one chosen."""
     points = points.float()  # quicker, and near enough
-    close = (torch.cdist(points, points) < distance).cpu().numpy()
+    close = (torch.cdist(points, points) < distance).numpy()
     chosen = np.zeros(len(points), dtype=bool)
     for index, row in enumerate(close):
         chosen[index] = not row[chosen].any()
-    return torch.from_numpy(chosen).to(points.device)
+    return torch.from_numpy(chosen)

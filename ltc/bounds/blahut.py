@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from torch import Tensor
+import numpy as np
+from scipy.special import logsumexp
 
-from ltc.bounds.kernel import Operator, Optimum
+from ltc.bounds.kernel import Array, Operator, Optimum
 
 __all__ = ["METHOD", "Report", "blahut_arimoto"]
 
@@ -18,9 +19,9 @@ Report = Callable[[float, float], None]
 
 
 def blahut_arimoto(
-    p: Tensor,
+    p: Array,
     kernel: Operator,
-    output: Tensor,
+    output: Array,
     tolerance: float,
     limit: int = 20_000,
     report: Report | None = None,
@@ -45,27 +46,23 @@ def blahut_arimoto(
         The best output distribution, and the best lower bound with its lambda.
 
     Example:
-        >>> import numpy as np
-        >>> import torch
         >>> from ltc.bounds.kernel import Kernel
-        >>> p = torch.tensor([0.5, 0.5], dtype=torch.float64)
+        >>> p = np.array([0.5, 0.5])
         >>> kernel = Kernel(2.0 * (1 - np.eye(2)))  # Hamming distortion, slope 2
-        >>> best = blahut_arimoto(p, kernel, torch.tensor([0.9, 0.1], dtype=torch.float64), 1e-9)
-        >>> [round(float(q), 4) for q in best.output]
-        [0.5, 0.5]
-        >>> bool(best.lower <= -np.log((1 + np.exp(-2)) / 2) <= best.upper)
-        True
+        >>> best = blahut_arimoto(p, kernel, np.array([0.9, 0.1]), 1e-9)
+        >>> best.output.round(4), bool(best.lower <= -np.log((1 + np.exp(-2)) / 2) <= best.upper)
+        (array([0.5, 0.5]), True)
     """
     best = Optimum(output, math.inf, -math.inf, p)
 
-    def evaluate(log_q: Tensor) -> tuple[Tensor, Tensor, float]:
+    def evaluate(log_q: Array) -> tuple[Array, Array, float]:
         """Return log q, log c and F, and remember them if they are the best so far."""
         nonlocal best
-        log_q = (log_q - log_q.logsumexp(0)).clamp_min(-300.0)
-        q = log_q.exp()
-        mass = kernel.forward(q).clamp_min(1e-300)
-        log_c = kernel.adjoint(p / mass).clamp_min(1e-300).log()
-        value = -float(p @ mass.log())
+        log_q = np.maximum(log_q - logsumexp(log_q), -300.0)
+        q = np.exp(log_q)
+        mass = np.maximum(kernel.forward(q), 1e-300)
+        log_c = np.log(np.maximum(kernel.adjoint(p / mass), 1e-300))
+        value = -float(p @ np.log(mass))
         lower = value - float(log_c.max())
         if value < best.upper:
             best = best._replace(output=q, upper=value)
@@ -73,7 +70,7 @@ def blahut_arimoto(
             best = best._replace(lower=lower, weights=p / mass)
         return log_q, log_c, value
 
-    log_q, log_c, _ = evaluate(output.clamp_min(1e-300).log())
+    log_q, log_c, _ = evaluate(np.log(np.maximum(output, 1e-300)))
     for _ in range(limit // 3):
         if best.upper - best.lower <= tolerance:
             break
@@ -82,8 +79,8 @@ def blahut_arimoto(
         once = evaluate(log_q + log_c)
         # The change of the change says how far to go.
         turn = once[1] - log_c
-        weights = once[0].exp()
-        length = float((weights @ log_c.square()) / (weights @ turn.square()).clamp_min(1e-300))
+        weights = np.exp(once[0])
+        length = float(weights @ log_c**2) / max(float(weights @ turn**2), 1e-300)
         length = max(1.0, math.sqrt(length))
         while True:
             far = evaluate(log_q + 2 * length * log_c + length**2 * turn)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
-import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from torch import Tensor
 
+from ltc.bounds.cost import Cost
 from ltc.bounds.interior import METHOD, interior_point
-from ltc.bounds.kernel import Kernel, Optimum, along_axes
+from ltc.bounds.kernel import Kernel, Operator, along_axes
 from ltc.bounds.problem import Problem, Solution
 from ltc.bounds.quadrature import Density, Nodes
 from ltc.checks import digest
@@ -24,6 +23,28 @@ Array = NDArray[np.float64]
 
 # Kernel entries below exp(-CUT) are left out of sparse kernels; the lower bound accounts for it.
 CUT = 25.0
+
+
+class Found(NamedTuple):
+    """The best output distribution of a density at one slope.
+
+    Attributes:
+        nodes: the source as quadrature nodes, without the unlikely ones.
+        tail: the probabilities of those.
+        p: of the nodes that the kernel knows, adding up to one, shape (n,).
+        kernel: of these nodes and the outputs.
+        output: the output distribution, shape (m,).
+        lower: the lower bound of the minimum, nats.
+        start: what a neighbouring slope can start from.
+    """
+
+    nodes: Nodes
+    tail: Array
+    p: Array
+    kernel: Operator
+    output: Array
+    lower: float
+    start: Any
 
 
 class DensityProblem(Problem):
@@ -68,65 +89,54 @@ class DensityProblem(Problem):
     # So many kernel widths fit along an axis, for one, two and three dimensions.
     widths = (2e5, 300.0, 30.0)
 
-    def __init__(self, density: Density, device: torch.device | str = "cpu") -> None:
-        self.nodes = density.nodes
-        self.entropy = density.entropy
-        self.device = torch.device(device)
+    def __init__(self, density: Density, cost: Cost | None = None) -> None:
+        self.density, self.cost = density, cost or Cost()
         coarse = density.nodes(math.inf)
         self.dimension = len(coarse.axes)
-        self.lossless, self.d_max = math.inf, density.variance
+        self.lossless = math.inf
+        self.d_max = density.d_max(self.cost)
         # The nodes follow the density closely enough to integrate it: they say all of it.
         self.key = {
             "problem": type(self).__name__,
             "version": self.version,
             "density": digest(*coarse.axes, coarse.p),
-            "variance": density.variance,
+            "cost": self.cost.key,
         }
         extent = max(float(x[-1] - x[0]) for x in coarse.axes)
         most = self.widths[self.dimension - 1]
-        self.slope_max = 0.5 * (most / extent) ** 2
+        self.slope_max = self.cost.slope(extent / most)
         self.note = f"grids of more than {most:g} kernel widths along an axis are not computed"
 
     def shannon(self, distortion: float) -> float:
         """Return the entropy less the largest that an error of this size can have, nats."""
         d = self.dimension
-        noise = d / 2 * math.log(2 * math.pi * math.e * distortion / d)
-        return max(0.0, self.entropy - noise)
+        return max(0.0, self.density.entropy - d * self.cost.entropy(distortion / d))
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Bracket the minimum of R + slope * D."""
-        width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
-        nodes, p_tail = self.nodes(0.8 * width).trim(tolerance / 300)
-        mass = float(nodes.p.sum())
-        p, kernel, best, lower, output = self._minimise(slope, nodes, tolerance, start)
+        nodes, tail, p, kernel, output, lower, again = self._minimise(slope, tolerance, start)
+        width, mass = self.cost.width(slope), float(nodes.p.sum())
         # Each unlikely node has an output of its own, as likely as itself; beyond all nodes a
         # uniform quantizer takes over. The other outputs are as much less likely.
-        apart = float(p_tail.sum()) + nodes.p_beyond
+        apart = float(tail.sum()) + nodes.p_beyond
         extra_rate = nodes.h_beyond - nodes.p_beyond * math.log(width)
-        extra_rate -= mass * math.log1p(-apart) + float(p_tail @ np.log(p_tail))
-        extra_distortion = nodes.p_beyond * width**2 / 4
+        extra_rate -= mass * math.log1p(-apart) + float(tail @ np.log(tail))
+        extra_distortion = nodes.p_beyond * float(self.cost(np.array([-width, width]) / 2).max())
         points = []
         for factor in (0.97, 1.0, 1.03):
-            rate, distortion = kernel.point(p, best.output, factor)
+            rate, distortion = kernel.point(p, output, factor)
             distortion = mass * distortion / slope + extra_distortion
             points.append((distortion, max(mass * rate + extra_rate, 0.0)))
-        return Solution(slope, lower, np.array(points), output)
+        return Solution(slope, lower, np.array(points), again)
 
-    def _minimise(
-        self, slope: float, nodes: Nodes, tolerance: float, start: Solution | None
-    ) -> tuple[Tensor, Any, Optimum, float, Any]:
-        """Find the best output distribution for the nodes, by interior points and exchange.
-
-        Returns:
-            The probabilities of the nodes that are left, adding up to one; their kernel with the
-            outputs; the best output distribution; the lower bound of the minimum, nats; and what
-            a neighbouring slope can start from.
-        """
-        width = math.sqrt(0.5 / slope)
+    def _minimise(self, slope: float, tolerance: float, start: Solution | None) -> Found:
+        """Find the best output distribution, by interior points and exchange."""
+        width = self.cost.width(slope)
+        nodes, tail = self.density.nodes(0.8 * width).trim(tolerance / 300)
         core = nodes.p > 0
         x = _points(nodes.axes)[core.ravel()]
         mass = float(nodes.p.sum())
-        p = torch.from_numpy(nodes.p[core] / mass).to(self.device)
+        p = nodes.p[core] / mass
         y = _coarse(nodes.axes, x, width)
         output = np.full(len(y), 1 / len(y))
         if start is not None and start.output is not None:
@@ -139,22 +149,21 @@ class DensityProblem(Problem):
             y = np.concatenate([old, y])
         lower = -math.inf
         for rounds_left in reversed(range(20)):
-            kernel = Kernel(_exponents(slope, x, y), self.device)
-            q = torch.from_numpy(output).to(self.device)
-            best = interior_point(p, kernel, q, tolerance / 4)
+            kernel = Kernel(_exponents(slope, x, y))
+            best = interior_point(p, kernel, output, tolerance / 4)
             weights = np.zeros_like(nodes.p)
-            weights[core] = best.weights.cpu().numpy()
+            weights[core] = best.weights
             largest, new = self._violations(slope, nodes.axes, weights, tolerance / 4)
-            value = float(p @ (best.weights / p).log())
+            value = float(p @ np.log(best.weights / p))
             lower = max(lower, mass * (value - math.log(largest)))
-            output = best.output.cpu().numpy()
             if mass * best.upper - lower <= tolerance or not len(new) or not rounds_left:
                 break
-            keep = output > 1e-3 * tolerance / len(output)
+            keep = best.output > 1e-3 * tolerance / len(y)
             y = np.concatenate([y[keep], new])
-            output = np.concatenate([0.9 * output[keep], np.full(len(new), 0.1 / len(new))])
-        alive = output > 1e-6 / len(output)
-        return p, kernel, best, lower, np.column_stack([y, output])[alive]
+            output = np.concatenate([0.9 * best.output[keep], np.full(len(new), 0.1 / len(new))])
+        alive = best.output > 1e-6 / len(y)
+        again = np.column_stack([y, best.output])[alive]
+        return Found(nodes, tail, p, kernel, best.output, lower, again)
 
     def _violations(
         self,
@@ -176,12 +185,12 @@ class DensityProblem(Problem):
         Returns:
             The bound, and output points to add, shape (count, d).
         """
-        width, d = math.sqrt(0.5 / slope), self.dimension
-        fine = math.sqrt(4 * tolerance / (d * slope))
+        width, d = self.cost.width(slope), self.dimension
+        fine = self.cost.spacing(tolerance / d, slope, math.inf)
         # A coarse look first: while c is far above one there is no point in a fine one.
         for spacing in (fine,) if thorough else (max(fine, width / 10), fine):
             grid = [np.linspace(a[0], a[-1], math.ceil((a[-1] - a[0]) / spacing) + 1) for a in axes]
-            log_c = np.log(self._smooth(slope, grid, axes, weights) + 1e-300)
+            log_c = np.log(self._blur(slope, grid, axes, weights) + 1e-300)
             peak = float(log_c.max())
             if peak > 2 * tolerance:
                 break
@@ -193,17 +202,14 @@ class DensityProblem(Problem):
             [_refined(log_c, above, k) * (g[1] - g[0]) + g[0] for k, g in enumerate(grid)]
         )
 
-    def _smooth(self, slope: float, grid: list[Array], axes: list[Array], weights: Array) -> Array:
-        """Return sum_x weights(x) exp(-slope |x - y|^2) on a product grid, axis after axis."""
+    def _blur(self, slope: float, grid: list[Array], axes: list[Array], weights: Array) -> Array:
+        """Return c(y) = sum_x weights(x) exp(-slope d(x, y)) on a product grid."""
         if self.dimension == 1:
-            matrix = _banded(slope, grid[0], axes[0])
+            matrix = banded(slope, axes[0], grid[0], self.cost).T
             matrix.data = np.exp(-matrix.data)
             return np.asarray(matrix @ weights)
-        factors = [
-            torch.from_numpy(np.exp(-slope * (y[:, None] - x) ** 2)).to(self.device)
-            for y, x in zip(grid, axes, strict=True)
-        ]
-        return along_axes(factors, torch.from_numpy(weights).to(self.device)).cpu().numpy()
+        pairs = zip(grid, axes, strict=True)
+        return along_axes([np.exp(-slope * self.cost(x - y[:, None])) for y, x in pairs], weights)
 
 
 def _points(axes: list[Array]) -> Array:
@@ -227,7 +233,7 @@ def _coarse(axes: list[Array], x: Array, spacing: float) -> Array:
 def _exponents(slope: float, x: Array, y: Array) -> Any:
     """Return slope |x - y|^2 of the pairs below CUT, a CSR matrix of shape (n, m)."""
     if x.shape[1] == 1:
-        return _banded(slope, x[:, 0], y[:, 0])
+        return banded(slope, x[:, 0], y[:, 0], Cost())
     pairs = cKDTree(x).sparse_distance_matrix(
         cKDTree(y), math.sqrt(CUT / slope), output_type="coo_matrix"
     )
@@ -236,15 +242,15 @@ def _exponents(slope: float, x: Array, y: Array) -> Any:
     return matrix
 
 
-def _banded(slope: float, x: Array, y: Array) -> Any:
-    """Return the same for scalars, shapes (n,) and (m,)."""
+def banded(slope: float, x: Array, y: Array, cost: Cost) -> Any:
+    """Return slope d(x, y) of scalars below CUT, shapes (n,) and (m,), a CSR matrix (n, m)."""
     order = np.argsort(y)
-    radius = math.sqrt(CUT / slope)
-    first = np.searchsorted(y, x - radius, sorter=order)
-    count = np.searchsorted(y, x + radius, side="right", sorter=order) - first
+    reach = cost.reach(CUT, slope)
+    first = np.searchsorted(y, x - reach, sorter=order)
+    count = np.searchsorted(y, x + reach, side="right", sorter=order) - first
     rows = np.concatenate([[0], np.cumsum(count)])
     columns = order[np.arange(rows[-1]) - np.repeat(rows[:-1] - first, count)]
-    values = slope * (np.repeat(x, count) - y[columns]) ** 2
+    values = slope * cost(np.repeat(x, count) - y[columns])
     return scipy.sparse.csr_matrix((values, columns, rows), shape=(len(x), len(y)))
 
 

@@ -1,4 +1,4 @@
-"""Gaussian sources: reverse water-filling."""
+"""Closed forms: reverse water-filling, and Shannon's lower bound where it is attained."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ltc.bounds.cost import Cost
 from ltc.bounds.curve import Bracket, RateDistortion
 from ltc.checks import number
 from ltc.errors import InputError
 
-__all__ = ["ReverseWaterFilling"]
+__all__ = ["ReverseWaterFilling", "ShannonLowerBound"]
 
 
 class ReverseWaterFilling(RateDistortion):
@@ -84,3 +85,48 @@ class ReverseWaterFilling(RateDistortion):
             return Bracket(0.0 if self.exact else None, 0.0)
         rate = float(np.log2(v[first:] / levels[first]).sum() / (2 * len(v)))
         return Bracket(rate if self.exact else None, rate)
+
+
+class ShannonLowerBound(RateDistortion):
+    """R(D) = 1/p log2(d_max / D) of i.i.d. scalars whose density falls like exp(-a cost).
+
+    Noise of that density has the largest entropy of all that costs as much, and the source is the
+    sum of an output and such noise: Laplacian under absolute error, where R(D) = log2(b / D), and
+    Gaussian under squared error. (Shannon 1959; Berger 1971, section 4.3.)
+
+    Arguments:
+        cost: what an error costs.
+        d_max: what the best constant costs, per scalar.
+
+    Example:
+        >>> from ltc.distortion import Absolute
+        >>> ShannonLowerBound(Cost(Absolute()), 1.0).bracket(0.25)
+        Bracket(lower=2.0, upper=2.0)
+    """
+
+    name = "Shannon's lower bound, attained"
+    about = "closed form: the source is the sum of the reproduction and the likeliest noise"
+
+    def __init__(self, cost: Cost, d_max: float) -> None:
+        self.cost, self.d_max = cost, d_max
+
+    @classmethod
+    def of(cls, density: Any, cost: Cost) -> ShannonLowerBound | None:
+        """Return it for a `scipy.stats` distribution; None where it is not attained."""
+        if density is None or not cost.decomposable:
+            return None
+        centre = float(density.median())
+        away = float(density.std()) * np.array([-3.0, -1.0, -0.2, 0.2, 1.0, 3.0])
+        with np.errstate(all="ignore"):
+            fall = (density.logpdf(centre) - density.logpdf(centre + away)) / cost(away)
+        if not np.isfinite(fall).all() or not np.allclose(fall, fall[0], rtol=1e-9):
+            return None
+        return cls(cost, 1 / (cost.power * float(fall[0])))
+
+    def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
+        """Return R(D); infinity at distortion zero."""
+        distance = number("distortion", distortion, closed=True)
+        if distance == 0:
+            return Bracket(math.inf, math.inf)
+        rate = max(0.0, math.log2(self.d_max / distance) / self.cost.power)
+        return Bracket(rate, rate)

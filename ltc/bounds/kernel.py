@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 __all__ = ["Kernel", "Operator", "Optimum", "ProductKernel", "along_axes"]
+
+Array = NDArray[np.float64]
 
 
 class Optimum(NamedTuple):
@@ -24,78 +24,25 @@ class Optimum(NamedTuple):
         weights: p(x) lambda(x) for the lambda of that lower bound, shape (n,).
     """
 
-    output: Tensor
+    output: Array
     upper: float
     lower: float
-    weights: Tensor
+    weights: Array
 
 
 class Operator(Protocol):
     """exp(-s d(x, y)) as a linear map; source letters and outputs are flat vectors."""
 
-    def forward(self, output: Tensor) -> Tensor:
+    def forward(self, output: Array) -> Array:
         """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
 
-    def adjoint(self, weights: Tensor) -> Tensor:
+    def adjoint(self, weights: Array) -> Array:
         """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
 
-
-class Kernel:
-    """The matrix exp(-s d(x, y)), dense, or sparse where most entries are negligible.
-
-    Arguments:
-        exponents: s d(x, y), shape (n, m): an array, or a scipy CSR matrix of the pairs that
-            matter (for the others the kernel is zero).
-        device: where products are computed. On the CPU sparse products are scipy's: torch's
-            wait for all their threads, which is slow on a machine that has other users.
-
-    Example:
-        >>> kernel = Kernel(np.array([[0.0, np.log(2)]]))
-        >>> kernel.forward(torch.tensor([0.5, 0.5], dtype=torch.float64)).item()
-        0.75
-    """
-
-    def __init__(self, exponents: Any, device: torch.device | str = "cpu") -> None:
-        self.exponents = exponents
-        self.device = torch.device(device)
-        self._matrix = self._place(exponents, lambda e: np.exp(-e))
-        self._transpose = self._place(exponents.T, lambda e: np.exp(-e))
-        self._squares = self._place(exponents.T, lambda e: np.exp(-2 * e))
-
-    def _place(
-        self, exponents: Any, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    ) -> Any:
-        if not scipy.sparse.issparse(exponents):
-            return torch.from_numpy(np.ascontiguousarray(function(exponents))).to(self.device)
-        matrix = exponents.tocsr(copy=True)
-        matrix.data = function(matrix.data)
-        if self.device.type == "cpu":
-            return matrix
-        rows, columns, values = (
-            torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data)
-        )
-        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, device=self.device)
-
-    @staticmethod
-    def _apply(matrix: Any, vector: Tensor) -> Tensor:
-        if scipy.sparse.issparse(matrix):
-            return torch.from_numpy(matrix @ vector.numpy())
-        product: Tensor = matrix @ vector
-        return product
-
-    def forward(self, output: Tensor) -> Tensor:
-        """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
-        return self._apply(self._matrix, output)
-
-    def adjoint(self, weights: Tensor) -> Tensor:
-        """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
-        return self._apply(self._transpose, weights)
-
-    def adjoint_of_squares(self, weights: Tensor) -> Tensor:
+    def adjoint_of_squares(self, weights: Array) -> Array:
         """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
-        return self._apply(self._squares, weights)
 
-    def point(self, p: Tensor, output: Tensor, factor: float = 1.0) -> tuple[float, float]:
+    def point(self, p: Array, output: Array, factor: float = 1.0) -> tuple[float, float]:
         """Return what an output distribution reaches at the slope `factor` times s.
 
         The code draws from q and accepts according to exp(-factor s d): its rate is
@@ -109,14 +56,60 @@ class Kernel:
         Returns:
             The rate in nats and the distortion times s.
         """
-        kernel = self._place(self.exponents, lambda e: np.exp(-factor * e))
-        errors = self._place(self.exponents, lambda e: e * np.exp(-factor * e))
-        mass = self._apply(kernel, output)
-        distortion = float(p @ (self._apply(errors, output) / mass))
-        return -float(p @ mass.log()) - factor * distortion, distortion
 
 
-class ProductKernel:
+class Kernel(Operator):
+    """The matrix exp(-s d(x, y)), dense, or sparse where most entries are negligible.
+
+    Arguments:
+        exponents: s d(x, y), shape (n, m): an array, or a scipy CSR matrix of the pairs that
+            matter (for the others the kernel is zero).
+
+    Example:
+        >>> float(Kernel(np.array([[0.0, np.log(2)]])).forward(np.array([0.5, 0.5]))[0])
+        0.75
+    """
+
+    def __init__(self, exponents: Any) -> None:
+        self.exponents = exponents
+        self._matrix = self._map(lambda e: np.exp(-e))
+        # The products that are computed most go along rows.
+        self._transpose = self._matrix.T.tocsr() if scipy.sparse.issparse(exponents) else None
+        self._squares: Any = None
+
+    def _map(self, function: Any) -> Any:
+        if not scipy.sparse.issparse(self.exponents):
+            return function(self.exponents)
+        matrix = self.exponents.copy()
+        matrix.data = function(matrix.data)
+        return matrix
+
+    def forward(self, output: Array) -> Array:
+        """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
+        product: Array = self._matrix @ output
+        return product
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
+        product: Array = (self._matrix.T if self._transpose is None else self._transpose) @ weights
+        return product
+
+    def adjoint_of_squares(self, weights: Array) -> Array:
+        """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
+        if self._squares is None:
+            self._squares = self._map(lambda e: np.exp(-2 * e)).T
+        product: Array = self._squares @ weights
+        return product
+
+    def point(self, p: Array, output: Array, factor: float = 1.0) -> tuple[float, float]:
+        """Return the rate and the distortion times s, see `Operator.point`."""
+        mass = self._map(lambda e: np.exp(-factor * e)) @ output
+        errors = self._map(lambda e: e * np.exp(-factor * e)) @ output
+        distortion = float(p @ (errors / mass))
+        return -float(p @ np.log(mass)) - factor * distortion, distortion
+
+
+class ProductKernel(Operator):
     """The same for product grids and a distortion that is a sum over axes: separable.
 
     One small matrix for each axis; the matrix of all pairs is never formed.
@@ -126,54 +119,44 @@ class ProductKernel:
             products of the axes, flattened.
 
     Example:
-        >>> kernel = ProductKernel([torch.rand(3, 2).double(), torch.rand(4, 5).double()])
-        >>> kernel.forward(torch.full((10,), 0.1, dtype=torch.float64)).shape
-        torch.Size([12])
+        >>> kernel = ProductKernel([np.ones((3, 2)), np.ones((4, 5))])
+        >>> kernel.forward(np.full(10, 0.1)).shape
+        (12,)
     """
 
-    def __init__(self, exponents: Sequence[Tensor]) -> None:
+    def __init__(self, exponents: Sequence[Array]) -> None:
         self.exponents = list(exponents)
-        self._factors = [torch.exp(-e) for e in exponents]
-        self._transposes = [f.T.contiguous() for f in self._factors]
-        self._inputs = [len(e) for e in exponents]
-        self._outputs = [e.shape[1] for e in exponents]
+        self._factors = [np.exp(-e) for e in exponents]
+        self._inputs, self._outputs = zip(*(e.shape for e in exponents), strict=True)
 
-    def forward(self, output: Tensor) -> Tensor:
+    def forward(self, output: Array) -> Array:
         """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
-        return along_axes(self._factors, output.reshape(self._outputs)).flatten()
+        return along_axes(self._factors, output.reshape(self._outputs)).ravel()
 
-    def adjoint(self, weights: Tensor) -> Tensor:
+    def adjoint(self, weights: Array) -> Array:
         """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
-        return along_axes(self._transposes, weights.reshape(self._inputs)).flatten()
+        return along_axes([f.T for f in self._factors], weights.reshape(self._inputs)).ravel()
 
-    def point(self, p: Tensor, output: Tensor, factor: float = 1.0) -> tuple[float, float]:
-        """Return what an output distribution reaches at the slope `factor` times s.
+    def adjoint_of_squares(self, weights: Array) -> Array:
+        """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
+        squares = [f.T**2 for f in self._factors]
+        return along_axes(squares, weights.reshape(self._inputs)).ravel()
 
-        See `Kernel.point`.
-        """
-        factors = [torch.exp(-factor * e) for e in self.exponents]
+    def point(self, p: Array, output: Array, factor: float = 1.0) -> tuple[float, float]:
+        """Return the rate and the distortion times s, see `Operator.point`."""
+        factors = [np.exp(-factor * e) for e in self.exponents]
         q = output.reshape(self._outputs)
-        mass = along_axes(factors, q).flatten().clamp_min(1e-300)
-        errors = torch.zeros_like(mass)
-        for axis, exponent in enumerate(self.exponents):
-            changed = [f * exponent if k == axis else f for k, f in enumerate(factors)]
-            errors += along_axes(changed, q).flatten()
+        mass = np.maximum(along_axes(factors, q).ravel(), 1e-300)
+        errors = sum(
+            along_axes([f * e if k == axis else f for k, f in enumerate(factors)], q).ravel()
+            for axis, e in enumerate(self.exponents)
+        )
         distortion = float(p @ (errors / mass))
-        return -float(p @ mass.log()) - factor * distortion, distortion
+        return -float(p @ np.log(mass)) - factor * distortion, distortion
 
 
-def along_axes(matrices: Sequence[Tensor], tensor: Tensor) -> Tensor:
-    """Apply one matrix along each axis of a tensor.
-
-    Arguments:
-        matrices: shapes (n_i, m_i).
-        tensor: shape (m_1, ..., m_d).
-
-    Returns:
-        Shape (n_1, ..., n_d).
-    """
+def along_axes(matrices: Sequence[Array], tensor: Array) -> Array:
+    """Apply matrices of shapes (n_i, m_i) along the axes of a tensor, (m_1, ...) to (n_1, ...)."""
     for axis, matrix in enumerate(matrices):
-        moved = tensor.movedim(axis, 0)
-        result = matrix @ moved.flatten(1) if moved.ndim > 1 else matrix @ moved
-        tensor = result.reshape(-1, *moved.shape[1:]).movedim(0, axis)
+        tensor = np.moveaxis(np.tensordot(matrix, tensor, (1, axis)), 0, axis)
     return tensor

@@ -29,10 +29,11 @@ class ParametricRateDistortion(RateDistortion):
     Each slope yields a supporting line R >= lower - s D and reachable points (D, R). At any D the
     largest line is a lower bound, and so is Shannon's. The lower convex hull of the points is an
     upper bound, because one may code a part of the time at one point and the rest at another.
-    Left of the hull's first point (D0, R0) the upper bound is R0 + d/2 ln(D0 / D), which goes on
-    convex: the minimum of R + s D is d/2 ln(s / pi) plus the least cross-entropy between the
-    source and a distribution blurred by Gaussian noise of variance 1 / 2s, which falls as there
-    is less noise; hence -dR/dD = s <= d / 2D, for every source and its unrestricted outputs.
+    Left of the hull's first point (D0, R0) the upper bound is R0 + d/p ln(D0 / D), which goes on
+    convex: the minimum of R + s D is d/p ln s plus a constant and the least cross-entropy between
+    the source and a distribution blurred by noise of the density exp(-s cost), which falls as
+    there is less of it if it is `decomposable`; hence -dR/dD = s <= d / pD, for every source and
+    its unrestricted outputs. For other distortions there is no upper bound left of that point.
 
     Slopes are added where a bracket is asked for until it is narrow enough, and kept in the disk
     cache.
@@ -68,6 +69,8 @@ class ParametricRateDistortion(RateDistortion):
         self.name = problem.name
         self.note, self.about = problem.note, problem.about
         self.tolerance = number("tolerance", tolerance)
+        # R(D) falls at high rate like so many times the logarithm of D.
+        self.order = problem.dimension / problem.cost.power if problem.cost.power else math.inf
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
         self.file = cache_file("bounds", problem.key, ".npz")
@@ -98,7 +101,7 @@ class ParametricRateDistortion(RateDistortion):
         finally:
             if self.progress and len(self.solutions) > before:
                 self.progress(f"{len(self.solutions)} slopes", 1.0)
-        return checked(lower, upper, self.name, problem.proof)
+        return checked(lower, None if upper == math.inf else upper, self.name, problem.proof)
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
         """Return both bounds by the names that the problem gives them."""
@@ -121,7 +124,7 @@ class ParametricRateDistortion(RateDistortion):
         # The rest of the tolerance is for the way from a slope's own distortion to this one.
         accuracy = 0.7 * tolerance * problem.dimension * NATS
         lower, upper = self._known(total)
-        slope = problem.choose(problem.dimension / (2 * total))
+        slope = problem.choose(self.order / total)
         for attempt in range(20):
             if upper - lower <= tolerance:
                 break
@@ -158,8 +161,10 @@ class ParametricRateDistortion(RateDistortion):
         (d0, r0), scale = hull[0], problem.dimension * NATS
         if total >= d0:
             upper = float(np.interp(total, *hull.T))
+        elif problem.cost.decomposable:
+            upper = r0 + self.order * math.log(d0 / total)
         else:
-            upper = r0 + problem.dimension / 2 * math.log(d0 / total)
+            upper = math.inf
         return float(lower) / scale, float(upper) / scale
 
     def _hull(self) -> NDArray[np.float64]:
@@ -180,7 +185,7 @@ class ParametricRateDistortion(RateDistortion):
         # A first corner above what the second one implies would make the continuation concave.
         while len(hull) > 1 and hull[0][0] > 0:
             (d0, r0), (d1, r1) = hull[:2]
-            if r0 <= r1 + problem.dimension / 2 * math.log(d1 / d0):
+            if r0 <= r1 + self.order * math.log(d1 / d0):
                 break
             del hull[0]
         return np.array(hull)
@@ -192,8 +197,7 @@ class ParametricRateDistortion(RateDistortion):
         steeper = [(s, d) for s, d in known if d <= total]
         if not known:
             # As if every dimension had a share in the rate.
-            half = self.problem.dimension / 2
-            return min(half, self.problem.lossless or half) / total
+            return min(self.order, self.problem.lossless or self.order) / total
         if attempt % 2 and attempt > 2 and steeper:
             # The chord of the hull: its tangent touches R(D) between the chord's ends, so this
             # makes progress even where D jumps as the slope changes.

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ltc.bounds.cost import Cost
+
 __all__ = ["Problem", "Solution"]
 
 Array = NDArray[np.float64]
@@ -36,7 +38,7 @@ class Solution(NamedTuple):
 
 
 class Problem(ABC):
-    """A source under squared error, reproduced by any vectors: the minimum of R + s D.
+    """A source under a distortion, reproduced by any vectors: the minimum of R + s D.
 
     All numbers are per source vector and in nats.
 
@@ -48,6 +50,7 @@ class Problem(ABC):
         proof: both ends are proof, and a smaller tolerance brings them closer; otherwise they
             are confidence limits.
         dimension: scalars per source vector.
+        cost: what an error costs.
         lossless: the rate at distortion zero: the entropy of a discrete source, infinite for a
             density, None where it is not known.
         d_max: the least distortion at rate zero.
@@ -61,6 +64,7 @@ class Problem(ABC):
     note: str
     proof = True
     dimension: int
+    cost = Cost()
     lossless: float | None
     d_max: float
     slope_max: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.integrate
+import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
+from ltc.bounds.cost import Cost
 from ltc.errors import InputError
 
 __all__ = ["Density", "Nodes", "gaussian_density", "scalar_density", "vector_density"]
@@ -29,12 +32,20 @@ class Nodes(NamedTuple):
         p: probability of each node, shape (n_1, ..., n_d).
         p_beyond: probability beyond the nodes.
         h_beyond: what is beyond them of the differential entropy, nats.
+        edges: of the panels along each axis, where the nodes come in panels.
     """
 
     axes: list[Array]
     p: Array
     p_beyond: float = 0.0
     h_beyond: float = 0.0
+    edges: tuple[Array, ...] = ()
+
+    def d_max(self, cost: Cost) -> float:
+        """Return what the best constant costs."""
+        others = [tuple(k for k in range(self.p.ndim) if k != i) for i in range(self.p.ndim)]
+        marginals = [self.p.sum(other) for other in others]
+        return sum(cost.centre(x, p)[1] for x, p in zip(self.axes, marginals, strict=True))
 
     def trim(self, share: float) -> tuple[Nodes, Array]:
         """Set the unlikeliest nodes, of this probability in all, to zero, and shrink the box.
@@ -48,7 +59,7 @@ class Nodes(NamedTuple):
             >>> Nodes([np.arange(4.0)], np.array([0.01, 0.5, 0.48, 0.01])).trim(0.03)[0].p
             array([0.5 , 0.48])
         """
-        axes, p = list(self.axes), self.p.copy()
+        axes, p, edges = list(self.axes), self.p.copy(), list(self.edges)
         flat = p.ravel()
         order = np.argsort(flat)
         out = order[: int(np.searchsorted(np.cumsum(flat[order]), share))]
@@ -59,7 +70,10 @@ class Nodes(NamedTuple):
             inside = slice(used[0], used[-1] + 1)
             axes[axis] = axes[axis][inside]
             p = p[(slice(None),) * axis + (inside,)]
-        return self._replace(axes=axes, p=np.ascontiguousarray(p)), removed
+            if edges:
+                ends = np.searchsorted(edges[axis], axes[axis][[0, -1]])
+                edges[axis] = edges[axis][ends[0] - 1 : ends[1] + 1]
+        return self._replace(axes=axes, p=np.ascontiguousarray(p), edges=tuple(edges)), removed
 
 
 class Density(NamedTuple):
@@ -67,12 +81,15 @@ class Density(NamedTuple):
 
     Attributes:
         nodes: returns nodes that are no further apart than it is told.
-        variance: of a vector, the sum over its scalars.
+        panels: returns nodes in panels that are no wider than it is told: for integrands with
+            kinks at the edges of panels.
+        d_max: returns what the best constant costs.
         entropy: differential entropy, nats per vector.
     """
 
     nodes: Callable[[float], Nodes]
-    variance: float
+    panels: Callable[[float], Nodes]
+    d_max: Callable[[Cost], float]
     entropy: float
 
 
@@ -128,7 +145,18 @@ def scalar_density(distribution: Any) -> Density:
         half = np.diff(edges)[:, None] / 2
         x = (edges[:-1, None] + half + half * points).ravel()
         p = (half * weights).ravel() * distribution.pdf(x)
-        return Nodes([x], p, p_beyond, h_beyond)
+        return Nodes([x], p, p_beyond, h_beyond, (edges,))
+
+    def d_max(cost: Cost) -> float:
+        if cost.squared:
+            return variance
+        constant, found = cost.centre(coarse.axes[0], coarse.p)
+
+        def expense(x: float) -> float:
+            return float(cost(np.array(x - constant)) * distribution.pdf(x))
+
+        ends = [(-math.inf, low)] * (p_low > 0) + [(high, math.inf)] * (p_high > 0)
+        return found + sum(scipy.integrate.quad(expense, *end)[0] for end in ends)
 
     panels = 32
     while abs(found := float(nodes(math.inf).p.sum()) + p_beyond - 1) > 1e-8:
@@ -141,7 +169,7 @@ def scalar_density(distribution: Any) -> Density:
     coarse = nodes(math.inf)
     log_p = distribution.logpdf(coarse.axes[0])
     entropy = h_beyond - float(coarse.p @ np.where(coarse.p > 0, log_p, 0.0))
-    return Density(nodes, variance, entropy)
+    return Density(nodes, lambda width: nodes(width / 4), d_max, entropy)
 
 
 def vector_density(log_density: Callable[[Array], Array], support: ArrayLike) -> Density:
@@ -159,7 +187,7 @@ def vector_density(log_density: Callable[[Array], Array], support: ArrayLike) ->
         >>> def two_gaussians(x):
         ...     return -0.5 * (x**2).sum(-1) - math.log(2 * math.pi)
         >>> density = vector_density(two_gaussians, [[-6.5, 6.5], [-6.5, 6.5]])
-        >>> round(density.variance, 6), round(density.entropy, 6)
+        >>> round(density.d_max(Cost()), 6), round(density.entropy, 6)
         (2.0, 2.837877)
     """
     box = np.asarray(support, dtype=float)
@@ -168,66 +196,83 @@ def vector_density(log_density: Callable[[Array], Array], support: ArrayLike) ->
     if not (np.isfinite(box).all() and (box[:, 0] < box[:, 1]).all()):
         raise InputError("support must hold finite intervals (low, high) with low < high")
 
-    def on_grid(counts: list[int]) -> tuple[Nodes, float]:
-        axes = [np.linspace(a, b, n) for (a, b), n in zip(box, counts, strict=True)]
+    def on_grid(axes: list[Array], weights: list[Array], edges: tuple[Array, ...] = ()) -> Nodes:
         log_p = log_density(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
-        p = np.exp(log_p) * math.prod(float(axis[1] - axis[0]) for axis in axes)
-        entropy = -float((p * np.where(p > 0, log_p, 0.0)).sum())
-        return Nodes(axes, p), entropy
+        return Nodes(
+            axes, np.exp(log_p) * functools.reduce(np.multiply.outer, weights), edges=edges
+        )
+
+    def trapezoid(counts: list[int]) -> Nodes:
+        axes = [np.linspace(a, b, n) for (a, b), n in zip(box, counts, strict=True)]
+        return on_grid(axes, [np.full(len(x), x[1] - x[0]) for x in axes])
+
+    def entropy(nodes: Nodes) -> float:
+        cell = math.prod(float(x[1] - x[0]) for x in nodes.axes)
+        return -float(scipy.special.xlogy(nodes.p, nodes.p / cell).sum())
 
     # The coarsest grid that the next finer one does not improve on: for smooth densities the
     # error falls so fast that there is hardly anything between much too coarse and perfect.
     counts = [24] * len(box)
-    found, entropy = on_grid(counts)
+    found = trapezoid(counts)
     while True:
-        enough, total, coarse_entropy = counts, float(found.p.sum()), entropy
+        enough, coarse = counts, found
         counts = [math.ceil(1.3 * n) for n in counts]
         if math.prod(counts) > 4_000_000:
             raise InputError(
-                f"the density integrates to {total:.9f} over its support on a grid of 4 million "
-                "points; check log_density and support, or smooth the density"
+                f"the density integrates to {coarse.p.sum():.9f} over its support on a grid of 4 "
+                "million points; check log_density and support, or smooth the density"
             )
-        found, entropy = on_grid(counts)
-        if max(abs(total - 1), abs(entropy - coarse_entropy)) < 1e-7:
+        found = trapezoid(counts)
+        if max(abs(coarse.p.sum() - 1), abs(entropy(found) - entropy(coarse))) < 1e-7:
             break
 
-    variance = 0.0
-    for axis, x in enumerate(found.axes):
-        marginal = found.p.sum(tuple(k for k in range(len(box)) if k != axis))
-        variance += float(marginal @ (x - marginal @ x) ** 2)
+    def at_least(spacing: float) -> list[int]:
+        pairs = zip(box, enough, strict=True)
+        return [max(n, math.ceil((b - a) / spacing) + 1) for (a, b), n in pairs]
 
-    def nodes(spacing: float) -> Nodes:
-        counts = [
-            max(n, math.ceil((b - a) / spacing) + 1) for (a, b), n in zip(box, enough, strict=True)
-        ]
-        return on_grid(counts)[0]
+    def panels(width: float) -> Nodes:
+        """Two nodes of Gauss and Legendre in each panel, at 1/2 -+ 1/sqrt(12) of its width."""
+        pairs = zip(box, at_least(width), strict=True)
+        edges = tuple(np.linspace(low, high, n) for (low, high), n in pairs)
+        at = 0.5 + np.array([-1, 1]) / math.sqrt(12)
+        axes = [(e[:-1, None] + (e[1] - e[0]) * at).ravel() for e in edges]
+        return on_grid(
+            axes,
+            [np.full(len(x), (e[1] - e[0]) / 2) for x, e in zip(axes, edges, strict=True)],
+            edges,
+        )
 
-    return Density(nodes, variance, entropy)
+    def d_max(cost: Cost) -> float:
+        return (found if cost.squared else panels(math.inf)).d_max(cost)
+
+    return Density(lambda spacing: trapezoid(at_least(spacing)), panels, d_max, entropy(found))
 
 
-def gaussian_density(covariance: ArrayLike) -> Density:
-    """Return the density of a Gaussian vector along its principal axes.
-
-    Squared error is the same along any axes.
+def gaussian_density(covariance: ArrayLike, turned: bool = True) -> Density:
+    """Return the density of a Gaussian vector.
 
     Arguments:
         covariance: shape (d, d), d from 1 to 3.
+        turned: along its principal axes: squared error is the same along any axes.
 
     Raises:
         InputError: the covariance is singular or too large: there is no density to integrate.
 
     Example:
-        >>> round(gaussian_density([[2.0, 1.0], [1.0, 2.0]]).variance, 6)
+        >>> density = gaussian_density([[2.0, 1.0], [1.0, 2.0]])
+        >>> round(density.d_max(Cost()), 6)
         4.0
     """
-    variances = np.linalg.eigvalsh(np.asarray(covariance, dtype=float))
+    matrix = np.asarray(covariance, dtype=float)
+    variances, axes = np.linalg.eigh(matrix)
     if variances[0] <= 1e-6 * variances[-1]:
         raise InputError(
             f"the covariance has variances from {variances[0]:.3g} to {variances[-1]:.3g} along "
             "its axes: too flat for a grid; use bound=auto, which is exact"
         )
+    axes = np.eye(len(axes)) if turned else axes
     constant = -0.5 * float(np.log(2 * math.pi * variances).sum())
     return vector_density(
-        lambda x: constant - 0.5 * (x**2 / variances).sum(-1),
-        np.sqrt(variances)[:, None] * [-6.5, 6.5],
+        lambda x: constant - 0.5 * ((x @ axes) ** 2 / variances).sum(-1),
+        np.sqrt(variances if turned else np.diag(matrix))[:, None] * [-6.5, 6.5],
     )

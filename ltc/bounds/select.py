@@ -7,14 +7,16 @@ import math
 import torch
 
 from ltc.bounds.alphabet import AlphabetProblem
+from ltc.bounds.cost import Cost
 from ltc.bounds.curve import Narrowest, Progress, RateDistortion
 from ltc.bounds.density import DensityProblem
-from ltc.bounds.gaussian import ReverseWaterFilling
+from ltc.bounds.gaussian import ReverseWaterFilling, ShannonLowerBound
 from ltc.bounds.parametric import ParametricRateDistortion
 from ltc.bounds.problem import Problem
-from ltc.bounds.product_grid import BlahutArimotoProblem
+from ltc.bounds.product_grid import GridProblem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
 from ltc.bounds.samples import SampleProblem
+from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.sources import Source
 
@@ -24,27 +26,32 @@ __all__ = ["bound_by_blahut_arimoto", "bound_for", "bound_from_samples"]
 def bound_for(
     source: Source,
     tolerance: float = 5e-4,
+    distortion: Distortion | None = None,
     from_samples: bool = False,
-    device: torch.device | str = "cpu",
     progress: Progress | None = None,
-) -> RateDistortion:
-    """Choose the quickest bound for a source under squared error by what is known of it.
+) -> RateDistortion | None:
+    """Choose the quickest bound for a source by what is known of it.
 
-    - Gaussian (`source.gaussian`): exact reverse water-filling;
+    - Gaussian (`source.gaussian`) under squared error: exact reverse water-filling;
     - finitely many values (`source.alphabet`): a bracket by Blahut-Arimoto;
     - a density per scalar (`source.density`) or per vector (`source.log_density` and
-      `source.support()`): a bracket by an interior-point method, whose optimum is that of
+      `source.support()`): Shannon's lower bound where it is attained, as by a Laplacian source
+      under absolute error, or a bracket by an interior-point method, whose optimum is that of
       Blahut-Arimoto;
-    - samples only: reverse water-filling of the covariance of the held-out rows, which is an
-      upper bound and says so, and with `from_samples` what `bound_from_samples` finds.
+    - samples only, under squared error: reverse water-filling of the covariance of the held-out
+      rows, which is an upper bound and says so, and with `from_samples` what
+      `bound_from_samples` finds.
 
     Arguments:
         source: the source.
         tolerance: how wide a bracket may be, bits per scalar; for a discrete source at most 0.3 %
             of its entropy.
+        distortion: what an error costs; None: its square.
         from_samples: where only samples are known, take the minutes that limits from them need.
-        device: where to compute.
         progress: called with a line of text and the share of the work at a slope that is done.
+
+    Returns:
+        The bound; None where none is known.
 
     Raises:
         InputError: the source is degenerate: its variance is zero or infinite.
@@ -58,15 +65,20 @@ def bound_for(
         >>> round(upper, 2)
         1.56
     """
-    if source.gaussian:
+    cost = Cost(distortion)
+    if source.gaussian and cost.squared:
         return ReverseWaterFilling(source.covariance)
+    if (closed := ShannonLowerBound.of(source.density, cost)) is not None:
+        return closed
     problem: Problem
     if source.alphabet is not None:
-        problem = AlphabetProblem(*source.alphabet, device)
-    elif (density := _density(source)) is not None:
-        problem = DensityProblem(density, device)
+        problem = AlphabetProblem(*source.alphabet, cost)
+    elif (density := _density(source, cost)) is not None:
+        problem = DensityProblem(density) if cost.squared else GridProblem(density, cost, True)
+    elif not cost.squared:
+        return None
     elif from_samples:
-        return bound_from_samples(source, tolerance, device=device, progress=progress)
+        return bound_from_samples(source, tolerance, progress=progress)
     else:
         return ReverseWaterFilling(source.covariance, exact=False)
     return ParametricRateDistortion(problem, _narrow(tolerance, problem), progress)
@@ -75,7 +87,7 @@ def bound_for(
 def bound_by_blahut_arimoto(
     source: Source,
     tolerance: float = 5e-4,
-    device: torch.device | str = "cpu",
+    distortion: Distortion | None = None,
     progress: Progress | None = None,
 ) -> RateDistortion:
     """Bracket R(D) by the Blahut-Arimoto algorithm.
@@ -86,10 +98,7 @@ def bound_by_blahut_arimoto(
     Arguments:
         source: a source of scalars, of vectors of two or three dimensions with a density, or of
             finitely many values.
-        tolerance: how wide a bracket may be, bits per scalar; for a discrete source at most 0.3 %
-            of its entropy.
-        device: where to compute.
-        progress: called with a line of text and the share of the work at a slope that is done.
+        tolerance, distortion, progress: as in `bound_for`.
 
     Raises:
         InputError: neither density nor values of the source are known, or it has too many
@@ -114,10 +123,11 @@ def bound_by_blahut_arimoto(
         progress(f"Blahut-Arimoto: ends {bits:.5f} bits apart", min(done, 0.99))
 
     problem: Problem
+    cost = Cost(distortion)
     if source.alphabet is not None:
-        problem = AlphabetProblem(*source.alphabet, device, report)
-    elif (density := _density(source)) is not None:
-        problem = BlahutArimotoProblem(density, device, report)
+        problem = AlphabetProblem(*source.alphabet, cost, report)
+    elif (density := _density(source, cost)) is not None:
+        problem = GridProblem(density, cost, report=report)
     else:
         raise InputError(
             f"bound=blahut_arimoto has no alphabet for source={source.name}: it needs finitely "
@@ -130,6 +140,7 @@ def bound_by_blahut_arimoto(
 def bound_from_samples(
     source: Source,
     tolerance: float = 5e-4,
+    distortion: Distortion | None = None,
     components: int = 32,
     spread: bool = True,
     count: int = 100_000,
@@ -137,7 +148,7 @@ def bound_from_samples(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> RateDistortion:
-    """Bound R(D) of any source from samples alone, with 95 % confidence.
+    """Bound R(D) of any source under squared error from samples alone, with 95 % confidence.
 
     The upper bound comes from a mixture that is fitted to at most `count` / 4 training samples,
     the lower bound from the dual; both are measured on held-out samples (see `SampleProblem`).
@@ -146,6 +157,7 @@ def bound_from_samples(
     Arguments:
         source: the source.
         tolerance: stop where lower and upper limit are this close, bits per scalar.
+        distortion: squared error.
         components: Gaussians, or particles, of the output distribution.
         spread: Gaussians with covariances; otherwise particles.
         count: held-out samples at most: the more, the higher the rates at which the lower bound
@@ -155,7 +167,8 @@ def bound_from_samples(
         progress: called with a line of text and the share of the work at a slope that is done.
 
     Raises:
-        InputError: there are too few samples, or they are all the same.
+        InputError: there are too few samples, or they are all the same, or the distortion is
+            another one.
 
     Example:
         >>> from ltc.sources import IIDUniform
@@ -164,6 +177,11 @@ def bound_from_samples(
         >>> bool(lower < 0.45 < upper < 0.51)
         True
     """
+    if not Cost(distortion).squared:
+        raise InputError(
+            f"bound=samples has limits under squared error only, not under distortion="
+            f"{getattr(distortion, 'name', distortion)}; use bound=auto, or bound=none"
+        )
     generator = torch.Generator().manual_seed(seed)
     train = source.training_set(count // 4, generator)
     held_out = source.held_out(count, generator)
@@ -174,14 +192,16 @@ def bound_from_samples(
     return Narrowest([limits, gaussian], proof=False)
 
 
-def _density(source: Source) -> Density | None:
+def _density(source: Source, cost: Cost) -> Density | None:
     """Return the density of a source, for quadrature; None where it has none that is known."""
+    if cost.power < 1:
+        return None
     if source.density is not None:
         return scalar_density(source.density)
     if hasattr(source, "log_density") and hasattr(source, "support"):
         return vector_density(source.log_density, source.support())
     if source.gaussian and source.dimension <= 3:
-        return gaussian_density(source.covariance)
+        return gaussian_density(source.covariance, turned=cost.squared)
     return None
 
 

@@ -24,8 +24,10 @@ from rich.progress import (
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
+from ltc.bounds.cost import Cost
 from ltc.checks import integer, number
 from ltc.cli.command import command, console, run_folder
+from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.sources import Source
@@ -56,8 +58,11 @@ def _task(config: DictConfig) -> None:
     if of_source.get("dimension", 0) is None:
         of_source["dimension"] = 1
     source: Source = instantiate(of_source, _convert_="all")
-    variance = source.variance
-    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], count)
+    distortion: Distortion = instantiate(config.distortion)
+    cost, variance = Cost(distortion), source.variance
+    if names and not cost.squared:
+        raise InputError("bound.baselines are known for distortion=squared only; leave them out")
+    distortions = cost.of_gaussian(variance, np.linspace(rates[0], rates[1], count))
     columns = (TextColumn("R(D)"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
     status = TextColumn("{task.description}", markup=False)
     rows: list[dict[str, Any]] = []
@@ -70,32 +75,39 @@ def _task(config: DictConfig) -> None:
 
             if "progress" in settings:
                 settings["progress"] = show
-        bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
-        for distortion in distortions:
-            rows.append(_row(bound, float(distortion), variance, tol))
+        bound: RateDistortion | None = instantiate(
+            settings, source=source, distortion=distortion, _convert_="all"
+        )
+        if bound is None:
+            raise InputError(
+                f"no bound of source={source.name} is known under distortion={distortion.name}: "
+                "that takes a density in one to three dimensions, or finitely many values"
+            )
+        for d in distortions:
+            decibel = {"snr_db": 10 * math.log10(variance / d)} if cost.squared else {}
+            rows.append({"distortion": float(d), **decibel, **_row(bound, d, tol)})
             bar.update(task, advance=1, description=bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []
     for name in names:
-        for distortion in track(distortions, name, transient=True, console=console):
+        for d in track(distortions, name, transient=True, console=console):
             # The slope of a Gaussian source's R(D) at this distortion.
-            lmbda = 1 / (2 * math.log(2) * float(distortion))
+            lmbda = 1 / (2 * math.log(2) * float(d))
             generator = torch.Generator().manual_seed(config.seed)
             try:
                 reached = BASELINES[name](source, lmbda, generator)
             except InputError as error:
                 console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
                 break
-            d = reached.distortion
-            snr = 10 * math.log10(variance / d) if d > 0 else None
+            snr = 10 * math.log10(variance / reached.distortion) if reached.distortion > 0 else None
             points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]
     kept = [{k: v for k, v in row.items() if k not in alone} for row in rows]
     _write_csv(folder / "curve.csv", kept)
-    shown = ["distortion", "snr_db", *limits]
-    title = f"{source.name}: {bound.name}"
+    shown = ["distortion", *(["snr_db"] if cost.squared else []), *limits]
+    title = f"{source.name}: {bound.name}" + ("" if cost.squared else f", {distortion.name} error")
     _show(title, [*shown, "within tol"], rows, bound.about)
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         count = sum(row["note"] == note for row in rows)
@@ -103,14 +115,14 @@ def _task(config: DictConfig) -> None:
     if points:
         _write_csv(folder / "baselines.csv", points)
         _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
-    figure = _figure(source.name, limits, rows, points)
+    figure = _figure(source.name, limits, rows, points, f"{distortion.name} error")
     for suffix in (".png", ".svg"):
         with atomic_write(folder / f"curve{suffix}") as path:
             figure.savefig(path, dpi=150)
     console.print(f"[dim]{folder}[/]")
 
 
-def _row(bound: RateDistortion, distortion: float, variance: float, tol: float) -> dict[str, Any]:
+def _row(bound: RateDistortion, distortion: float, tol: float) -> dict[str, Any]:
     """Return what is known at one distortion, and why where it is not within the tolerance."""
     known = bound.limits(distortion)
     lower = max((v for key, v in known.items() if key.startswith("≥")), default=None)
@@ -121,8 +133,6 @@ def _row(bound: RateDistortion, distortion: float, variance: float, tol: float) 
     elif upper - lower > tol:
         note = f"not within {tol:g} bits: {bound.note}"
     return {
-        "distortion": distortion,
-        "snr_db": 10 * math.log10(variance / distortion),
         "rate_lower": lower,
         "rate_upper": upper,
         **known,
@@ -164,18 +174,26 @@ def _shown(column: str, value: Any) -> str:
 
 
 def _figure(
-    name: str, limits: list[str], rows: list[dict[str, Any]], points: list[dict[str, Any]]
+    name: str,
+    limits: list[str],
+    rows: list[dict[str, Any]],
+    points: list[dict[str, Any]],
+    error: str,
 ) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    decibel = [row["snr_db"] for row in rows]
+    ordinate, label = "snr_db", "SNR (dB)"
+    if ordinate not in rows[0]:
+        ordinate, label = "distortion", error
+        axes.set_yscale("log")
+    at = [row[ordinate] for row in rows]
     for limit in limits:
         style = "-" if limit.startswith("≤") else "--"
         rates = np.array([row.get(limit) for row in rows], dtype=float)
-        axes.plot(rates, decibel, style, label=f"R(D) {limit}")
+        axes.plot(rates, at, style, label=f"R(D) {limit}")
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         ends = [
-            (row[end], row["snr_db"])
+            (row[end], row[ordinate])
             for row in rows
             for end in ("rate_lower", "rate_upper")
             if row["note"] == note and row[end] is not None
@@ -185,7 +203,7 @@ def _figure(
         mine = [point for point in points if point["name"] == baseline]
         points_at = [p["rate"] for p in mine], [p["snr_db"] for p in mine]
         axes.plot(*points_at, ".", label=baseline.upper())
-    axes.set(xlabel="rate (bits per sample)", ylabel="SNR (dB)", title=name)
+    axes.set(xlabel="rate (bits per sample)", ylabel=label, title=name)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return figure

@@ -79,7 +79,7 @@ def test_paths_are_clouds():
     y = torch.randn(7, 9, generator=rng, dtype=torch.float64)
     weights = torch.randn(50, generator=rng, dtype=torch.float64)
     path, cloud = Path(x), Cloud(x)
-    assert path.squared_distances(y).allclose(cloud.squared_distances(y))
+    assert path.distortions(y).allclose(cloud.distortions(y))
     for one, other in zip(
         path.kernel_sums(weights, y, 0.1), cloud.kernel_sums(weights, y, 0.1), strict=True
     ):

@@ -115,7 +115,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
-        ("lmbda=3", "no key lmbda; there are bound, points, rates, seed, source, tol"),
+        ("lmbda=3", "no key lmbda; there are bound, distortion, points, rates, seed, source, tol"),
     ],
 )
 def test_bad_input(run, argument, expected):
