@@ -46,10 +46,10 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
         return
     writer, steps = logger.experiment, run.config["steps"]
     source, coder = run.source, run.coder
-    rng = generator(run.config["seed"], "figures", coder.step.device)
-    samples = source.sample(coder.layout.block * 1000, rng).unflatten(0, (1000, -1))
+    rng = generator(run.config["seed"], "figures", coder.row_scale.device)
+    samples = source.blocks(1000, coder.layout.block, rng)
     with torch.no_grad():
-        latents = coder.layout.join(coder.vectors(samples)).flatten(0, 1)
+        latents = coder.layout.join(coder.vectors(samples)).flatten(0, -2)
     for channel in range(min(latents.shape[1], 16)):
         writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
     if run.bound is not None and metrics["snr_db"] is not None:
