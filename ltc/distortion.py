@@ -65,6 +65,15 @@ class Distortion(ABC):
         high = start.scatter_reduce(0, group, values, "amax", include_self=False)
         return _minimum(slope, low, high)
 
+    def snr_db(self, variance: float, distortion: float) -> float | None:
+        """Return the signal-to-noise ratio of a distortion; None where it has no such meaning.
+
+        Arguments:
+            variance: of the source, per scalar.
+            distortion: mean cost per scalar, positive.
+        """
+        return None
+
     def cell_error(self, lmbda: float) -> float:
         """Return the mean squared error of the cells that the high-rate theory asks for.
 
@@ -121,6 +130,10 @@ class Squared(Distortion):
     def cost(self, error: Tensor) -> Tensor:
         """Return squared errors, any shape."""
         return error.square()
+
+    def snr_db(self, variance: float, distortion: float) -> float:
+        """Return `10 log10(variance / distortion)`."""
+        return 10 * math.log10(variance / distortion)
 
     def centre(self, values: Tensor) -> Tensor:
         """Return the mean of values, shape (count, ...), as shape (...)."""

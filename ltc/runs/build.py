@@ -123,9 +123,10 @@ def build(config: DictConfig) -> Run:
     config.name.quantizer = quantizer.name
     lattice = quantizer.lattice
     source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
-    _check_rate(config.lmbda, source.variance)
     coder = build_coder(config, quantizer, source.dimension)
-    bound = instantiate(config.bound, source=source) if config.bound else None
+    _check_rate(coder, source.variance)
+    known = config.bound and coder.distortion.name == "squared"
+    bound = instantiate(config.bound, source=source) if known else None
     return Run(plain(config), source, coder, bound)
 
 
@@ -148,16 +149,14 @@ def check(config: DictConfig) -> None:
         raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
 
 
-def _check_rate(lmbda: float, variance: float) -> None:
-    """Refuse a distortion so small that its points fill the memory of any computer.
-
-    At high rate the slope of R(D) = 1/2 log2(variance / D) is -lmbda at D = 1 / (2 ln 2 lmbda).
-    """
-    largest = 4.0**MOST_BITS / (2 * math.log(2) * variance) if variance > 0 else math.inf
-    if lmbda > largest:
+def _check_rate(coder: LatticeTransformCoder, variance: float) -> None:
+    """Refuse a distortion so small that its points fill the memory of any computer."""
+    cells = variance / coder.distortion.cell_error(coder.lmbda)  # the square of how many
+    if cells > 4.0**MOST_BITS:
+        largest = coder.lmbda * (4.0**MOST_BITS / cells) ** (coder.distortion.power / 2)
         raise InputError(
-            f"lmbda={lmbda:g}; expected at most {largest:.3g} for this source, which is about "
-            f"{MOST_BITS} bits per sample"
+            f"lmbda={coder.lmbda:g}; expected at most {largest:.3g} for this source, which is "
+            f"about {MOST_BITS} bits per sample"
         )
 
 
@@ -220,7 +219,9 @@ def build_coder(
     lattice, block = quantizer.lattice, config.source.block
     if block is None and lattice.runs_across:
         block = lattice.dimension
-    layout = Layout(lattice.dimension, transform.latent_dimension, block)
+    layout = Layout(
+        lattice.dimension, transform.latent_dimension, block, transform.latent_positions
+    )
     entropy = instantiate(config.entropy, lattice=lattice, channel=layout.channel, _convert_="all")
     return LatticeTransformCoder(
         transform,
@@ -228,4 +229,5 @@ def build_coder(
         layout,
         entropy,
         lmbda=config.lmbda,
+        distortion=instantiate(config.distortion),
     )

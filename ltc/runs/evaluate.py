@@ -15,6 +15,7 @@ from torch import Tensor
 from ltc import __version__
 from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Distortion, Squared
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -42,7 +43,7 @@ class Measurement(NamedTuple):
     Attributes:
         rate: exact cross-entropy of the entropy model, bits.
         rate_stderr: standard error of the rate, over blocks.
-        distortion: mean squared error.
+        distortion: mean cost of an error.
         distortion_stderr: standard error of the distortion, over blocks.
     """
 
@@ -57,7 +58,7 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
 
     Arguments:
         bits: of each block, per scalar, shape (count,).
-        errors: mean squared error of each block, shape (count,).
+        errors: distortion of each block, shape (count,).
 
     Example:
         >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
@@ -77,7 +78,7 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
 
     Arguments:
         coder: the coder.
-        blocks: held-out samples, shape (count, block, d).
+        blocks: held-out samples, shape (count, *positions, d).
         chunk: scalars in flight.
 
     Returns:
@@ -88,7 +89,8 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
     for part in blocks.split(max(1, chunk // blocks[0].numel())):
         points = coder.encode(part)
         bits.append(coder.bits(points).double() / part[0].numel())
-        errors.append((coder.decode(points) - part).double().square().mean((1, 2)))
+        error = (coder.decode(points) - part).double()
+        errors.append(coder.distortion.cost(error).flatten(1).mean(1))
     return summarise(torch.cat(bits), torch.cat(errors))
 
 
@@ -104,7 +106,7 @@ def bitstream_rate(
     Arguments:
         coder: the coder.
         code: its frozen entropy coder.
-        blocks: held-out samples, shape (count, block, d).
+        blocks: held-out samples, shape (count, *positions, d).
         chunk: scalars in flight.
 
     Returns:
@@ -132,6 +134,7 @@ def compare(
     bound: RateDistortion | None,
     variance: float,
     entropy: float | None = None,
+    distortion: Distortion | None = None,
 ) -> dict[str, Any]:
     """Compare a measurement with the rate-distortion function.
 
@@ -140,22 +143,26 @@ def compare(
         bound: the source's rate-distortion function, or None.
         variance: the source's variance per scalar.
         entropy: of a discrete source, bits per scalar: R(D) at distortion 0.
+        distortion: what an error costs; None: its square.
 
     Returns:
         The measured numbers, `snr_db`, `bound`, `bound_rate_lower`, `bound_rate_upper`,
         `gap_bits` (rate less the lower end of the bracket, so that it is never flattered) and
-        `gap_db` (loss of SNR at equal rate); None for what is not known.
+        `gap_db` (loss of SNR at equal rate); None for what is not known, or means nothing under
+        this distortion.
     """
-    rate, distortion = measurement.rate, measurement.distortion
-    lower = upper = gap_bits = gap_db = None
+    rate, reached = measurement.rate, measurement.distortion
+    lower = upper = gap_bits = gap_db = snr_db = None
+    if reached > 0:
+        snr_db = (distortion or Squared()).snr_db(variance, reached)
     if bound is not None:
-        lower, upper = bound.bracket(distortion) if distortion > 0 else (entropy, entropy)
+        lower, upper = bound.bracket(reached) if reached > 0 else (entropy, entropy)
     if bound is not None and lower is not None:
         gap_bits = rate - lower
-        gap_db = _gap_db(bound, rate, distortion) if distortion > 0 else None
+        gap_db = _gap_db(bound, rate, reached) if snr_db is not None else None
     return {
         **measurement._asdict(),
-        "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
+        "snr_db": snr_db,
         "bound": None if bound is None else bound.name,
         "bound_rate_lower": lower,
         "bound_rate_upper": upper,
@@ -211,7 +218,8 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     rate_written = None
     if run.code is not None and config["evaluate"]["bitstream"]:
         rate_written = bitstream_rate(coder, run.code, blocks)
-    return summary(config, run.source, measurement, run.bound, rate_written, device)
+    distortion = coder.distortion
+    return summary(config, run.source, measurement, run.bound, rate_written, device, distortion)
 
 
 def parameters(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +241,7 @@ def parameters(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
         elif not name.endswith("._target_"):
             found[name] = list(value) if isinstance(value, list | tuple) else value
 
-    groups = ("source", "transform", "quantizer", "entropy", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
     numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
     for key in (*groups, *numbers):
         if config.get(key) is not None:
@@ -254,6 +262,7 @@ def summary(
     bound: RateDistortion | None,
     rate_written: float | None,
     device: torch.device,
+    distortion: Distortion | None = None,
 ) -> dict[str, Any]:
     """Return the contents of `metrics.json`, times missing (None).
 
@@ -264,6 +273,7 @@ def summary(
         bound: the source's rate-distortion function, or None.
         rate_written: bits per scalar of a real bitstream, or None.
         device: where it was computed.
+        distortion: what an error costs; None: its square.
     """
     return {
         **config["name"],
@@ -271,7 +281,7 @@ def summary(
         "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
-        **compare(measurement, bound, source.variance, source.entropy),
+        **compare(measurement, bound, source.variance, source.entropy, distortion),
         "bitstream_rate": rate_written,
         "steps": config["steps"],
         "seconds_train": None,

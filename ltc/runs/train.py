@@ -184,6 +184,11 @@ def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, 
     probe(folder)
     check(config)
     settings = plain(config.quantizer)
+    if instantiate(config.distortion).power != 2:
+        raise InputError(
+            f"distortion={config.name.distortion_measure}: vector quantizers without a lattice are "
+            "fitted to squared error; use distortion=squared or quantizer=scalar"
+        )
     source = build_source(config, settings.pop("dimension"))
     block = 1 if config.source.block is None else config.source.block
     if not isinstance(block, int) or block < 1:
