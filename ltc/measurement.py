@@ -16,7 +16,7 @@ class Measurement(NamedTuple):
     Attributes:
         rate: exact cross-entropy of the entropy model, bits.
         rate_stderr: standard error of the rate, over blocks.
-        distortion: mean squared error.
+        distortion: mean cost of an error.
         distortion_stderr: standard error of the distortion, over blocks.
     """
 
@@ -31,7 +31,7 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
 
     Arguments:
         bits: of each block, per scalar, shape (count,).
-        errors: mean squared error of each block, shape (count,).
+        errors: distortion of each block, shape (count,).
 
     Example:
         >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))

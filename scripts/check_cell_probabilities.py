@@ -32,7 +32,7 @@ def main() -> None:
             points = model.encode(x).flatten(0, 1)
             bits = model.entropy.bits(points).flatten()
             matrix = model.transform.analysis(torch.eye(n)).T / (
-                model.quantizer.scale * model.step[0]
+                model.quantizer.scale * model.row_scale[0]
             )
             latent = torch.distributions.MultivariateNormal(
                 torch.zeros(n), covariance_matrix=matrix @ matrix.T

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ltc.checks import digest
 from ltc.distortion import Distortion, Squared
 from ltc.errors import InputError
-from ltc.sources._checks import digest
 
 __all__ = ["Cost"]
 

@@ -53,10 +53,15 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     table.add_column("held-out samples", justify="right")
     table.add_column("unit")
     rate, written = metrics["rate"], metrics["bitstream_rate"]
+    squared = metrics["distortion_measure"] == "squared"
     rows = [
         ("rate", number(rate, metrics["rate_stderr"]), "bits per sample"),
         ("rate of the bitstream", number(written), "bits per sample"),
-        ("distortion", f"{metrics['distortion']:.5g} ± {metrics['distortion_stderr']:.2g}", "MSE"),
+        (
+            "distortion",
+            f"{metrics['distortion']:.5g} ± {metrics['distortion_stderr']:.2g}",
+            "MSE" if squared else metrics["distortion_measure"],
+        ),
         ("SNR", number(metrics["snr_db"]), "dB"),
     ]
     lower, upper = metrics["bound_rate_lower"], metrics["bound_rate_upper"]
@@ -74,7 +79,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         rows.append((f"R(D) ≤, {metrics['bound']}", number(upper), "bits per sample"))
         rows.append(("rate over this bound", number(rate - upper), "bits per sample"))
     for lattice, moment_gap in (("this lattice", high_rate_gap), ("scalar", SCALAR_GAP)):
-        if moment_gap is not None:
+        if moment_gap is not None and squared:
             label = f"{lattice} at high rate, ½ log2(2πeG)"
             rows.append((label, number(moment_gap), "bits per sample"))
     rows.append(("training, total", _seconds(metrics), "s"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from ltc.coder.encoders import mean_derivative, rate_distortion_optimised
+from ltc.coder.encoders import rate_distortion_optimised
+from ltc.coder.sensitivity import sensitivity
+from ltc.distortion import Distortion, Squared
 from ltc.entropy import EntropyModel, PointTable
 from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
@@ -28,13 +29,15 @@ class LatticeTransformCoder(nn.Module):
         quantizer: the lattice and its scale.
         layout: how lattice vectors lie in the latent.
         entropy: the probability of lattice points.
-        lmbda: weight of the squared error against the rate, for an encoder that weighs them.
+        lmbda: weight of the distortion against the rate.
+        distortion: what an error of the reconstruction costs; None: its square.
 
     Attributes:
-        step: length of the lattice of each row of lattice vectors, relative to the quantizer's
-            scale, shape (rows, 1).
-        derivative: mean derivative of the synthesis, shape (d, k), by which an encoder that
-            weighs rate against distortion judges errors of the latent; see `linearise`.
+        row_scale: length of the lattice of each row of lattice vectors, relative to the
+            quantizer's scale, shape (rows, 1).
+        sensitivity: what an error of one in each channel of the latent costs in the
+            reconstruction, shape (k,), by which an encoder that weighs rate against distortion
+            judges errors of the latent; see `linearise`.
         shift: how far from each lattice point its reconstruction point lies, lattice units;
             None without `rdo`.
 
@@ -59,6 +62,7 @@ class LatticeTransformCoder(nn.Module):
         layout: Layout,
         entropy: EntropyModel,
         lmbda: float,
+        distortion: Distortion | None = None,
     ) -> None:
         super().__init__()
         self.transform = transform
@@ -66,11 +70,11 @@ class LatticeTransformCoder(nn.Module):
         self.layout = layout
         self.entropy = entropy
         self.lmbda = lmbda
-        self.step: Tensor
-        self.derivative: Tensor
-        self.register_buffer("step", torch.ones(len(layout.channel), 1))
-        shape = (transform.dimension, transform.latent_dimension)
-        self.register_buffer("derivative", torch.eye(*shape))
+        self.distortion = Squared() if distortion is None else distortion
+        self.row_scale: Tensor
+        self.sensitivity: Tensor
+        self.register_buffer("row_scale", torch.ones(len(layout.channel), 1))
+        self.register_buffer("sensitivity", torch.ones(transform.latent_dimension))
         self.shift: PointTable | None = entropy.free_points() if quantizer.rdo else None
 
     @contextmanager
@@ -95,18 +99,16 @@ class LatticeTransformCoder(nn.Module):
     def initialise(self, samples: Tensor) -> None:
         """Start from samples of the source.
 
-        The transform starts as it chooses, the scale at the cells whose distortion the
-        high-rate theory asks for at this lmbda, `1 / (2 ln 2 lmbda)`, and the entropy model at
-        the distribution of the latents.
+        The transform starts as it chooses, the scale at the cells that the high-rate theory asks
+        for at this lmbda, and the entropy model at the distribution of the latents.
 
         Arguments:
-            samples: training blocks, shape (count, block, d).
+            samples: training blocks, shape (count, *positions, d).
         """
-        self.transform.initialise(samples.flatten(0, 1))
-        variance = float(samples.var())
+        self.transform.initialise(samples)
         latents = self.layout.split(self.transform.analysis(samples))
-        distortion = min(1 / (2 * math.log(2) * self.lmbda), 0.5 * variance)
-        self.quantizer.initialise(distortion, latents)
+        error = min(self.distortion.cell_error(self.lmbda), 0.5 * float(samples.var()))
+        self.quantizer.initialise(error, latents)
         self.linearise(samples)
         self.entropy.initialise(self.vectors(samples).flatten(0, 1))
 
@@ -114,62 +116,68 @@ class LatticeTransformCoder(nn.Module):
         """Return what the lattice quantizes.
 
         Arguments:
-            x: blocks, shape (batch, block, d).
+            x: blocks, shape (batch, *positions, d).
 
         Returns:
             Lattice units, shape (batch, repeats, rows, n).
         """
-        return self.layout.split(self.transform.analysis(x) / self.quantizer.scale) / self.step
+        return self._in_lattice_units(self.transform.analysis(x))
+
+    def _in_lattice_units(self, latents: Tensor) -> Tensor:
+        return self.layout.split(latents / self.quantizer.scale) / self.row_scale
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the lattice points of blocks: the nearest, or with `rdo` the best.
 
         Arguments:
-            x: blocks, shape (batch, block, d).
+            x: blocks, shape (batch, *positions, d).
 
         Returns:
             Lattice units, shape (batch, repeats, rows, n).
         """
         if not self.quantizer.rdo:
             return self.quantizer.quantize(self.vectors(x))
-        # For an orthogonal linear synthesis these costs are exact; otherwise those of its
-        # linearisation with the inner products between columns left out.
-        scale = self.quantizer.scale
-        weight = (self.derivative.square().sum(0) * scale**2)[self.layout.channel]
-        weight = self.lmbda * weight * self.step.square()
-        return rate_distortion_optimised(self.wanted(x), weight, self.entropy, self.reconstruct)
+        return rate_distortion_optimised(self.wanted(x), self.price, self.entropy, self.reconstruct)
+
+    @torch.no_grad()
+    def price(self, error: Tensor) -> Tensor:
+        """Return the bits that errors of reconstruction points are worth, by the linearisation.
+
+        For squared error and an orthogonal synthesis exact; otherwise each coordinate is judged
+        as if the others had no error.
+
+        Arguments:
+            error: lattice units, shape (..., rows, n).
+
+        Returns:
+            `lmbda * distortion` of each, shape (..., rows, n).
+        """
+        weight = self.lmbda * self.sensitivity[self.layout.channel]
+        return weight * self.distortion.cost(self.quantizer.scale * self.row_scale * error)
 
     @torch.no_grad()
     def wanted(self, x: Tensor) -> Tensor:
         """Return the vectors that the synthesis would want for blocks, unquantized.
 
-        The least-squares solution for an affine synthesis, otherwise those of the analysis.
-
         Arguments:
-            x: blocks, shape (batch, block, d).
+            x: blocks, shape (batch, *positions, d).
 
         Returns:
             Lattice units, shape (batch, repeats, rows, n).
         """
-        latent = self.transform.analysis(x)
-        if self.transform.affine:
-            error = x - self.transform.synthesis(latent)
-            latent = latent + error @ torch.linalg.pinv(self.derivative).T
-        return self.layout.split(latent / self.quantizer.scale) / self.step
+        return self._in_lattice_units(self.transform.invert_synthesis(x))
 
     @torch.no_grad()
     def linearise(self, x: Tensor) -> None:
-        """Take the mean derivative of the synthesis at the latents of blocks.
+        """Measure the sensitivity of the reconstruction to the latents of blocks.
 
         It is stored with the coder, so that what an encoder chooses for a block does not depend
         on which other blocks it gets with it.
 
         Arguments:
-            x: blocks, shape (batch, block, d).
+            x: blocks, shape (batch, *positions, d).
         """
-        few = x[:: max(1, len(x) // 256)][:256]
-        latent = self.transform.analysis(few)
-        self.derivative.copy_(mean_derivative(self.transform.synthesis, latent, count=256))
+        self.sensitivity.copy_(sensitivity(self.transform, x, self.distortion))
 
     def decode(self, points: Tensor) -> Tensor:
         """Return the reconstruction of blocks.
@@ -178,7 +186,7 @@ class LatticeTransformCoder(nn.Module):
             points: lattice units, shape (batch, repeats, rows, n).
 
         Returns:
-            Blocks, shape (batch, block, d).
+            Blocks, shape (batch, *positions, d).
         """
         return self.transform.synthesis(self.latent(points))
 
@@ -189,9 +197,10 @@ class LatticeTransformCoder(nn.Module):
             points: lattice units, shape (batch, repeats, rows, n).
 
         Returns:
-            Latents, shape (batch, block, k).
+            Latents, shape (batch, *latent positions, k).
         """
-        return self.layout.join(self.reconstruct(points) * self.step) * self.quantizer.scale
+        latents = self.layout.join(self.reconstruct(points) * self.row_scale)
+        return latents * self.quantizer.scale
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""

@@ -1,7 +1,7 @@
 """Rate-distortion optimised encoding: the point that minimises rate + lmbda * distortion.
 
 The code length is additive along the trellis up to a constant, and so is the squared error of a
-synthesis with orthogonal columns: Viterbi with the metric `weight * error - log2 f` finds the
+synthesis with orthogonal columns: Viterbi with the metric `lmbda * distortion - log2 f` finds the
 best point.
 """
 
@@ -15,24 +15,24 @@ from torch import Tensor
 
 from ltc.entropy import EntropyModel
 
-__all__ = ["mean_derivative", "rate_distortion_optimised"]
+__all__ = ["rate_distortion_optimised"]
 
 
 @torch.no_grad()
 def rate_distortion_optimised(
     vectors: Tensor,
-    weight: Tensor,
+    price: Callable[[Tensor], Tensor],
     entropy: EntropyModel,
     reconstruct: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return the points of least rate + weighted squared error.
+    """Return the points of least rate + price of their errors.
 
     Of each coset the nearest point and its two neighbours are compared.
 
     Arguments:
         vectors: what the reconstruction points are to come near, lattice units, shape
             (..., rows, n).
-        weight: bits that a squared error of one costs, for each coordinate, shape (rows, n).
+        price: returns the bits that errors are worth, shape (..., rows, n) in and out; convex.
         entropy: an exact entropy model: `-log2 p` is additive along its trellis.
         reconstruct: returns the reconstruction points of lattice points, shape (..., rows, n).
 
@@ -44,7 +44,10 @@ def rate_distortion_optimised(
         >>> from ltc.lattices import Zn
         >>> model = Exact(Zn(), torch.tensor([[0]]))
         >>> def choose(weight: float) -> float:
-        ...     x, price = torch.tensor([[[0.6]]]), torch.tensor([[weight]])
+        ...     def price(error: torch.Tensor) -> torch.Tensor:
+        ...         return weight * error**2
+        ...
+        ...     x = torch.tensor([[[0.6]]])
         ...     return float(rate_distortion_optimised(x, price, model, lambda points: points))
         >>> [choose(100.0), choose(0.1)]
         [1.0, 0.0]
@@ -52,7 +55,6 @@ def rate_distortion_optimised(
     trellis = entropy.trellis
     assert trellis is not None
     wanted = vectors.unsqueeze(-1)
-    weight = weight.unsqueeze(-1)
     offset = torch.as_tensor(trellis.offset, dtype=vectors.dtype, device=vectors.device)
     missing = torch.isnan(offset)  # where a section has fewer cosets than others
     offset = offset.nan_to_num(0.0)
@@ -63,13 +65,13 @@ def rate_distortion_optimised(
         candidate = offset + step * (nearest + neighbour)
         points = candidate.movedim(-1, 0)
         log_density = entropy.log_density(points)
-        error = reconstruct(points).movedim(0, -1) - wanted
-        price = weight * error.square() - log_density.movedim(0, -1) / math.log(2)
+        found = price(reconstruct(points) - vectors) - log_density / math.log(2)
+        found = found.movedim(0, -1)
         if cost is None or integer is None:
-            cost, integer = price, nearest
+            cost, integer = found, nearest
         else:
-            integer = torch.where(price < cost, nearest + neighbour, integer)
-            cost = torch.minimum(price, cost)
+            integer = torch.where(found < cost, nearest + neighbour, integer)
+            cost = torch.minimum(found, cost)
     assert cost is not None
     assert integer is not None
     path = trellis.shortest_path(cost.masked_fill(missing, math.inf).flatten(0, -4))
@@ -79,25 +81,3 @@ def rate_distortion_optimised(
     exact_step = torch.as_tensor(trellis.step, device=vectors.device)
     points = exact_offset.gather(-1, chosen) + exact_step.unsqueeze(-1) * integer.gather(-1, chosen)
     return points.squeeze(-1).to(vectors.dtype)
-
-
-@torch.no_grad()
-def mean_derivative(function: Callable[[Tensor], Tensor], x: Tensor, count: int = 64) -> Tensor:
-    """Return the mean derivative of a transform at some of its inputs.
-
-    Arguments:
-        function: maps vectors, shape (inputs,), to vectors, shape (outputs,).
-        x: inputs, shape (batch, positions, inputs).
-        count: how many of them are used.
-
-    Returns:
-        The matrix of partial derivatives, shape (outputs, inputs).
-
-    Example:
-        >>> mean_derivative(lambda x: 2 * x, torch.zeros(1, 5, 1))
-        tensor([[2.]])
-    """
-    vectors = x.flatten(0, 1)  # neighbours may resemble each other
-    samples = vectors[:: max(1, len(vectors) // count)][:count]
-    mean: Tensor = torch.func.vmap(torch.func.jacrev(function))(samples).mean(0)
-    return mean.detach()

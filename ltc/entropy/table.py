@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ltc.distortion import Distortion
+
 __all__ = ["PointTable"]
 
 # Values to each side of zero that have an entry of their own.
@@ -67,18 +69,25 @@ class PointTable(nn.Module):
         return self.value.flatten()[entry] * inside
 
     @torch.no_grad()
-    def fit_mean(self, points: Tensor, kind: Tensor, samples: Tensor, least: int = 20) -> None:
-        """Set each entry to the mean of samples that belong to its point.
+    def fit(
+        self,
+        points: Tensor,
+        kind: Tensor,
+        samples: Tensor,
+        distortion: Distortion,
+        least: int = 20,
+    ) -> None:
+        """Set each entry to what comes nearest to the samples that belong to its point.
 
         Arguments:
             points: coordinates, lattice units, shape (..., *kind.shape).
             kind: the kind of each coordinate, integers.
             samples: shape of `points`.
+            distortion: what is least in total: of squared error the entries are means.
             least: samples that an entry needs; with fewer it stays as it is.
         """
         entry, inside = self.entry(points, kind)
         entry, size = entry[inside], self.value.numel()
-        count = torch.bincount(entry, minlength=size)
-        total = torch.bincount(entry, weights=samples[inside].double(), minlength=size)
-        mean = (total / count.clamp_min(1)).to(self.value.dtype).reshape(self.value.shape)
-        self.value.copy_(torch.where(count.reshape(mean.shape) >= least, mean, self.value))
+        enough = torch.bincount(entry, minlength=size) >= least
+        centre = distortion.centres(samples[inside], entry, size)
+        self.value.copy_(torch.where(enough, centre, self.value.flatten()).view_as(self.value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,62 +19,74 @@ __all__ = ["LatticeQuantizer", "Layout"]
 class Layout:
     """How the vectors that a lattice quantizes lie in a latent.
 
-    With one source vector per block the lattice runs along the channels, as a product of copies
-    where there are more channels than dimensions. With several, it runs across the block, once
-    for each channel (Block-LTC: Lei, Hassani and Saeedi Bidokhti, ICLR 2025, section 4).
+    A block has a latent at each of its positions, which lie on a line or a grid. Where they are
+    a multiple of the lattice's dimension it runs across them, in order, once for each channel
+    (Block-LTC: Lei, Hassani and Saeedi Bidokhti, ICLR 2025, section 4); otherwise along the
+    channels of each, as a product of copies where there are more channels than dimensions.
 
     Arguments:
         lattice_dimension: n.
         channels: channels of the latent, k.
         block: source vectors per block; None: n where the latent is shorter than the lattice,
             otherwise 1.
+        positions: returns the shape of the positions of the latent of a block of so many source
+            vectors; None: one for each.
 
     Attributes:
         block: source vectors per block.
+        positions: shape of the positions of its latent.
         repeats: how often one block holds lattice vectors of the same distribution.
         channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
 
     Raises:
-        InputError: neither the channels nor the block are a multiple of n.
+        InputError: neither the channels nor the positions are a multiple of n.
 
     Example:
         >>> Layout(8, 16).channel.shape, Layout(8, 2).block
         (torch.Size([2, 8]), 8)
     """
 
-    def __init__(self, lattice_dimension: int, channels: int, block: int | None = None) -> None:
+    def __init__(
+        self,
+        lattice_dimension: int,
+        channels: int,
+        block: int | None = None,
+        positions: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None,
+    ) -> None:
         n = lattice_dimension
         if block is None:
             block = n if channels < n else 1
-        self.block = block = integer("source.block", block)
-        self.across = block > 1
-        if not self.across and channels % n:
+        self.block = integer("source.block", block)
+        self.positions = (block,) if positions is None else positions((block,))
+        count = math.prod(self.positions)
+        self.across = count > 1 and count % n == 0
+        if count == 1 and channels % n:
             raise InputError(
                 f"the latent has {channels} channels, no multiple of the lattice's dimension {n}; "
                 f"change transform.latent_dimension to a multiple of {n}, or set source.block to "
                 f"a multiple of {n} to let the lattice run across blocks"
             )
-        if self.across and block % n:
+        if not self.across and channels % n:
+            stands_for = "" if count == block else f", of which the latent has {count} positions,"
             raise InputError(
-                f"source.block={block} is no multiple of the lattice's dimension {n}; "
+                f"source.block={block}{stands_for} is no multiple of the lattice's dimension {n}; "
                 f"choose a multiple of {n}, or of trellis codes another quantizer.length"
             )
         index = torch.arange(channels)
         self.channel = index[:, None].expand(-1, n) if self.across else index.reshape(-1, n)
-        self.repeats = block // n if self.across else 1
+        self.repeats = count // n if self.across else count
 
     def split(self, latent: Tensor) -> Tensor:
-        """Cut latents, shape (batch, block, k), into vectors, shape (batch, repeats, rows, n)."""
+        """Cut latents, shape (batch, *positions, k), into vectors, (batch, repeats, rows, n)."""
+        latent = latent.flatten(1, -2)
         if self.across:
-            latent = latent.unflatten(1, (self.repeats, -1)).transpose(2, 3)
-            return latent
+            return latent.unflatten(1, (self.repeats, -1)).transpose(2, 3)
         return latent.unflatten(2, self.channel.shape)
 
     def join(self, vectors: Tensor) -> Tensor:
-        """Undo `split`: from shape (batch, repeats, rows, n) to (batch, block, k)."""
-        if self.across:
-            return vectors.transpose(2, 3).flatten(1, 2)
-        return vectors.flatten(2)
+        """Undo `split`: from shape (batch, repeats, rows, n) to (batch, *positions, k)."""
+        latent = vectors.transpose(2, 3).flatten(1, 2) if self.across else vectors.flatten(2)
+        return latent.unflatten(1, self.positions)
 
 
 class LatticeQuantizer(nn.Module):

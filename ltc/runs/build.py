@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.run import LatticeRun, Run, VectorRun
@@ -63,23 +63,24 @@ def build(config: DictConfig) -> Run:
         config.name.quantizer = quantizer.name
         lattice = quantizer.lattice
         source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
-    _check_rate(config.lmbda, source.variance)
-    bound = instantiate(config.bound, source=source) if config.bound else None
+    distortion = instantiate(config.distortion)
+    _check_rate(config.lmbda, distortion, source.variance)
+    bound = (
+        instantiate(config.bound, source=source, distortion=distortion) if config.bound else None
+    )
     if quantizer is None:
         block = integer("source.block", 1 if config.source.block is None else config.source.block)
-        return VectorRun(plain(config), source, bound, block, None)
+        return VectorRun(plain(config), source, distortion, bound, block, None)
     coder = build_coder(config, quantizer, source.dimension)
     block, gap = coder.layout.block, quantizer.lattice.high_rate_gap
-    return LatticeRun(plain(config), source, bound, block, gap, coder)
+    return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
 
 
-def _check_rate(lmbda: float, variance: float) -> None:
-    """Refuse a distortion so small that its points fill the memory of any computer.
-
-    At high rate the slope of R(D) = 1/2 log2(variance / D) is -lmbda at D = 1 / (2 ln 2 lmbda).
-    """
-    largest = 4.0**MOST_BITS / (2 * math.log(2) * variance) if variance > 0 else math.inf
-    if lmbda > largest:
+def _check_rate(lmbda: float, distortion: Distortion, variance: float) -> None:
+    """Refuse a distortion so small that its points fill the memory of any computer."""
+    cells = variance / distortion.cell_error(lmbda)  # the square of how many
+    if cells > 4.0**MOST_BITS:
+        largest = lmbda * (4.0**MOST_BITS / cells) ** (distortion.power / 2)
         raise InputError(
             f"lmbda={lmbda:g}; expected at most {largest:.3g} for this source, which is about "
             f"{MOST_BITS} bits per sample"
@@ -145,7 +146,9 @@ def build_coder(
     lattice, block = quantizer.lattice, config.source.block
     if block is None and lattice.runs_across:
         block = lattice.dimension
-    layout = Layout(lattice.dimension, transform.latent_dimension, block)
+    layout = Layout(
+        lattice.dimension, transform.latent_dimension, block, transform.latent_positions
+    )
     entropy = instantiate(config.entropy, lattice=lattice, channel=layout.channel, _convert_="all")
     return LatticeTransformCoder(
         transform,
@@ -153,4 +156,5 @@ def build_coder(
         layout,
         entropy,
         lmbda=config.lmbda,
+        distortion=instantiate(config.distortion),
     )

@@ -82,7 +82,7 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     for directory in config_directories():
         for file in directory.rglob("*.yaml"):
             known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
-    groups = ("source", "transform", "quantizer", "entropy", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
     for target in _targets({group: plain(config).get(group) for group in groups}):
         if target not in known:
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from torch import Tensor
 from ltc import __version__
 from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Distortion, Squared
 from ltc.measurement import Measurement, summarise
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
 
     Arguments:
         coder: the coder.
-        blocks: held-out samples, shape (count, block, d).
+        blocks: held-out samples, shape (count, *positions, d).
         chunk: scalars in flight.
 
     Returns:
@@ -45,7 +45,8 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
     for part in blocks.split(max(1, chunk // blocks[0].numel())):
         points = coder.encode(part)
         bits.append(coder.bits(points).double() / part[0].numel())
-        errors.append((coder.decode(points) - part).double().square().mean((1, 2)))
+        error = (coder.decode(points) - part).double()
+        errors.append(coder.distortion.cost(error).flatten(1).mean(1))
     return summarise(torch.cat(bits), torch.cat(errors))
 
 
@@ -61,7 +62,7 @@ def bitstream_rate(
     Arguments:
         coder: the coder.
         code: its frozen entropy coder.
-        blocks: held-out samples, shape (count, block, d).
+        blocks: held-out samples, shape (count, *positions, d).
         chunk: scalars in flight.
 
     Returns:
@@ -89,6 +90,7 @@ def compare(
     bound: RateDistortion | None,
     variance: float,
     entropy: float | None = None,
+    distortion: Distortion | None = None,
 ) -> dict[str, Any]:
     """Compare a measurement with the rate-distortion function.
 
@@ -97,22 +99,26 @@ def compare(
         bound: the source's rate-distortion function, or None.
         variance: the source's variance per scalar.
         entropy: of a discrete source, bits per scalar: R(D) at distortion 0.
+        distortion: what an error costs; None: its square.
 
     Returns:
         The measured numbers, `snr_db`, `bound`, `bound_rate_lower`, `bound_rate_upper`,
         `gap_bits` (rate less the lower end of the bracket, so that it is never flattered) and
-        `gap_db` (loss of SNR at equal rate); None for what is not known.
+        `gap_db` (loss of SNR at equal rate); None for what is not known, or means nothing under
+        this distortion.
     """
-    rate, distortion = measurement.rate, measurement.distortion
-    lower = upper = gap_bits = gap_db = None
+    rate, reached = measurement.rate, measurement.distortion
+    lower = upper = gap_bits = gap_db = snr_db = None
+    if reached > 0:
+        snr_db = (distortion or Squared()).snr_db(variance, reached)
     if bound is not None:
-        lower, upper = bound.bracket(distortion) if distortion > 0 else (entropy, entropy)
+        lower, upper = bound.bracket(reached) if reached > 0 else (entropy, entropy)
     if bound is not None and lower is not None:
         gap_bits = rate - lower
-        gap_db = _gap_db(bound, rate, distortion) if distortion > 0 else None
+        gap_db = _gap_db(bound, rate, reached) if snr_db is not None else None
     return {
         **measurement._asdict(),
-        "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
+        "snr_db": snr_db,
         "bound": None if bound is None else bound.name,
         "bound_rate_lower": lower,
         "bound_rate_upper": upper,
@@ -162,7 +168,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
-        **compare(measurement, run.bound, source.variance, source.entropy),
+        **compare(measurement, run.bound, source.variance, source.entropy, run.distortion),
         "bitstream_rate": rate_written,
         "steps": config["steps"],
         "seconds_train": None,
@@ -192,7 +198,7 @@ def parameters(config: dict[str, Any]) -> dict[str, Any]:
         elif not name.endswith("._target_"):
             found[name] = list(value) if isinstance(value, list | tuple) else value
 
-    groups = ("source", "transform", "quantizer", "entropy", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
     numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
     for key in (*groups, *numbers):
         if config.get(key) is not None:

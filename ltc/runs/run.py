@@ -19,6 +19,7 @@ from torch import Tensor
 from ltc import __version__
 from ltc.codec import Code, code_for
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measurement, summarise
@@ -55,6 +56,7 @@ class Run(ABC):
     Attributes:
         config: the resolved configuration, plain values.
         source: the source.
+        distortion: what an error costs.
         bound: the source's rate-distortion function, or None.
         block: source vectors per block.
         high_rate_gap: of a lattice, what the theory says, bits per sample.
@@ -62,6 +64,7 @@ class Run(ABC):
 
     config: dict[str, Any]
     source: Source
+    distortion: Distortion
     bound: RateDistortion | None
     block: int
     high_rate_gap: float | None
@@ -173,6 +176,11 @@ class VectorRun(Run):
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
         """Let the quantizer fit itself to training vectors."""
         config = self.config
+        if self.distortion.power != 2:
+            raise InputError(
+                f"distortion={self.distortion.name}: vector quantizers without a lattice are "
+                "fitted to squared error; use distortion=squared or quantizer=scalar"
+            )
         settings = dict(config["quantizer"])
         del settings["dimension"]  # of the source, see `build`
         count = config["steps"] * (config["batch"] or 200) * self.block

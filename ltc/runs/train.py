@@ -122,7 +122,7 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
     count = min(20_000, max(16, (1 << 20) // (block * source.dimension)))
     coder.to(device)
     rng = generator(config.seed, "initialise", device)
-    coder.initialise(source.sample(count * block, rng).unflatten(0, (-1, block)))
+    coder.initialise(source.blocks(count, block, rng))
     # One fixed batch to choose the best checkpoint by; of a finite source it comes from the
     # training set, so that the held-out one stays untouched.
     (validation,) = stream("validation", count, 1)

@@ -38,5 +38,5 @@ class BlockStream(IterableDataset[Tensor]):
         piece = max(1, min(self.count, (1 << 20) // (batch * block * dimension)))
         for start in range(0, self.count, piece):
             number = min(piece, self.count - start)
-            samples = self.source.sample(number * batch * block, self.generator)
+            samples = self.source.blocks(number * batch, block, self.generator)
             yield from samples.reshape(number, *self.shape)

@@ -61,7 +61,7 @@ class CoderTraining(lightning.LightningModule):
             rate = self.coder.entropy.bits(points, dither).sum() / x.numel()
         except OverflowError as error:
             raise self._diverged(str(error)) from error
-        distortion = (self.coder.decode(points) - x).square().mean()
+        distortion = self.coder.distortion.cost(self.coder.decode(points) - x).mean()
         loss = rate + self.coder.lmbda * distortion
         if stage == "validation" or self.global_step % self.log_every == 0:
             if not torch.isfinite(loss):
@@ -85,7 +85,7 @@ class CoderTraining(lightning.LightningModule):
         )
 
     def training_step(self, batch: Tensor, batch_index: int) -> None:
-        """Take a step on blocks, shape (batch, block, d), under training's quantization."""
+        """Take a step on blocks, shape (batch, *positions, d), under training's quantization."""
         loss = self._step(batch, "train")
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
@@ -99,15 +99,15 @@ class CoderTraining(lightning.LightningModule):
         scheduler.step()
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
-        """Log the loss of blocks, shape (batch, block, d), under real quantization."""
+        """Log the loss of blocks, shape (batch, *positions, d), under real quantization."""
         self._step(batch, "validation")
 
     @torch.no_grad()
     def validation_loss(self, blocks: Tensor) -> float:
-        """Return rate + lmbda * distortion of blocks, shape (batch, block, d), as validated."""
+        """Return rate + lmbda * distortion of blocks, (batch, *positions, d), as validated."""
         points = self.coder.quantizer.quantize(self.coder.vectors(blocks))
         rate = self.coder.entropy.bits(points).sum() / blocks.numel()
-        distortion = (self.coder.decode(points) - blocks).square().mean()
+        distortion = self.coder.distortion.cost(self.coder.decode(points) - blocks).mean()
         return float(rate + self.coder.lmbda * distortion)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

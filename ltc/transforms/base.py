@@ -8,26 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from ltc.checks import integer
+from ltc.distortion import Distortion
 from ltc.threads import one_thread
 
 __all__ = ["Transform", "principal_axes"]
 
 
 class Transform(nn.Module, ABC):
-    """An analysis from source vectors to latents and a synthesis back.
+    """An analysis from blocks of source vectors to latents and a synthesis back.
+
+    The vectors of a block lie at positions on a line, shape (batch, positions, d), or on a grid,
+    shape (batch, rows, columns, d), and so do the latents of a block, of k channels each. What
+    transforms vectors one by one is a special case.
 
     Arguments:
         dimension: scalars per source vector, d.
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
-    Attributes:
-        affine: the synthesis is a matrix and a constant.
-
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
-
-    affine = False
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()
@@ -37,37 +37,64 @@ class Transform(nn.Module, ABC):
 
     @abstractmethod
     def analysis(self, x: Tensor) -> Tensor:
-        """Map source vectors, shape (..., d), to latents, shape (..., k)."""
+        """Map blocks, shape (batch, *positions, d), to latents, (batch, *latent positions, k)."""
 
     @abstractmethod
     def synthesis(self, y: Tensor) -> Tensor:
-        """Map latents, shape (..., k), to reconstructions, shape (..., d)."""
+        """Map latents, shape (batch, *latent positions, k), to blocks, (batch, *positions, d)."""
+
+    def latent_positions(self, positions: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the positions of the latents of blocks; by default their own.
+
+        Arguments:
+            positions: shape of the positions of a block.
+
+        Raises:
+            InputError: the transform takes no such blocks.
+        """
+        return positions
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
         """Start from what samples of the source suggest.
 
         Arguments:
-            samples: training vectors, shape (count, d).
+            samples: training blocks, shape (batch, *positions, d).
         """
 
-    def fit_synthesis(self, latents: Tensor, x: Tensor) -> None:
-        """Refit the synthesis to minimise the squared error, the latents held fixed.
+    def invert_synthesis(self, x: Tensor) -> Tensor:
+        """Return the latents, of all, whose synthesis comes nearest to blocks.
+
+        By default those of the analysis: right where the synthesis inverts it.
 
         Arguments:
-            latents: quantized latents, shape (count, k).
-            x: the source vectors that they stand for, shape (count, d).
+            x: blocks, shape (batch, *positions, d).
+
+        Returns:
+            Latents, shape (batch, *latent positions, k).
+        """
+        return self.analysis(x)
+
+    def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
+        """Refit the synthesis to minimise the distortion, the latents held fixed.
+
+        Arguments:
+            latents: quantized latents, shape (batch, *latent positions, k).
+            x: the blocks that they stand for, shape (batch, *positions, d).
+            distortion: what an error costs.
         """
         parameters = [p for p in self.parameters() if p.requires_grad]
         if not parameters:
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3)
-        stride = max(1, len(x) // 1000)
+        vectors = x[0, ..., 0].numel()
+        stride = max(1, len(x) // max(8, 1000 // vectors))
         with one_thread():
             for step in range(200):
                 chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
                 optimizer.zero_grad()
-                (self.synthesis(latents[chosen]) - x[chosen]).square().mean().backward()
+                error = self.synthesis(latents[chosen]) - x[chosen]
+                distortion.cost(error).mean().backward()
                 optimizer.step()
 
 

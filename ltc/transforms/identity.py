@@ -21,15 +21,13 @@ class Identity(Transform):
         tensor([1., 1.])
     """
 
-    affine = True
-
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
 
     def analysis(self, x: Tensor) -> Tensor:
-        """Return `x`, shape (..., d)."""
+        """Return blocks as they are, shape (..., d)."""
         return x
 
     def synthesis(self, y: Tensor) -> Tensor:
-        """Return `y`, shape (..., d)."""
+        """Return latents as they are, shape (..., d)."""
         return y

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ltc.distortion import Distortion
 from ltc.transforms.base import Transform, principal_axes
 
 __all__ = ["Linear"]
@@ -23,8 +24,6 @@ class Linear(Transform):
         >>> transform.synthesis(transform.analysis(torch.zeros(3, 4))).shape
         torch.Size([3, 4])
     """
-
-    affine = True
 
     def __init__(
         self, dimension: int, latent_dimension: int | None = None, bias: bool = False
@@ -45,7 +44,8 @@ class Linear(Transform):
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
-        """Start at the Karhunen-Loeve transform of samples, shape (count, d)."""
+        """Start at the Karhunen-Loeve transform of samples, shape (..., d)."""
+        samples = samples.flatten(0, -2)
         axes = principal_axes(samples, self.latent_dimension)
         self.analysis_map.weight.copy_(axes)
         self.synthesis_map.weight.copy_(axes.T)
@@ -54,8 +54,23 @@ class Linear(Transform):
             self.synthesis_map.bias.copy_(samples.mean(0))
 
     @torch.no_grad()
-    def fit_synthesis(self, latents: Tensor, x: Tensor) -> None:
-        """Refit the synthesis to latents (count, k) and vectors x (count, d) by least squares."""
+    def invert_synthesis(self, x: Tensor) -> Tensor:
+        """Return the least-squares latents, shape (..., k), of vectors, shape (..., d)."""
+        latents = self.analysis(x)
+        error = x - self.synthesis(latents)
+        return latents + error @ torch.linalg.pinv(self.synthesis_map.weight).T
+
+    def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
+        """Refit the synthesis to latents (..., k) that stand for x (..., d): by least squares.
+
+        For other distortions than squared error that is where the search for the best starts.
+        """
+        self._fit_least_squares(latents.flatten(0, -2), x.flatten(0, -2))
+        if distortion.power != 2:
+            super().fit_synthesis(latents, x, distortion)
+
+    @torch.no_grad()
+    def _fit_least_squares(self, latents: Tensor, x: Tensor) -> None:
         bias = self.synthesis_map.bias
         if bias is not None:
             latents = torch.cat([latents, torch.ones_like(latents[:, :1])], 1)

@@ -88,6 +88,6 @@ class MLP(Transform):
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
-        """Start the linear map at the Karhunen-Loeve transform of samples, shape (count, d)."""
+        """Start the linear map at the Karhunen-Loeve transform of samples, shape (..., d)."""
         if self.linear is not None:
             self.linear.initialise(samples)

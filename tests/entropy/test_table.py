@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ltc.distortion import Squared
 from ltc.entropy import Exact, PointTable
 from ltc.entropy.table import REACH
 from ltc.lattices import (
@@ -47,7 +48,7 @@ def test_means_are_those_of_the_samples():
     points[0, 0] = 100.0
     points[:7, 1] = 5.0
     samples = torch.randn(1000, 2, generator=generator)
-    table.fit_mean(points, kind, samples)
+    table.fit(points, kind, samples, Squared())
     for row, spacing in enumerate((0.5, 1.0)):
         for index in range(-REACH, REACH + 1):
             belonging = samples[:, row][points[:, row] == index * spacing]

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Squared
 from ltc.entropy import Exact
 from ltc.entropy.table import REACH
 from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.training.refinement import _share_zero_and_mass, refine
+from ltc.training import refine
+from ltc.training.starts import share_zero_and_mass
 from ltc.transforms import MLP, Identity, Linear
 
 LATTICES = [Zn(), A2(), DnDual(3), DnDual(4), AnDual(4), E8()]
@@ -112,7 +114,7 @@ def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
 def test_points_that_share_zero_start_as_likely_as_zero():
     model = coder(Convolutional(8, 256), Linear(1), 1.2)
     x = torch.randn(100, 256, 1)
-    _share_zero_and_mass(model, x)
+    share_zero_and_mass(model, x)
     points = model.shift.points.T
     stand_for = points + model.shift.value.T
     assert (stand_for == 0).sum() == 2
@@ -138,8 +140,8 @@ def test_steps_are_fitted_to_channels_of_low_rate():
     rate = 0.5 * torch.log2(deviation.square()[kept] / water).sum()
     limit = rate + water * kept.sum() + deviation.square()[~kept].sum()
     assert lowest < float(limit) / 4 + 0.06
-    step = model.step.flatten()
-    assert 2 < step[0] < 4  # the high-rate theory asks for 2.8
+    scale = model.row_scale.flatten()
+    assert 2 < scale[0] < 4  # the high-rate theory asks for 2.8
 
 
 def test_channels_that_send_nothing_do_no_harm():
@@ -167,7 +169,7 @@ def test_an_overflow_leaves_the_real_lattice(monkeypatch):
     refine(model, torch.randn(200, 64, 1))
     assert model.quantizer.lattice is lattice
     assert model.entropy.trellis is lattice.trellis
-    assert (model.step == 1).all()
+    assert (model.row_scale == 1).all()
 
 
 @pytest.mark.parametrize("lmbda", [4, 16])
@@ -204,7 +206,7 @@ def test_least_squares_synthesis_has_orthogonal_errors():
     torch.manual_seed(0)
     transform = Linear(4, latent_dimension=3, bias=True)
     x, latents = torch.randn(1000, 4), torch.randn(1000, 3)
-    transform.fit_synthesis(latents, x)
+    transform.fit_synthesis(latents, x, Squared())
     error = x - transform.synthesis(latents).detach()
     assert (latents.T @ error).abs().max() < 1e-2
     assert error.mean(0).abs().max() < 1e-4

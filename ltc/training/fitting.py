@@ -1,0 +1,51 @@
+"""Fit the parts of a coder to the points that its encoder chose."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ltc.coder import LatticeTransformCoder
+
+__all__ = ["encode", "fit", "lagrangian"]
+
+# Scalars that are encoded at once.
+PIECE = 1 << 17
+
+
+@torch.no_grad()
+def encode(coder: LatticeTransformCoder, blocks: Tensor) -> Tensor:
+    """Return the points of blocks, shape (count, *positions, d), a part at a time."""
+    parts = blocks.split(max(1, PIECE // blocks[0].numel()))
+    return torch.cat([coder.encode(part) for part in parts])
+
+
+@torch.no_grad()
+def lagrangian(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> float:
+    """Return rate + lmbda * distortion of points that stand for blocks, bits per scalar."""
+    rate = float(coder.bits(points).double().mean()) / blocks[0].numel()
+    distortion = coder.distortion.cost((coder.decode(points) - blocks).double())
+    return rate + coder.lmbda * float(distortion.mean())
+
+
+def fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
+    """Refit reconstruction points, synthesis and entropy model to points that stand for blocks.
+
+    Arguments:
+        coder: changed in place.
+        points: lattice units, shape (count, repeats, rows, n).
+        blocks: shape (count, *positions, d).
+
+    Raises:
+        OverflowError: a line search went astray.
+    """
+    if coder.shift is not None:
+        wanted = coder.wanted(blocks) - points
+        coder.shift.fit(points, coder.entropy.row, wanted, coder.distortion)
+    with torch.no_grad():
+        latents = coder.latent(points)
+    coder.transform.fit_synthesis(latents, blocks, coder.distortion)
+    coder.linearise(blocks)
+    # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
+    with coder.through(coder.quantizer.lattice.surrogate):
+        coder.entropy.fit(points)
