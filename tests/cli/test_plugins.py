@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,8 +58,6 @@ class Fields(PictureSource):
 
 class Gains(Transform):
     """A factor for each coordinate."""
-
-    affine = True
 
     def __init__(self, dimension):
         super().__init__(dimension)
@@ -201,3 +200,40 @@ def test_a_name_that_ltc_has_is_refused(call, plugins):
     code, output = call(train.main, "--config-dir", plugins, "quantizer=e8")
     assert code == 2
     assert "quantizer=e8 is a name that ltc has" in output
+
+
+def test_a_transform_that_overlaps_and_a_distortion(call, tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.zeros((4000, 1), np.float32)
+    for i in range(1, len(x)):
+        x[i] = 0.95 * x[i - 1] + rng.normal()
+    np.save(tmp_path / "x.npy", x)
+    mine = ["--config-dir", Path(__file__).parents[1] / "plugins"]
+    folder = tmp_path / "run"
+    code, output = call(
+        train.main,
+        *(
+            *mine,
+            "transform=lapped",
+            "transform.stride=2",
+            "distortion=fourth_power",
+            "quantizer=e8",
+            "steps=20",
+        ),
+        *("source=array", f"source.path={tmp_path / 'x.npy'}", "source.split=place"),
+        *("source.block=32", "quantizer.rdo=true", "quantizer.scale=0.5", "lmbda=20"),
+        *("trainer=cpu", "bound=none", f"hydra.run.dir={folder}"),
+    )
+    assert code == 0, output
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["transform"], metrics["distortion_measure"]) == ("lapped", "fourth_power")
+    assert metrics["snr_db"] is None
+    assert metrics["bitstream_rate"] > metrics["rate"]
+
+    files = tmp_path / "x.npy", tmp_path / "x.ltc", tmp_path / "y.npy"
+    code, output = call(compress.compress, *files[:2], f"ckpt={folder}", *mine)
+    assert code == 0, output
+    code, output = call(compress.decompress, *files[1:], f"ckpt={folder}", *mine)
+    assert code == 0, output
+    error = (np.load(files[2]) - x) / x.std()
+    assert (error**4).mean() == pytest.approx(metrics["distortion"], rel=0.3)
