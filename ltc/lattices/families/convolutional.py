@@ -91,7 +91,33 @@ class Convolutional(Lattice):
     @functools.cached_property
     def trellis(self) -> Trellis:  # type: ignore[override]
         """The trellis, of unit volume per point: there are 2 points in 4 at each coordinate."""
-        return Trellis(code_sections(*CODES[self.states], self.length))
+        return self.of_length(self.length)
+
+    def of_length(self, length: int) -> Trellis:
+        """Return the trellis of the same code for another number of coordinates.
+
+        One path, whose state goes on from the first coordinate to the last. Once all states are
+        reached the sections are the same object, for this and every other length.
+
+        Arguments:
+            length: coordinates, at least 1.
+
+        Raises:
+            InputError: the length is not a positive integer.
+
+        Example:
+            >>> long = Convolutional(states=8, length=16).of_length(100_000)
+            >>> long.sections[-1] is Convolutional(states=8, length=16).trellis.sections[-1]
+            True
+        """
+        if not isinstance(length, int) or length < 1:
+            raise InputError(f"got a trellis of length {length!r}; expected a positive integer")
+        return _trellis(self.states, length)
+
+    @property
+    def section(self) -> Section:
+        """The section that repeats, from as many states to as many."""
+        return _beginning(*CODES[self.states])[-1]
 
     @property
     def surrogate(self) -> Lattice:
@@ -137,20 +163,29 @@ def code_sections(h1: str, h0: str, length: int) -> list[Section]:
 
     A sequence of free bits u gives z1 = h0 u and z0 = h1 u, which obey the parity check.
     """
+    beginning = _beginning(h1, h0)
+    return [beginning[min(t, len(beginning) - 1)] for t in range(length)]
+
+
+@functools.lru_cache(maxsize=16)
+def _trellis(states: int, length: int) -> Trellis:
+    return Trellis(code_sections(*CODES[states], length))
+
+
+@functools.lru_cache(maxsize=16)
+def _beginning(h1: str, h0: str) -> tuple[Section, ...]:
+    """Return the sections of a code up to the first that repeats."""
     check1, check0 = int(h1, 8), int(h0, 8)
     memory = check0.bit_length() - 1
     full = 1 << memory
     parity = np.array([word.bit_count() % 2 for word in range(2 * full)])
     offset = np.array([0.0, 0.5, 1.0, 1.5])  # 2 points in a period of 4: halved, the volume is 1
     sections: list[Section] = []
-    for t in range(length):
-        if t > memory:
-            sections.append(sections[-1])  # from here on nothing changes
-            continue
+    for t in range(memory + 1):
         # What the register holds on arrival in each state: its bits, and the one that leaves.
         register = np.arange(min(2 << t, full))[:, None]
         if t == memory:
             register = register + np.array([0, full])
         coset = 2 * parity[register & check0] + parity[register & check1]
         sections.append(Section(register >> 1, coset, offset, 2.0))
-    return sections
+    return tuple(sections)

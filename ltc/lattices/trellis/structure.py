@@ -8,7 +8,7 @@ of the coset on its branch (Forney, *Coset codes II*, IEEE Trans. Inform. Theory
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -82,7 +82,14 @@ class Structure:
         if not sections:
             raise InputError("a trellis needs at least one section")
         states = 1
+        found: dict[int, int] = {}
+        fitting = set()
         for t, section in enumerate(sections):
+            found.setdefault(id(section), len(found))
+            if (id(section), states) in fitting:
+                states = len(section.previous)
+                continue
+            fitting.add((id(section), states))
             if section.previous.shape != section.coset.shape or section.previous.ndim != 2:
                 raise InputError(f"section {t}: `previous` and `coset` must be equal matrices")
             if section.previous.min() < 0 or section.previous.max() >= states:
@@ -91,8 +98,10 @@ class Structure:
                 raise InputError(f"section {t} names cosets that have no offset")
             states = len(section.previous)
         self.sections = tuple(sections)
-        self.cosets = max(len(section.offset) for section in sections)
-        self._on_device: dict[torch.device, list[tuple[Tensor, Tensor]]] = {}
+        self._kind = np.array([found[id(section)] for section in sections])
+        self._kinds = [sections[t] for t in np.unique(self._kind, return_index=True)[1]]
+        self.cosets = max(len(section.offset) for section in self._kinds)
+        self._on_device: dict[torch.device, list[tuple[Tensor, ...]]] = {}
 
     @property
     def dimension(self) -> int:
@@ -107,54 +116,53 @@ class Structure:
     @property
     def branches(self) -> int:
         """Number of branches in all sections."""
-        return sum(section.previous.size for section in self.sections)
+        return int(self._of_each(lambda section: section.previous.size).sum())
 
     @functools.cached_property
     def offset(self) -> FloatArray:
         """Offsets of the cosets of every section, shape (n, cosets); NaN where there are fewer."""
-        offset = np.full((self.dimension, self.cosets), np.nan)
-        for row, section in zip(offset, self.sections, strict=True):
+        offset = np.full((len(self._kinds), self.cosets), np.nan)
+        for row, section in zip(offset, self._kinds, strict=True):
             row[: len(section.offset)] = section.offset
-        return offset
+        return offset[self._kind]
 
     @functools.cached_property
     def step(self) -> FloatArray:
         """Distance between neighbours in a coset of each section, shape (n,)."""
-        return np.array([section.step for section in self.sections])
+        return self._of_each(lambda section: section.step)
 
     @functools.cached_property
     def spacing(self) -> FloatArray:
         """The largest length of which all values of each coordinate are multiples, shape (n,)."""
-        return np.array([_common_divisor([*s.offset, s.step]) for s in self.sections])
+        return self._of_each(lambda section: _common_divisor([*section.offset, section.step]))
 
     @functools.cached_property
     def flat(self) -> Flat:
         """The branches as the compiled kernels read them."""
-        stored = list({id(section): section for section in self.sections}.values())
-        begin = np.cumsum([0, *(section.previous.size for section in stored)])
-        first = {id(section): number for section, number in zip(stored, begin[:-1], strict=True)}
-        degree = np.array([section.previous.shape[1] for section in self.sections])
+        begin = np.cumsum([0, *(section.previous.size for section in self._kinds)])
+        degree = self._of_each(lambda section: section.previous.shape[1])
         return Flat(
-            previous=np.concatenate([s.previous.ravel() for s in stored]).astype(np.int32),
-            coset=np.concatenate([s.coset.ravel() for s in stored]).astype(np.int32),
-            first=np.array([first[id(section)] for section in self.sections]),
+            previous=np.concatenate([s.previous.ravel() for s in self._kinds]).astype(np.int32),
+            coset=np.concatenate([s.coset.ravel() for s in self._kinds]).astype(np.int32),
+            first=begin[self._kind],
             degree=degree,
             states=np.array(self.states),
-            cosets=np.array([len(section.offset) for section in self.sections]),
+            cosets=self._of_each(lambda section: len(section.offset)),
             counter=np.empty(0, np.uint16 if degree.max() <= 1 << 16 else np.uint32),
         )
 
-    def _tensors(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    def _of_each(self, what: Callable[[Section], float]) -> npt.NDArray[Any]:
+        """Return a number for each section, computed once for those that are the same object."""
+        return np.array([what(section) for section in self._kinds])[self._kind]
+
+    def _tensors(self, device: torch.device) -> list[tuple[Tensor, ...]]:
         """Return `previous` and `coset` of each section on a device."""
         if device not in self._on_device:
-            made: dict[int, tuple[Tensor, Tensor]] = {}
-            for section in self.sections:
-                if id(section) not in made:
-                    made[id(section)] = (
-                        torch.as_tensor(section.previous, device=device),
-                        torch.as_tensor(section.coset, device=device),
-                    )
-            self._on_device[device] = [made[id(section)] for section in self.sections]
+            made = [
+                tuple(torch.as_tensor(a, device=device) for a in (section.previous, section.coset))
+                for section in self._kinds
+            ]
+            self._on_device[device] = [made[kind] for kind in self._kind]
         return self._on_device[device]
 
 
