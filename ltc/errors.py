@@ -15,16 +15,19 @@ class InputError(ValueError):
     """
 
 
-def nearest_names(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
+def nearest_names(
+    name: str, valid: Iterable[str], count: int = 3, cutoff: float = 0.4
+) -> list[str]:
     """Return the valid names that look most like `name`, best first.
 
     Arguments:
         name: what was typed.
         valid: the names that would have been accepted.
         count: how many to return at most.
+        cutoff: how much alike they have to be, from 0 to 1.
 
     Example:
         >>> nearest_names("e9", ["scalar", "e8", "leech"])
         ['e8']
     """
-    return difflib.get_close_matches(name, list(valid), n=count, cutoff=0.4)
+    return difflib.get_close_matches(name, list(valid), n=count, cutoff=cutoff)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pooch
-
 import ltc
 from ltc.errors import InputError
 
-__all__ = ["atomic_write", "cache_directory", "cache_file", "config_directory"]
+__all__ = [
+    "atomic_write",
+    "cache_directory",
+    "cache_file",
+    "config_directories",
+    "config_directory",
+    "use_config_directory",
+]
+
+CONFIG_DIR = "LTC_CONFIG_DIR"
 
 
 @contextmanager
@@ -67,7 +75,11 @@ def cache_directory() -> Path:
 
     It is the user's cache folder, or the environment variable `LTC_CACHE` where that is set.
     """
-    return Path(os.environ.get("LTC_CACHE") or pooch.os_cache("ltc"))
+    if os.environ.get("LTC_CACHE"):
+        return Path(os.environ["LTC_CACHE"])
+    import pooch  # not above: most commands need no cache, and it takes 0.1 s to load
+
+    return Path(pooch.os_cache("ltc"))
 
 
 def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:
@@ -95,3 +107,46 @@ def config_directory() -> Path:
     if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout
     return package / "conf"
+
+
+def use_config_directory(path: str | Path) -> Path:
+    """Let configuration and Python modules come from a folder of the user's own, too.
+
+    The folder holds YAML files as `conf/` does (`quantizer/mine.yaml`) and the modules that they
+    name. It is kept in the environment, so that processes started from this one know it.
+
+    Arguments:
+        path: the folder; it takes the place of one given before.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        InputError: there is no such folder, or a file of it would hide behind one of ltc's.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise InputError(
+            f"--config-dir {path}: there is no such folder; give one that holds "
+            "quantizer/NAME.yaml, source/NAME.yaml or transform/NAME.yaml"
+        )
+    for file in sorted(folder.glob("*/*.yaml")):
+        known = config_directory() / file.relative_to(folder)
+        if known.is_file() and known.read_bytes() != file.read_bytes():
+            raise InputError(
+                f"--config-dir {path}: {file.parent.name}={file.stem} is a name that ltc has, and "
+                f"ltc's would be taken; give {file} another"
+            )
+    os.environ[CONFIG_DIR] = str(folder)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    return folder
+
+
+def config_directories() -> list[Path]:
+    """Return the folder of the configuration, and the user's own where there is one.
+
+    That is the option `--config-dir`, or the environment variable `LTC_CONFIG_DIR`.
+    """
+    own = os.environ.get(CONFIG_DIR)
+    return [config_directory(), *([use_config_directory(own)] if own else [])]

@@ -16,9 +16,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from ltc.cli.command import config_directory
-from ltc.codec import LatticeCode
+from ltc.codec import FixedRateCode, LatticeCode
 from ltc.entropy import Exact
 from ltc.lattices import Lattice
+from ltc.quantizers import NestedQuantizer
 
 
 def best(call, repeats=3):
@@ -51,11 +52,26 @@ def measure(
     return points.numel() / encode_time, points.numel() / decode_time, written, bits
 
 
+def measure_nested(
+    lattice: Lattice, samples: int, ratio: int = 4
+) -> tuple[float, float, float, float]:
+    """Return the same of nested lattices; where vectors lie outside, finding codewords is apart."""
+    n = lattice.dimension
+    quantizer = NestedQuantizer(lattice, ratio)
+    code = FixedRateCode(quantizer, rows=1)
+    points = quantizer.point(torch.randint(ratio, (samples // n, 1, n))).float()
+    chunks, encode_time = best(lambda: code.encode_chunks(points))
+    decoded, decode_time = best(lambda: code.decode_chunks(chunks))
+    assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
+    written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
+    return points.numel() / encode_time, points.numel() / decode_time, written, np.log2(ratio)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=2_400_000)
     parser.add_argument("--deviation", type=float, default=1.0, help="of the latent; 1: 2 bits")
-    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis_8", "trellis_256"]
+    names = ["scalar", "a2", "d4_dual", "e8", "bw16", "leech", "trellis_8", "trellis_256", "nested"]
     parser.add_argument("--quantizers", nargs="+", default=names)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -79,9 +95,11 @@ def main() -> None:
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
             config = compose("train", [f"quantizer={name}"])
         lattice = instantiate(config.quantizer.lattice, _convert_="all")
-        encode_speed, decode_speed, written, bits = measure(
-            lattice, options.samples, options.deviation
-        )
+        if name == "nested":
+            found = measure_nested(lattice, options.samples)
+        else:
+            found = measure(lattice, options.samples, options.deviation)
+        encode_speed, decode_speed, written, bits = found
         speed = encode_speed / 1e6, decode_speed / 1e6
         print(
             f"{name:14} {speed[0]:8.1f} {speed[0] / baseline[0]:6.2f}x {speed[1]:8.1f} "

@@ -5,7 +5,8 @@
 For every lattice and every tenth of a bit, a million Gaussian samples are quantized at the scale
 that gives this rate, the entropy model is fitted to other samples, and the points are written as
 an `.ltc` file, read back and compared. Prints the worst excess of the file, headers included,
-over the exact cross-entropy, and fails where it exceeds 0.3 % and 0.001 bits.
+over the exact cross-entropy, and fails where it exceeds 0.5 % and 0.002 bits:
+chunks that lose little when a byte is damaged cost most of it.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def main() -> None:
             rate = measure(model, blocks).rate
             written = bitstream_rate(model, LatticeCode.freeze(model.entropy), blocks)
             rows.append((written - rate, rate))
-        over = [(excess, rate) for excess, rate in rows if excess > max(0.001, 0.003 * rate)]
+        over = [(excess, rate) for excess, rate in rows if excess > max(0.002, 0.005 * rate)]
         failed |= bool(over)
         worst, rate = max(rows)
         relative = max(excess / rate for excess, rate in rows)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+torch.set_num_threads(1)  # one worker of pytest-xdist a core
+
 
 @pytest.fixture(autouse=True)
 def _seeded():

@@ -87,8 +87,10 @@ class VectorQuantizer(NamedTuple):
             )
         if not np.isfinite(x).all():
             raise InputError("the training samples hold NaN or infinity; remove them first")
-        # Most iterations are on a part of the samples, which is as good to find the way.
-        part = x[: max(len(x) // 4, min(len(x), 1 << 14))]
+        # Most iterations are on a part of the samples, which is as good to find the way: of all
+        # places alike, since the first rows may be of one kind, as patches of the first picture.
+        part = x[np.random.default_rng(0).permutation(len(x))]
+        part = part[: max(len(x) // 4, min(len(x), 1 << 14))]
         ends = [cls._descend(part, start, lmbda, limit) for start in _starts(part, lmbda)]
         quantizer, _ = min(ends, key=lambda end: end[1])
         quantizer, _ = cls._descend(x, quantizer.encode(x), lmbda, limit)

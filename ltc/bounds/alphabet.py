@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ltc.bounds.interior import Kernel, interior_point
+from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
+from ltc.bounds.kernel import Kernel
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
+from ltc.sources._checks import digest
 
-__all__ = ["AlphabetProblem", "Cloud", "Path", "climb"]
+__all__ = ["AlphabetProblem", "Cloud", "Path", "mean_shift"]
 
 
 class Cloud:
@@ -28,7 +29,7 @@ class Cloud:
         >>> cloud.squared_distances(torch.tensor([[1.0], [2.0]]))
         tensor([[1., 4.],
                 [1., 0.]])
-        >>> c, centre = cloud.serve(torch.zeros(2), torch.tensor([[1.0]]), 1.0)
+        >>> c, centre = cloud.kernel_sums(torch.zeros(2), torch.tensor([[1.0]]), 1.0)
         >>> round(float(c), 4), centre / c[:, None]
         (0.7358, tensor([[1.]]))
     """
@@ -40,7 +41,7 @@ class Cloud:
         """Return |x - y|^2, shapes (k, d) to (n, k)."""
         return torch.cdist(self.x, y).square()
 
-    def serve(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    def kernel_sums(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
         """Return the sums over x of w = weights(x) exp(-slope |x - y|^2) and of w x.
 
         Arguments:
@@ -86,7 +87,7 @@ class Path(Cloud):
         rise = self.energy - 2 * torch.sparse.mm(self.steps, y.T).T.contiguous()
         return torch.cat([first, first + rise.cumsum(1)], 1).clamp_min_(0).T
 
-    def serve(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    def kernel_sums(self, log_weights: Tensor, y: Tensor, slope: float) -> tuple[Tensor, Tensor]:
         """Return the same sums as of any cloud."""
         part = (log_weights - slope * self.squared_distances(y).T).exp_()
         upto = part.cumsum(1)
@@ -95,12 +96,13 @@ class Path(Cloud):
         return total[:, 0] + 1e-300, centre
 
 
-def climb(
+def mean_shift(
     cloud: Cloud, log_weights: Tensor, y: Tensor, slope: float, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Climb c(y) = sum_x weights(x) exp(-slope |x - y|^2) from many starts by mean shift.
+    """Raise c(y) = sum_x weights(x) exp(-slope |x - y|^2) from many starts by mean shift.
 
-    Each start moves to the mean of the x that it serves, which never lowers c (Cheng 1995).
+    Each start moves to the mean of the x around it, weighted by the kernel, which never
+    lowers c (Cheng 1995).
 
     Arguments:
         cloud: points x, shape (n, d).
@@ -114,31 +116,31 @@ def climb(
 
     Example:
         >>> cloud = Cloud(torch.tensor([[0.0], [1.0]]))
-        >>> log_c, y = climb(cloud, torch.zeros(2), torch.tensor([[0.2]]), 1.0, 50)
+        >>> log_c, y = mean_shift(cloud, torch.zeros(2), torch.tensor([[0.2]]), 1.0, 50)
         >>> round(float(y[0, 0]), 3)  # for so wide a kernel the two make one hill
         0.5
     """
     for _ in range(steps):
-        c, centre = cloud.serve(log_weights, y, slope)
-        # Starts that serve nothing stay where they are.
+        c, centre = cloud.kernel_sums(log_weights, y, slope)
+        # Starts that are far from all stay where they are.
         y = torch.where(c[:, None] > 1e-200, centre / c[:, None], y)
-    return cloud.serve(log_weights, y, slope)[0].log(), y
+    return cloud.kernel_sums(log_weights, y, slope)[0].log(), y
 
 
 class AlphabetProblem(Problem):
     """min R + s D under squared error for a source of finitely many values in R^d.
 
-    Outputs may be any points. They start as the values themselves, and wherever
-    c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the exchange method
-    of `DensityProblem`). Expectations are exact. For scalars the brackets are proof; in more
-    dimensions, that no y has a larger c than mean shift found from the values and the outputs is
-    not proved.
+    Outputs may be any points, weighted by Blahut-Arimoto. They start as the values themselves, and
+    wherever c(y) = E [exp(-s |x - y|^2) / Z(x)] is found above one an output is added (the
+    exchange method of `DensityProblem`). Expectations are exact. For scalars the brackets are
+    proof; in more dimensions, that no y has a larger c than mean shift found from the values and
+    the outputs is not proved.
 
     Arguments:
         points: the values, shape (m, d).
         probabilities: of each, shape (m,).
-        key: what they depend on, as JSON values.
         device: where to compute.
+        report: as of `blahut_arimoto`.
 
     Raises:
         InputError: shapes do not fit, the probabilities do not add up to one, or there is one
@@ -146,8 +148,8 @@ class AlphabetProblem(Problem):
 
     Example:
         >>> corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-        >>> problem = AlphabetProblem(corners, [0.25] * 4, {"example": "square"})
-        >>> round(problem.r_max / math.log(2), 6), problem.d_max
+        >>> problem = AlphabetProblem(corners, [0.25] * 4)
+        >>> round(problem.lossless / math.log(2), 6), problem.d_max
         (2.0, 0.5)
         >>> solution = problem.solve(3.0, 1e-3)
         >>> reached = solution.middle @ [3.0, 1.0]
@@ -155,14 +157,17 @@ class AlphabetProblem(Problem):
         True
     """
 
-    version = 2
+    name = "Blahut-Arimoto bracket"
+    about = METHOD
+    note = "the outputs that would narrow it were not found"
+    version = 4
 
     def __init__(
         self,
         points: ArrayLike,
         probabilities: ArrayLike,
-        key: dict[str, Any],
         device: torch.device | str = "cpu",
+        report: Report | None = None,
     ) -> None:
         x, p = np.asarray(points, dtype=float), np.asarray(probabilities, dtype=float)
         if x.ndim != 2 or p.shape != x.shape[:1] or not np.isfinite(x).all():
@@ -186,15 +191,20 @@ class AlphabetProblem(Problem):
         self.some = slice(None, None, len(x) // 256 + 1)  # values enough to search from
         self.device = torch.device(device)
         self.dimension = x.shape[1]
-        self.d_min, self.r_max = 0.0, float(-(p @ np.log(p)))
+        self.lossless = float(-(p @ np.log(p)))
         self.d_max = float(p @ ((x - p @ x) ** 2).sum(1))
         # Steeper than this, every value has an output of its own.
         gaps = torch.pdist(self.x) if len(x) <= 4096 else (self.x[1:] - self.x[:-1]).norm(dim=1)
         self.slope_max = 40 / float(gaps.min()) ** 2
-        self.key = {**key, "alphabet": self.version}
+        self.report = report
+        self.key = {
+            "problem": type(self).__name__,
+            "version": self.version,
+            "alphabet": digest(x, p),
+        }
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
-        """Bracket the minimum of R + slope * D by interior points and exchange."""
+        """Bracket the minimum of R + slope * D by Blahut-Arimoto and exchange."""
         width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
         y = self.x
         output = self.p.clone()
@@ -209,13 +219,13 @@ class AlphabetProblem(Problem):
             # Rows are shifted so that their largest entry is 1; the shift is added again.
             shift = exponents.amin(1)
             kernel = Kernel((exponents - shift[:, None]).clamp_max(700).cpu().numpy(), self.device)
-            best = interior_point(self.p, kernel, output, tolerance / 4)
+            best = blahut_arimoto(self.p, kernel, output, tolerance / 4, report=self.report)
             log_lambda = (best.weights / self.p).log() + shift
             peaks = torch.cat([y[best.output > 1e-3 / len(y)], self.x[self.some]])
             peaks = peaks[_apart(peaks, width)]
             log_weights = self.p.log() + log_lambda
             for steps in (10, 30):  # many end on the same hill
-                log_c, peaks = climb(self.cloud, log_weights, peaks, slope, steps)
+                log_c, peaks = mean_shift(self.cloud, log_weights, peaks, slope, steps)
                 apart = _apart(peaks, 0.1 * width)
                 log_c, peaks = log_c[apart], peaks[apart]
             largest = max(0.0, float(log_c.max()))
@@ -226,7 +236,7 @@ class AlphabetProblem(Problem):
                 count = math.ceil(float(self.x.max() - self.x.min()) / h) + 1
                 grid = torch.linspace(0, 1, count).to(self.x)[:, None]
                 grid = self.x.min() + (self.x.max() - self.x.min()) * grid
-                on_grid, _ = climb(self.cloud, log_weights, grid, slope, 0)
+                on_grid, _ = mean_shift(self.cloud, log_weights, grid, slope, 0)
                 largest = float(on_grid.max()) + tolerance / 4
             lower = max(lower, float(self.p @ log_lambda) - largest)
             upper = best.upper + float(self.p @ shift)

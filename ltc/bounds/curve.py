@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from ltc.errors import InputError
 
-__all__ = ["Bracket", "Narrowest", "RateDistortion", "positive"]
+__all__ = [
+    "Bracket",
+    "Narrowest",
+    "Progress",
+    "RateDistortion",
+    "checked",
+    "not_negative",
+    "positive",
+]
+
+# Called with a line of text and the share, 0 to 1, of the work on a slope that is done; with 1 when
+# a bracket is done.
+Progress = Callable[[str, float], None]
+
+# Bits by which quadrature and rounding may put a lower bound above an upper one.
+ROUNDING = 1e-6
 
 
 class Bracket(NamedTuple):
@@ -34,28 +50,33 @@ class RateDistortion(ABC):
 
     Attributes:
         name: how the numbers came about, as shown in tables and figures.
+        about: what was done, in a line.
+        note: why a bracket may be wider than what was asked for, or lack an end, and what to do.
     """
 
     name: str
+    about: str = ""
+    note: str = ""
 
     @abstractmethod
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return bounds on R(D).
 
         Arguments:
-            distortion: D > 0, per scalar.
+            distortion: D >= 0, per scalar. At zero a bound is the entropy of a discrete source,
+                infinite for a density, and None where neither is known.
             tolerance: how far apart the bounds may be, bits per scalar; None: the accuracy that
                 the object was made for. Closed forms ignore it.
 
         Raises:
-            InputError: `distortion` is not a positive number.
+            InputError: `distortion` is negative or not finite.
         """
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
         """Return every limit of R(D) that is known, by its name, as tables and figures show it.
 
         Arguments:
-            distortion: D > 0, per scalar.
+            distortion: D >= 0, per scalar.
             tolerance: as in `bracket`.
 
         Returns:
@@ -69,9 +90,9 @@ class RateDistortion(ABC):
         """Return a lower bound that is cheap enough for a progress bar, or None.
 
         Arguments:
-            distortion: D > 0, per scalar.
+            distortion: per scalar; None comes back where it is no distortion.
         """
-        return self.bracket(distortion, 0.05).lower
+        return self.bracket(distortion, 0.05).lower if 0 <= distortion < math.inf else None
 
     def curve(
         self, distortions: ArrayLike, tolerance: float | None = 0.02
@@ -109,11 +130,64 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
+def not_negative(name: str, value: float) -> float:
+    """Return `value` if it is a finite number that is not negative.
+
+    Arguments:
+        name: what the number is, for the message.
+        value: the number.
+
+    Raises:
+        InputError: it is not.
+
+    Example:
+        >>> not_negative("distortion", 0)
+        0.0
+    """
+    if not 0 <= value < np.inf:
+        raise InputError(f"{name}={value}; expected a finite number that is not negative")
+    return float(value)
+
+
+def checked(lower: float | None, upper: float | None, name: str, proof: bool) -> Bracket:
+    """Return a bracket whose ends do not contradict each other.
+
+    Arguments:
+        lower: the lower end, bits per scalar.
+        upper: the upper end.
+        name: where they come from.
+        proof: both ends are proof; otherwise they are confidence limits.
+
+    Raises:
+        RuntimeError: a proven lower end is above a proven upper one.
+        InputError: a confidence limit is on the wrong side of the other end.
+
+    Example:
+        >>> checked(0.5, 0.5 - 1e-12, "example", True)
+        Bracket(lower=0.499999999999, upper=0.499999999999)
+    """
+    if lower is not None and upper is not None:
+        if lower > upper + ROUNDING:
+            found = f"{name}: the lower end {lower:.6f} is above the upper end {upper:.6f}"
+            if proof:
+                raise RuntimeError(f"{found}: a bug in ltc")
+            raise InputError(
+                f"{found}; the rows are few or not independent: use more of them, or bound=auto"
+            )
+        lower = min(lower, upper)
+    return Bracket(lower, upper)
+
+
 class Narrowest(RateDistortion):
     """The largest lower and the smallest upper limit of several bounds of one source.
 
     Arguments:
         bounds: at least one.
+        proof: all of them are proof; otherwise some are confidence limits.
+
+    Raises:
+        RuntimeError: `bracket`, where a lower bound is above an upper one. InputError where a
+            confidence limit is.
 
     Example:
         >>> from ltc.bounds import ReverseWaterFilling
@@ -122,8 +196,10 @@ class Narrowest(RateDistortion):
         Bracket(lower=None, upper=1.0)
     """
 
-    def __init__(self, bounds: Sequence[RateDistortion]) -> None:
+    def __init__(self, bounds: Sequence[RateDistortion], proof: bool = True) -> None:
         self.bounds = list(bounds)
+        self.proof = proof
+        self.note, self.about = bounds[0].note, bounds[0].about
         self.name = ", ".join(dict.fromkeys(bound.name for bound in bounds))
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
@@ -131,7 +207,7 @@ class Narrowest(RateDistortion):
         brackets = [bound.bracket(distortion, tolerance) for bound in self.bounds]
         lower = max((b.lower for b in brackets if b.lower is not None), default=None)
         upper = min((b.upper for b in brackets if b.upper is not None), default=None)
-        return Bracket(lower, upper)
+        return checked(lower, upper, self.name, self.proof)
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
         """Return the limits of all bounds."""

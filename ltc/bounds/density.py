@@ -1,47 +1,29 @@
-"""Sources known by their density, in one to three dimensions."""
+"""Sources with a density, in one to three dimensions."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import scipy.integrate
 import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
 
-from ltc.bounds.interior import Kernel, interior_point
+from ltc.bounds.interior import METHOD, interior_point
+from ltc.bounds.kernel import Kernel, Optimum, along_axes
 from ltc.bounds.problem import Problem, Solution
-from ltc.errors import InputError
+from ltc.bounds.quadrature import Density, Nodes
+from ltc.sources._checks import digest
 
-__all__ = ["DensityProblem", "Quadrature", "problem_of_density", "problem_of_scalar"]
+__all__ = ["DensityProblem"]
 
 Array = NDArray[np.float64]
 
 # Kernel entries below exp(-CUT) are left out of sparse kernels; the lower bound accounts for it.
 CUT = 25.0
-# Probability beyond the outermost quadrature nodes of a scalar density.
-TAIL = 1e-10
-
-
-class Quadrature(NamedTuple):
-    """Nodes and weights that turn expectations over a source into sums.
-
-    Attributes:
-        axes: ascending nodes along each axis, d arrays; the nodes are their product.
-        p: probability of each node, shape (n_1, ..., n_d).
-        p_beyond: probability beyond the nodes.
-        h_beyond: what is beyond them of the differential entropy, nats.
-    """
-
-    axes: list[Array]
-    p: Array
-    p_beyond: float = 0.0
-    h_beyond: float = 0.0
 
 
 class DensityProblem(Problem):
@@ -67,44 +49,80 @@ class DensityProblem(Problem):
       not proof, but their error is far below the width of the bracket.
 
     Arguments:
-        quadrature: returns nodes that are no further apart than it is told.
-        variance: of a vector, the sum over its scalars.
-        entropy: differential entropy, nats per vector.
-        key: all that the density depends on, as JSON values.
+        density: the source, in one to three dimensions.
         device: where to compute.
+
+    Example:
+        >>> import scipy.stats
+        >>> from ltc.bounds.quadrature import scalar_density
+        >>> problem = DensityProblem(scalar_density(scipy.stats.norm()))
+        >>> solution = problem.solve(2.0, 1e-3)  # Gaussian: R + s D is least at D = 1 / 2s
+        >>> truth = 0.5 * math.log(4.0) + 0.5
+        >>> solution.lower < truth < solution.lower + 1e-3
+        True
     """
 
-    version = 2
+    name = "interior-point bracket"
+    about = f"{METHOD}; bound=blahut_arimoto runs that"
+    version = 3
+    # So many kernel widths fit along an axis, for one, two and three dimensions.
+    widths = (2e5, 300.0, 30.0)
 
-    def __init__(
-        self,
-        quadrature: Callable[[float], Quadrature],
-        variance: float,
-        entropy: float,
-        key: dict[str, Any],
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.quadrature = quadrature
-        self.entropy = entropy
+    def __init__(self, density: Density, device: torch.device | str = "cpu") -> None:
+        self.nodes = density.nodes
+        self.entropy = density.entropy
         self.device = torch.device(device)
-        self.key = {**key, "loss": "squared", "version": self.version}
-        axes = quadrature(math.inf).axes
-        self.dimension = len(axes)
-        self.d_min, self.d_max, self.r_max = 0.0, variance, math.inf
-        # The steepest slope whose nodes fit into memory: so many kernel widths along each axis.
-        extent = max(float(x[-1] - x[0]) for x in axes)
-        self.slope_max = 0.5 * ((2e5, 300.0, 30.0)[self.dimension - 1] / extent) ** 2
+        coarse = density.nodes(math.inf)
+        self.dimension = len(coarse.axes)
+        self.lossless, self.d_max = math.inf, density.variance
+        # The nodes follow the density closely enough to integrate it: they say all of it.
+        self.key = {
+            "problem": type(self).__name__,
+            "version": self.version,
+            "density": digest(*coarse.axes, coarse.p),
+            "variance": density.variance,
+        }
+        extent = max(float(x[-1] - x[0]) for x in coarse.axes)
+        most = self.widths[self.dimension - 1]
+        self.slope_max = 0.5 * (most / extent) ** 2
+        self.note = f"grids of more than {most:g} kernel widths along an axis are not computed"
 
-    def known(self, distortion: float) -> tuple[float, float]:
-        """Return Shannon's lower bound, and the rate of a Gaussian of the same variance."""
+    def shannon(self, distortion: float) -> float:
+        """Return the entropy less the largest that an error of this size can have, nats."""
         d = self.dimension
         noise = d / 2 * math.log(2 * math.pi * math.e * distortion / d)
-        return max(0.0, self.entropy - noise), max(0.0, d / 2 * math.log(self.d_max / distortion))
+        return max(0.0, self.entropy - noise)
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
-        """Bracket the minimum of R + slope * D by interior points and exchange."""
+        """Bracket the minimum of R + slope * D."""
         width = math.sqrt(0.5 / slope)  # of the kernel, a Gaussian
-        nodes, p_tail = _trim(self.quadrature(0.8 * width), tolerance / 300)
+        nodes, p_tail = self.nodes(0.8 * width).trim(tolerance / 300)
+        mass = float(nodes.p.sum())
+        p, kernel, best, lower, output = self._minimise(slope, nodes, tolerance, start)
+        # Each unlikely node has an output of its own, as likely as itself; beyond all nodes a
+        # uniform quantizer takes over. The other outputs are as much less likely.
+        apart = float(p_tail.sum()) + nodes.p_beyond
+        extra_rate = nodes.h_beyond - nodes.p_beyond * math.log(width)
+        extra_rate -= mass * math.log1p(-apart) + float(p_tail @ np.log(p_tail))
+        extra_distortion = nodes.p_beyond * width**2 / 4
+        points = []
+        for factor in (0.97, 1.0, 1.03):
+            rate, distortion = kernel.point(p, best.output, factor)
+            distortion = mass * distortion / slope + extra_distortion
+            points.append((distortion, max(mass * rate + extra_rate, 0.0)))
+        return Solution(slope, lower, np.array(points), output)
+
+    def _minimise(
+        self, slope: float, nodes: Nodes, tolerance: float, start: Solution | None
+    ) -> tuple[Tensor, Any, Optimum, float, Any]:
+        """Find the best output distribution for the nodes, by interior points and exchange.
+
+        Returns:
+            The probabilities of the nodes that are left, adding up to one; their kernel with the
+            outputs; the best output distribution; the lower bound of the minimum, nats; and what
+            a neighbouring slope can start from.
+        """
+        width = math.sqrt(0.5 / slope)
         core = nodes.p > 0
         x = _points(nodes.axes)[core.ravel()]
         mass = float(nodes.p.sum())
@@ -126,7 +144,7 @@ class DensityProblem(Problem):
             best = interior_point(p, kernel, q, tolerance / 4)
             weights = np.zeros_like(nodes.p)
             weights[core] = best.weights.cpu().numpy()
-            largest, new = self._violations(slope, nodes, weights, tolerance / 4)
+            largest, new = self._violations(slope, nodes.axes, weights, tolerance / 4)
             value = float(p @ (best.weights / p).log())
             lower = max(lower, mass * (value - math.log(largest)))
             output = best.output.cpu().numpy()
@@ -135,38 +153,33 @@ class DensityProblem(Problem):
             keep = output > 1e-3 * tolerance / len(output)
             y = np.concatenate([y[keep], new])
             output = np.concatenate([0.9 * output[keep], np.full(len(new), 0.1 / len(new))])
-        # Each unlikely node has an output of its own, as likely as itself; beyond all nodes a
-        # uniform quantizer takes over. The other outputs are as much less likely.
-        apart = float(p_tail.sum()) + nodes.p_beyond
-        extra_rate = nodes.h_beyond - nodes.p_beyond * math.log(width)
-        extra_rate -= mass * math.log1p(-apart) + float(p_tail @ np.log(p_tail))
-        extra_distortion = nodes.p_beyond * width**2 / 4
-        points = []
-        for factor in (0.97, 1.0, 1.03):
-            rate, distortion = kernel.point(p, best.output, factor)
-            distortion = mass * distortion / slope + extra_distortion
-            points.append((distortion, max(mass * rate + extra_rate, 0.0)))
         alive = output > 1e-6 / len(output)
-        return Solution(slope, lower, np.array(points), np.column_stack([y, output])[alive])
+        return p, kernel, best, lower, np.column_stack([y, output])[alive]
 
     def _violations(
-        self, slope: float, quadrature: Quadrature, weights: Array, tolerance: float
+        self,
+        slope: float,
+        axes: list[Array],
+        weights: Array,
+        tolerance: float,
+        thorough: bool = False,
     ) -> tuple[float, Array]:
         """Bound max_y c(y) over all y, and find outputs where c is above one.
 
         Arguments:
             slope: s.
-            quadrature: where the weights sit.
+            axes: of the nodes where the weights sit.
             weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
             tolerance: how much may be lost to what c may do between grid points, nats.
+            thorough: never lose more than that, though c be far above one.
 
         Returns:
             The bound, and output points to add, shape (count, d).
         """
-        width, axes, d = math.sqrt(0.5 / slope), quadrature.axes, self.dimension
+        width, d = math.sqrt(0.5 / slope), self.dimension
         fine = math.sqrt(4 * tolerance / (d * slope))
         # A coarse look first: while c is far above one there is no point in a fine one.
-        for spacing in (max(fine, width / 10), fine):
+        for spacing in (fine,) if thorough else (max(fine, width / 10), fine):
             grid = [np.linspace(a[0], a[-1], math.ceil((a[-1] - a[0]) / spacing) + 1) for a in axes]
             log_c = np.log(self._smooth(slope, grid, axes, weights) + 1e-300)
             peak = float(log_c.max())
@@ -186,12 +199,11 @@ class DensityProblem(Problem):
             matrix = _banded(slope, grid[0], axes[0])
             matrix.data = np.exp(-matrix.data)
             return np.asarray(matrix @ weights)
-        result = torch.from_numpy(weights).to(self.device)
-        for axis, (y, x) in enumerate(zip(grid, axes, strict=True)):
-            factor = torch.from_numpy(np.exp(-slope * (y[:, None] - x) ** 2)).to(self.device)
-            moved = result.movedim(axis, 0)
-            result = (factor @ moved.flatten(1)).reshape(-1, *moved.shape[1:]).movedim(0, axis)
-        return result.cpu().numpy()
+        factors = [
+            torch.from_numpy(np.exp(-slope * (y[:, None] - x) ** 2)).to(self.device)
+            for y, x in zip(grid, axes, strict=True)
+        ]
+        return along_axes(factors, torch.from_numpy(weights).to(self.device)).cpu().numpy()
 
 
 def _points(axes: list[Array]) -> Array:
@@ -236,28 +248,6 @@ def _banded(slope: float, x: Array, y: Array) -> Any:
     return scipy.sparse.csr_matrix((values, columns, rows), shape=(len(x), len(y)))
 
 
-def _trim(quadrature: Quadrature, share: float) -> tuple[Quadrature, Array]:
-    """Set the unlikeliest nodes, of this probability in all, to zero, and shrink the box.
-
-    They are where lambda is largest and hardest to get right, and matter least.
-
-    Returns:
-        What is left, and the probabilities of the nodes that were taken away.
-    """
-    axes, p = list(quadrature.axes), quadrature.p.copy()
-    flat = p.ravel()
-    order = np.argsort(flat)
-    out = order[: int(np.searchsorted(np.cumsum(flat[order]), share))]
-    removed = flat[out][flat[out] > 0]
-    flat[out] = 0.0
-    for axis in range(p.ndim):
-        used = np.flatnonzero(p.any(axis=tuple(k for k in range(p.ndim) if k != axis)))
-        inside = slice(used[0], used[-1] + 1)
-        axes[axis] = axes[axis][inside]
-        p = p[(slice(None),) * axis + (inside,)]
-    return quadrature._replace(axes=axes, p=np.ascontiguousarray(p)), removed
-
-
 def _block_maxima(values: Array, size: int) -> NDArray[np.int64]:
     """Return where each block of `size` in every dimension is largest, shape (blocks, d)."""
     d = values.ndim
@@ -280,145 +270,3 @@ def _refined(values: Array, index: NDArray[np.int64], axis: int) -> Array:
     a, b, c = (values[tuple((middle + k * step).T)] for k in (-1, 0, 1))
     bend = np.minimum(a - 2 * b + c, -1e-300)
     return middle[:, axis] + np.clip(0.5 * (a - c) / bend, -1, 1)
-
-
-def problem_of_scalar(
-    density: Any, key: dict[str, Any], device: torch.device | str = "cpu"
-) -> DensityProblem:
-    """Return the problem of a scalar source.
-
-    Arguments:
-        density: a frozen continuous `scipy.stats` distribution.
-        key: all that it depends on, as JSON values.
-        device: where to compute.
-
-    Raises:
-        InputError: its variance is not positive and finite, or quadrature misses some of its
-            probability.
-
-    Example:
-        >>> import scipy.stats
-        >>> problem = problem_of_scalar(scipy.stats.norm(), {"density": "norm"})
-        >>> solution = problem.solve(2.0, 1e-3)  # Gaussian: R + s D is least at D = 1 / 2s
-        >>> truth = 0.5 * math.log(4.0) + 0.5
-        >>> solution.lower < truth < solution.lower + 1e-3
-        True
-    """
-    variance = float(density.var())
-    if not 0 < variance < math.inf:
-        raise InputError(
-            f"the source has variance {variance:.3g}; a rate-distortion function needs a "
-            "positive, finite one"
-        )
-    low, high = density.support()
-    low, high = max(low, float(density.ppf(TAIL / 2))), min(high, float(density.isf(TAIL / 2)))
-    p_low, p_high = float(density.cdf(low)), float(density.sf(high))
-    h_beyond = 0.0
-
-    def surprise(x: float) -> float:
-        log_p = float(density.logpdf(x))
-        return -math.exp(log_p) * log_p if log_p > -700 else 0.0
-
-    if p_low > 0:
-        h_beyond += scipy.integrate.quad(surprise, -math.inf, low)[0]
-    if p_high > 0:
-        h_beyond += scipy.integrate.quad(surprise, high, math.inf)[0]
-    p_beyond = p_low + p_high
-    nodes, node_weights = np.polynomial.legendre.leggauss(6)
-    # A panel ends at the median, where symmetric densities have their kink.
-    ends = [low, float(density.median()), high]
-
-    def quadrature(spacing: float) -> Quadrature:
-        # The nodes of a panel are at most a quarter of its width apart.
-        edges = np.concatenate(
-            [
-                np.linspace(a, b, max(panels, math.ceil((b - a) / (4 * spacing))) + 1)[i:]
-                for i, (a, b) in enumerate(itertools.pairwise(ends))
-            ]
-        )
-        half = np.diff(edges)[:, None] / 2
-        x = (edges[:-1, None] + half + half * nodes).ravel()
-        p = (half * node_weights).ravel() * density.pdf(x)
-        return Quadrature([x], p, p_beyond, h_beyond)
-
-    panels = 32
-    while abs(found := float(quadrature(math.inf).p.sum()) + p_beyond - 1) > 1e-8:
-        panels *= 2
-        if panels > 1 << 15:
-            raise InputError(
-                f"quadrature finds a total probability of {1 + found:.9f} for {key}: its density "
-                "is too rough or its tails are too heavy"
-            )
-    nodes_p = quadrature(math.inf)
-    log_p = density.logpdf(nodes_p.axes[0])
-    entropy = h_beyond - float(nodes_p.p @ np.where(nodes_p.p > 0, log_p, 0.0))
-    return DensityProblem(quadrature, variance, entropy, key, device)
-
-
-def problem_of_density(
-    log_density: Callable[[Array], Array],
-    support: Array,
-    key: dict[str, Any],
-    device: torch.device | str = "cpu",
-) -> DensityProblem:
-    """Return the problem of a smooth density in one to three dimensions.
-
-    Arguments:
-        log_density: maps points of shape (..., d) to nats, shape (...).
-        support: the box outside which less than 1e-9 of the probability lies, shape (d, 2).
-        key: all that the density depends on, as JSON values.
-        device: where to compute.
-
-    Raises:
-        InputError: `support` is no box, or the density does not integrate to one on a grid of
-            four million points.
-
-    Example:
-        >>> def two_gaussians(x):
-        ...     return -0.5 * (x**2).sum(-1) - math.log(2 * math.pi)
-        >>> box = np.array([[-6.5, 6.5], [-6.5, 6.5]])
-        >>> problem = problem_of_density(two_gaussians, box, {"density": "two gaussians"})
-        >>> round(problem.d_max, 6), round(problem.entropy, 6)
-        (2.0, 2.837877)
-    """
-    box = np.asarray(support, dtype=float)
-    if box.ndim != 2 or box.shape[1] != 2 or not 1 <= len(box) <= 3:
-        raise InputError(f"support has shape {box.shape}; expected (d, 2) with d from 1 to 3")
-    if not (np.isfinite(box).all() and (box[:, 0] < box[:, 1]).all()):
-        raise InputError("support must hold finite intervals (low, high) with low < high")
-
-    def on_grid(counts: list[int]) -> tuple[Quadrature, float]:
-        axes = [np.linspace(a, b, n) for (a, b), n in zip(box, counts, strict=True)]
-        log_p = log_density(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
-        p = np.exp(log_p) * math.prod(float(axis[1] - axis[0]) for axis in axes)
-        entropy = -float((p * np.where(p > 0, log_p, 0.0)).sum())
-        return Quadrature(axes, p), entropy
-
-    # The coarsest grid that the next finer one does not improve on: for smooth densities the
-    # error falls so fast that there is hardly anything between much too coarse and perfect.
-    counts = [24] * len(box)
-    nodes, entropy = on_grid(counts)
-    while True:
-        enough, total, coarse_entropy = counts, float(nodes.p.sum()), entropy
-        counts = [math.ceil(1.3 * n) for n in counts]
-        if math.prod(counts) > 4_000_000:
-            raise InputError(
-                f"the density of {key} integrates to {total:.9f} over its support on a grid of "
-                "4 million points; check log_density and support, or smooth the density"
-            )
-        nodes, entropy = on_grid(counts)
-        if max(abs(total - 1), abs(entropy - coarse_entropy)) < 1e-7:
-            break
-
-    variance = 0.0
-    for axis, x in enumerate(nodes.axes):
-        marginal = nodes.p.sum(tuple(k for k in range(len(box)) if k != axis))
-        variance += float(marginal @ (x - marginal @ x) ** 2)
-
-    def quadrature(spacing: float) -> Quadrature:
-        counts = [
-            max(n, math.ceil((b - a) / spacing) + 1) for (a, b), n in zip(box, enough, strict=True)
-        ]
-        return on_grid(counts)[0]
-
-    return DensityProblem(quadrature, variance, entropy, key, device)

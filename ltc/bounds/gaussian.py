@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ltc.bounds.curve import Bracket, RateDistortion, positive
+from ltc.bounds.curve import Bracket, RateDistortion, not_negative
 from ltc.errors import InputError
 
 __all__ = ["ReverseWaterFilling"]
@@ -53,11 +54,24 @@ class ReverseWaterFilling(RateDistortion):
             raise InputError("the covariance is zero: a constant source has R(D) = 0 everywhere")
         self.variances = np.maximum(variances, 0.0)
         self.exact = exact
+        self.about = "closed form: no vector of this covariance needs more"
+        if exact:
+            self.about = (
+                "closed form, the optimum that Blahut-Arimoto (bound=blahut_arimoto) tends to"
+            )
+        else:
+            self.note = (
+                "only a Gaussian source is known to need as much; bound=samples finds a lower limit"
+            )
         self.name = "reverse water-filling" if exact else "Gaussian upper bound"
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
-        """Return R(D), or the upper bound alone where the source is not known to be Gaussian."""
-        positive("distortion", distortion)
+        """Return R(D), or the upper bound alone where the source is not known to be Gaussian.
+
+        At distortion zero that is infinity, or no bound at all.
+        """
+        if not_negative("distortion", distortion) == 0:
+            return Bracket(math.inf, math.inf) if self.exact else Bracket(None, None)
         # With the components in ascending order, try each as the first that the water leaves
         # dry: the smaller ones are covered and the level follows from what is left.
         v = self.variances

@@ -3,125 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import scipy.sparse
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Kernel", "Operator", "Optimum", "interior_point"]
+from ltc.bounds.kernel import Kernel, Optimum
 
+__all__ = ["METHOD", "interior_point"]
 
-class Operator(Protocol):
-    """exp(-s d(x, y)) as a linear map; source letters and outputs are flat vectors."""
-
-    def forward(self, output: Tensor) -> Tensor:
-        """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
-
-    def adjoint(self, weights: Tensor) -> Tensor:
-        """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
-
-    def adjoint_of_squares(self, weights: Tensor) -> Tensor:
-        """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
-
-
-class Kernel:
-    """The matrix exp(-s d(x, y)), dense, or sparse where most entries are negligible.
-
-    Arguments:
-        exponents: s d(x, y), shape (n, m): an array, or a scipy CSR matrix of the pairs that
-            matter (for the others the kernel is zero).
-        device: where products are computed. On the CPU sparse products are scipy's: torch's
-            wait for all their threads, which is slow on a machine that has other users.
-
-    Example:
-        >>> kernel = Kernel(np.array([[0.0, np.log(2)]]))
-        >>> kernel.forward(torch.tensor([0.5, 0.5], dtype=torch.float64)).item()
-        0.75
-    """
-
-    def __init__(self, exponents: Any, device: torch.device | str = "cpu") -> None:
-        self.exponents = exponents
-        self.device = torch.device(device)
-        self._matrix = self._place(exponents, lambda e: np.exp(-e))
-        self._transpose = self._place(exponents.T, lambda e: np.exp(-e))
-        self._squares = self._place(exponents.T, lambda e: np.exp(-2 * e))
-
-    def _place(
-        self, exponents: Any, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    ) -> Any:
-        if not scipy.sparse.issparse(exponents):
-            return torch.from_numpy(np.ascontiguousarray(function(exponents))).to(self.device)
-        matrix = exponents.tocsr(copy=True)
-        matrix.data = function(matrix.data)
-        if self.device.type == "cpu":
-            return matrix
-        rows, columns, values = (
-            torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data)
-        )
-        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, device=self.device)
-
-    @staticmethod
-    def _apply(matrix: Any, vector: Tensor) -> Tensor:
-        if scipy.sparse.issparse(matrix):
-            return torch.from_numpy(matrix @ vector.numpy())
-        product: Tensor = matrix @ vector
-        return product
-
-    def forward(self, output: Tensor) -> Tensor:
-        """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
-        return self._apply(self._matrix, output)
-
-    def adjoint(self, weights: Tensor) -> Tensor:
-        """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
-        return self._apply(self._transpose, weights)
-
-    def adjoint_of_squares(self, weights: Tensor) -> Tensor:
-        """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
-        return self._apply(self._squares, weights)
-
-    def point(self, p: Tensor, output: Tensor, factor: float = 1.0) -> tuple[float, float]:
-        """Return what an output distribution reaches at the slope `factor` times s.
-
-        The code draws from q and accepts according to exp(-factor s d): its rate is
-        -E log Z - factor s D, an upper bound of the mutual information.
-
-        Arguments:
-            p: the source distribution, shape (n,).
-            output: the distribution q, shape (m,).
-            factor: which slope, as a multiple of the kernel's.
-
-        Returns:
-            The rate in nats and the distortion times s.
-        """
-        kernel = self._place(self.exponents, lambda e: np.exp(-factor * e))
-        errors = self._place(self.exponents, lambda e: e * np.exp(-factor * e))
-        mass = self._apply(kernel, output)
-        distortion = float(p @ (self._apply(errors, output) / mass))
-        return -float(p @ mass.log()) - factor * distortion, distortion
-
-
-class Optimum(NamedTuple):
-    """What the interior-point method found.
-
-    Attributes:
-        output: the output distribution q, shape (m,).
-        upper: F(q), nats.
-        lower: a lower bound of the minimum of F over distributions on this alphabet, nats.
-        weights: p(x) lambda(x) for the lambda of that lower bound, shape (n,).
-    """
-
-    output: Tensor
-    upper: float
-    lower: float
-    weights: Tensor
+METHOD = "an interior-point method reached Blahut-Arimoto's optimum in fewer steps"
 
 
 def interior_point(
-    p: Tensor, kernel: Operator, output: Tensor, tolerance: float, limit: int = 100
+    p: Tensor, kernel: Kernel, output: Tensor, tolerance: float, limit: int = 100
 ) -> Optimum:
     """Minimise F(q) = -E log sum_y q(y) exp(-s d(x, y)) over output distributions q.
 
@@ -147,6 +41,7 @@ def interior_point(
         The best output distribution, and the best lower bound with its lambda.
 
     Example:
+        >>> import numpy as np
         >>> p = torch.tensor([0.5, 0.5], dtype=torch.float64)
         >>> kernel = Kernel(2.0 * (1 - np.eye(2)))  # Hamming distortion, slope 2
         >>> best = interior_point(p, kernel, torch.tensor([0.9, 0.1], dtype=torch.float64), 1e-9)
@@ -188,9 +83,7 @@ def _longest(value: Tensor, step: Tensor) -> float:
     return min(1.0, 0.95 / max(float((-step / value).max()), 1e-9))
 
 
-def _newton_step(
-    kernel: Operator, curvature: Tensor, q: Tensor, v: Tensor, right: Tensor
-) -> Tensor:
+def _newton_step(kernel: Kernel, curvature: Tensor, q: Tensor, v: Tensor, right: Tensor) -> Tensor:
     """Solve (K^T curvature K + v / q) step = right by preconditioned conjugate gradients.
 
     In the variables step / sqrt(q) the spectrum lies between min v and about 1 + max v: the

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Problem", "Solution", "steepest_slope"]
+__all__ = ["Problem", "Solution"]
 
 Array = NDArray[np.float64]
 
@@ -21,14 +20,13 @@ class Solution(NamedTuple):
         slope: s, nats per unit of distortion.
         lower: R + s D is at least this for every code.
         points: pairs (D, R) that codes reach, shape (count, 2); the middle one is at this slope.
-        output: the output distribution, to start a neighbouring slope from: letters or points
-            with their probabilities in the last column, shape (m, ...).
+        output: the output distribution, for the same problem to start a neighbouring slope from.
     """
 
     slope: float
     lower: float
     points: Array
-    output: Array | None = None
+    output: Any = None
 
     @property
     def middle(self) -> Array:
@@ -37,47 +35,33 @@ class Solution(NamedTuple):
         return point
 
 
-def steepest_slope(distortions: Array) -> float:
-    """Return the slope at which a matrix of distortions tells all of its values apart.
-
-    Values that differ in the last places only are equal up to rounding.
-
-    Arguments:
-        distortions: of each source letter and output, any shape.
-
-    Returns:
-        Nats per unit of distortion: the least difference is worth 700 nats, e^-700 being the
-        smallest float64 with all its digits.
-
-    Example:
-        >>> round(steepest_slope(np.array([0.0, 1.0, 1.0 + 1e-15, 3.0])), 6)
-        700.0
-    """
-    gaps = np.diff(np.unique(distortions))
-    return 700 / float(gaps[gaps > 1e-9 * gaps.max()].min())
-
-
 class Problem(ABC):
-    """A source with a distortion measure. All numbers are per source vector and in nats.
+    """A source under squared error, reproduced by any vectors: the minimum of R + s D.
+
+    All numbers are per source vector and in nats.
 
     Attributes:
         name: how the numbers come about, as shown in tables and figures.
         names: the same for the lower and for the upper bound.
-        refinable: a smaller tolerance gives tighter bounds.
+        about: what is done, in a line.
+        note: why a bracket may be wider than what was asked for.
+        proof: both ends are proof, and a smaller tolerance brings them closer; otherwise they
+            are confidence limits.
         dimension: scalars per source vector.
-        d_min: no code has a smaller distortion.
-        r_max: this rate suffices for `d_min`; infinite for a density.
+        lossless: the rate at distortion zero: the entropy of a discrete source, infinite for a
+            density, None where it is not known.
         d_max: the least distortion at rate zero.
         slope_max: the steepest slope that can be computed.
-        key: all that the rate-distortion function depends on, as JSON values.
+        key: all that the answers depend on, as JSON values.
     """
 
-    name = "certified bracket"
-    names = ("certified lower bound", "certified upper bound")
-    refinable = True
+    name: str
+    names: tuple[str, str] = ("lower bound", "upper bound")
+    about: str
+    note: str
+    proof = True
     dimension: int
-    d_min: float
-    r_max: float
+    lossless: float | None
     d_max: float
     slope_max: float
     key: dict[str, Any]
@@ -89,14 +73,18 @@ class Problem(ABC):
         Arguments:
             slope: s > 0, nats per unit of distortion.
             tolerance: how far apart the bounds should be, nats. What was reached is in the
-                solution, and is certified in any case.
+                solution, and holds in any case.
             start: the solution at a slope nearby.
         """
 
-    def known(self, distortion: float) -> tuple[float, float]:
-        """Return bounds of R(D), nats, that need no computation: a lower and an upper one.
+    def choose(self, slope: float) -> float:
+        """Return the slope that is solved where this one would serve best."""
+        return min(slope, self.slope_max)
+
+    def shannon(self, distortion: float) -> float:
+        """Return Shannon's lower bound, nats; zero where the source has no density.
 
         Arguments:
-            distortion: D, per vector, above `d_min`.
+            distortion: D > 0, per vector.
         """
-        return 0.0, math.inf
+        return 0.0

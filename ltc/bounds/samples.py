@@ -1,25 +1,29 @@
-"""Sources known by samples, in up to 64 dimensions: bounds with 95 % confidence at each slope."""
+"""Sources known by samples, in up to 64 dimensions: limits with 95 % confidence, all together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 import torch
 from torch import Tensor
 
-from ltc.bounds.alphabet import Cloud, climb
+from ltc.bounds.alphabet import Cloud, mean_shift
 from ltc.bounds.problem import Problem, Solution
 from ltc.errors import InputError
+from ltc.sources._checks import digest
 
 __all__ = ["Mixture", "SampleProblem"]
 
-# Each of the two statements behind the lower bound fails with this probability, the one behind
-# the upper bound with twice as much: at each slope a bracket holds with 95 %.
-RISK = 0.0125
-Z_UPPER, Z_LOWER = 1.960, 2.241  # normal quantiles of 2 RISK and RISK
+# Slopes are chosen from so many, each RATIO times the one before: from the flattest that any
+# source has to eight bits and more per scalar. Four statements are made at each slope, and all of
+# them hold together with 95 % (Bonferroni): each may fail with the probability RISK.
+SLOPES, RATIO = 160, 1.1
+RISK = 0.05 / (4 * SLOPES)
+Z = float(scipy.stats.norm.isf(RISK))
 
 
 class Mixture(NamedTuple):
@@ -105,14 +109,15 @@ class SampleProblem(Problem):
     self-bounding function of the rows (Boucheron, Lugosi, Massart 2000: its lower tail is at
     most exp(-t^2 / 2E)). It needs n well above exp(R + s D): at high rates it says little.
 
-    What is proof and what is statistics: both bounds are confidence limits, 95 % together, for
-    independent rows of the source (the rows of one picture are less than that); for the means a
-    normal limit. The maximum over y is what mean-shift ascent finds from many starts: not proof.
+    What is proof and what is statistics: all limits hold together with 95 % confidence, at every
+    slope of a fixed set and so for the largest and smallest that they imply at any distortion
+    (Bonferroni), for independent rows of the source (the rows of one picture are less than that);
+    for the means a normal limit. The maximum over y is what mean shift finds from many starts: not
+    proof.
 
     Arguments:
         train: rows to fit the mixture on, shape (rows, d).
         held_out: rows to measure on, shape (rows, d).
-        key: what the rows depend on, as JSON values.
         components: number of Gaussians or particles.
         spread: Gaussians with covariances; otherwise particles.
         seed: of the start and the choice of rows.
@@ -124,23 +129,23 @@ class SampleProblem(Problem):
 
     Example:
         >>> rows = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0))
-        >>> problem = SampleProblem(rows[:2000], rows[2000:], {"example": 1}, components=4)
+        >>> problem = SampleProblem(rows[:2000], rows[2000:], components=4)
         >>> solution = problem.solve(1.0, 0.0)  # two Gaussians: R + s D = ln 2 + 1
         >>> reached = solution.points[0] @ [1.0, 1.0]
         >>> bool(solution.lower < math.log(2) + 1 < reached)
         True
     """
 
-    refinable = False
+    proof = False
     name = "95 % limits from samples"
+    about = "confidence limits that hold together with 95 % if the rows are independent"
     names = ("dual lower limit", "mixture upper limit")
-    version = 1
+    version = 2
 
     def __init__(
         self,
         train: Tensor,
         held_out: Tensor,
-        key: dict[str, Any],
         components: int = 32,
         spread: bool = True,
         seed: int = 0,
@@ -167,30 +172,40 @@ class SampleProblem(Problem):
         self.spread = spread
         self.seed = seed
         self.dimension = train.shape[1]
-        self.d_min, self.r_max = 0.0, math.inf
+        self.lossless = None
         self.d_max = float((self.held_out - self.held_out.mean(0)).square().sum(1).mean())
         if self.d_max == 0:
             raise InputError("the held-out rows are all the same: R(D) = 0 everywhere")
-        self.slope_max = 1e9 / self.d_max
+        self.slopes = 0.5 / self.d_max * RATIO ** np.arange(SLOPES)
+        self.slope_max = float(self.slopes[-1])
+        self.note = f"{len(held_out)} held-out rows say no more"
         self.key = {
-            **key,
-            "rows": [len(train), len(held_out)],
+            "problem": type(self).__name__,
+            "version": self.version,
+            "rows": digest(self.train.cpu().numpy(), self.validation.cpu().numpy()),
+            "held out": digest(self.held_out.cpu().numpy()),
             "components": components,
             "spread": spread,
             "seed": seed,
-            "version": self.version,
         }
+
+    def choose(self, slope: float) -> float:
+        """Return the closest of the slopes at which the limits hold together."""
+        return float(self.slopes[np.abs(np.log(self.slopes / slope)).argmin()])
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Return confidence limits at one slope; `tolerance` and `start` are not used."""
         generator = torch.Generator().manual_seed(self.seed)
         mixture = self._fit(slope, generator)
         log_z = self._log_z(mixture, self.held_out, slope)
-        root = math.sqrt(len(log_z))
-        value = float(-log_z.mean() + Z_UPPER * log_z.std() / root)
-        distortion = self._distortion(mixture, self.held_out, slope)
+        errors = self._errors(mixture, self.held_out, slope)
+        # What the mixture reaches is a mean of distortions and a mean of information densities.
+        distortion, rate = (
+            float(v.mean() + Z * v.std() / math.sqrt(len(v)))
+            for v in (errors, -log_z - slope * errors)
+        )
         lower = self._dual(mixture, log_z, slope, generator)
-        return Solution(slope, lower, np.array([(distortion, max(value - slope * distortion, 0))]))
+        return Solution(slope, lower, np.array([(distortion, max(rate, 0.0))]))
 
     def _moments(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield, for pieces of the rows, what the mixture is linear in, shape (n, f).
@@ -208,13 +223,13 @@ class SampleProblem(Problem):
         parts = (mixture.log_parts(moments, slope) for moments in self._moments(rows))
         return torch.cat([part.logsumexp(1) for part in parts])
 
-    def _distortion(self, mixture: Mixture, rows: Tensor, slope: float) -> float:
-        """Return the mean distortion over rows."""
-        total = 0.0
-        for moments in self._moments(rows):
-            share = mixture.log_parts(moments, slope).softmax(1)
-            total += float((share * mixture.errors(moments, slope)).sum())
-        return total / len(rows)
+    def _errors(self, mixture: Mixture, rows: Tensor, slope: float) -> Tensor:
+        """Return the mean distortion of each row, shape (n,)."""
+        parts = (
+            (mixture.log_parts(moments, slope).softmax(1) * mixture.errors(moments, slope)).sum(1)
+            for moments in self._moments(rows)
+        )
+        return torch.cat(list(parts))
 
     def _start(self, generator: torch.Generator) -> Mixture:
         k, d = self.components, self.dimension
@@ -282,7 +297,7 @@ class SampleProblem(Problem):
             key=lambda v: float(validation.clamp_max(v).mean()) - math.log(chance(1, math.exp(v))),
         )
         log_lambda = (-log_z).clamp_max(cap)
-        value = float(log_lambda.mean() - Z_LOWER * log_lambda.std() / math.sqrt(n))
+        value = float(log_lambda.mean() - Z * log_lambda.std() / math.sqrt(n))
         # Half of the starts go on from where the most promising have come to.
         pick = torch.randperm(n, generator=generator)[:512]
         y = torch.cat(
@@ -290,6 +305,6 @@ class SampleProblem(Problem):
         )
         log_c = torch.zeros(0)
         for steps in (2, 4, 6):
-            log_c, y = climb(Cloud(self.held_out), log_lambda - math.log(n), y, slope, steps)
+            log_c, y = mean_shift(Cloud(self.held_out), log_lambda - math.log(n), y, slope, steps)
             y = y[log_c.topk(min(len(y), max(32, len(y) // 4)))[1]]
         return value - math.log(chance(math.exp(float(log_c.max())), math.exp(cap)))

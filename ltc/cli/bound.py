@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    track,
+)
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
@@ -50,24 +58,25 @@ def _task(config: DictConfig) -> None:
     if of_source.get("dimension", 0) is None:
         of_source["dimension"] = 1
     source: Source = instantiate(of_source, _convert_="all")
-    bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
     variance = source.variance
     distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], config.points)
+    columns = (TextColumn("R(D)"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
+    status = TextColumn("{task.description}", markup=False)
     rows: list[dict[str, Any]] = []
-    for distortion in track(distortions, "R(D)", transient=True, console=console):
-        known = bound.limits(float(distortion))
-        lower = max((v for key, v in known.items() if key.startswith("≥")), default=None)
-        upper = min((v for key, v in known.items() if key.startswith("≤")), default=None)
-        rows.append(
-            {
-                "distortion": float(distortion),
-                "snr_db": 10 * math.log10(variance / distortion),
-                "rate_lower": lower,
-                "rate_upper": upper,
-                **known,
-            }
-        )
-    limits = list(rows[0])[4:]
+    with Progress(*columns, status, transient=True, console=console) as bar:
+        task = bar.add_task("", total=len(distortions))
+        if console.is_terminal:  # one bar is enough
+
+            def show(text: str, share: float) -> None:
+                bar.update(task, description=text)
+
+            if "progress" in settings:
+                settings["progress"] = show
+        bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
+        for distortion in distortions:
+            rows.append(_row(bound, float(distortion), variance, float(config.tol)))
+            bar.update(task, advance=1, description=bound.name)
+    limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []
     for name in names:
         for distortion in track(distortions, name, transient=True, console=console):
@@ -83,8 +92,16 @@ def _task(config: DictConfig) -> None:
             snr = 10 * math.log10(variance / d) if d > 0 else None
             points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
-    _write_csv(folder / "curve.csv", rows)
-    _show(f"{source.name}: {bound.name}", ["distortion", "snr_db", *limits], rows)
+    # A limit that is alone on its side is in the file already, as that end of the bracket.
+    alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]
+    kept = [{k: v for k, v in row.items() if k not in alone} for row in rows]
+    _write_csv(folder / "curve.csv", kept)
+    shown = ["distortion", "snr_db", *limits]
+    title = f"{source.name}: {bound.name}"
+    _show(title, [*shown, "within tol"], rows, bound.about)
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        count = sum(row["note"] == note for row in rows)
+        console.print(f"{count} of {len(rows)} points: {note}", markup=False)
     if points:
         _write_csv(folder / "baselines.csv", points)
         _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
@@ -95,23 +112,45 @@ def _task(config: DictConfig) -> None:
     console.print(f"[dim]{folder}[/]")
 
 
+def _row(bound: RateDistortion, distortion: float, variance: float, tol: float) -> dict[str, Any]:
+    """Return what is known at one distortion, and why where it is not within the tolerance."""
+    known = bound.limits(distortion)
+    lower = max((v for key, v in known.items() if key.startswith("≥")), default=None)
+    upper = min((v for key, v in known.items() if key.startswith("≤")), default=None)
+    note = ""
+    if lower is None or upper is None:
+        note = f"not within {tol:g} bits, one end is missing: {bound.note}"
+    elif upper - lower > tol:
+        note = f"not within {tol:g} bits: {bound.note}"
+    return {
+        "distortion": distortion,
+        "snr_db": 10 * math.log10(variance / distortion),
+        "rate_lower": lower,
+        "rate_upper": upper,
+        **known,
+        "within tol": "no" if note else "yes",
+        "note": note,
+    }
+
+
 def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
     with (
         atomic_write(file) as path,
         path.open("w", newline="", encoding="utf-8") as stream,
     ):
-        writer = csv.DictWriter(stream, rows[0].keys())
+        writer = csv.DictWriter(stream, dict.fromkeys(key for row in rows for key in row))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _show(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+def _show(title: str, columns: list[str], rows: list[dict[str, Any]], about: str = "") -> None:
     table = Table(title=f"{title} (rates in bits per sample)", title_justify="left")
+    table.caption, table.caption_justify = about, "left"
     headings = {"snr_db": "SNR (dB)", "rate_stderr": "±", "distortion_stderr": "±"}
     for column in columns:
         table.add_column(headings.get(column, column), justify="right")
     for row in rows:
-        table.add_row(*(_shown(column, row[column]) for column in columns))
+        table.add_row(*(_shown(column, row.get(column)) for column in columns))
     console.print(table)
 
 
@@ -134,14 +173,23 @@ def _figure(
     decibel = [row["snr_db"] for row in rows]
     for limit in limits:
         style = "-" if limit.startswith("≤") else "--"
-        axes.plot([row[limit] for row in rows], decibel, style, label=f"R(D) {limit}")
+        rates = np.array([row.get(limit) for row in rows], dtype=float)
+        axes.plot(rates, decibel, style, label=f"R(D) {limit}")
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        ends = [
+            (row[end], row["snr_db"])
+            for row in rows
+            for end in ("rate_lower", "rate_upper")
+            if row["note"] == note and row[end] is not None
+        ]
+        axes.plot(*zip(*ends, strict=True), "x", color="grey", label=textwrap.fill(note, 44))
     for baseline in dict.fromkeys(point["name"] for point in points):
         mine = [point for point in points if point["name"] == baseline]
-        rates, snr = [p["rate"] for p in mine], [p["snr_db"] for p in mine]
-        axes.plot(rates, snr, ".", label=baseline.upper())
+        points_at = [p["rate"] for p in mine], [p["snr_db"] for p in mine]
+        axes.plot(*points_at, ".", label=baseline.upper())
     axes.set(xlabel="rate (bits per sample)", ylabel="SNR (dB)", title=name)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small")
     return figure
 
 

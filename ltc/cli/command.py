@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import logging
 import os
 import re
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from ltc.errors import InputError, nearest_names
-from ltc.files import config_directory
+import ltc
+from ltc.cli.messages import (
+    chain,
+    describe,
+    is_full,
+    is_input_error,
+    no_such_key,
+    top_level_keys,
+    unknown_key,
+)
+from ltc.errors import InputError
+from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["command", "config_directory", "lattices", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
+INTERRUPTED = 130
 
 console = Console()
 if not console.is_terminal:  # a file has no width
@@ -39,14 +54,47 @@ def run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+@contextmanager
+def claimed(config: DictConfig) -> Iterator[None]:
+    """Claim the folder of the current run, and give it back if the run fails before it has results.
+
+    A file that only one process can make, `config.yaml`, is the claim.
+
+    Raises:
+        InputError: another run has the folder, finished or not.
+    """
+    folder = run_folder()
+    claim = folder / "config.yaml"
+    results = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+    taken = any((folder / name).exists() for name in results)
+    try:
+        if taken:
+            raise FileExistsError
+        with claim.open("x", encoding="utf-8") as stream:
+            stream.write(OmegaConf.to_yaml(config))
+    except FileExistsError as error:
+        raise InputError(
+            f"{folder} holds a run already, finished or under way; choose another folder or "
+            "remove that one"
+        ) from error
+    try:
+        yield
+    except BaseException as error:
+        if not any((folder / name).exists() for name in results):
+            claim.unlink(missing_ok=True)
+        elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
+            raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
+        raise
+
+
 def _new_folder(parent: str, name: str, result: str = "path") -> str:
     """Make a folder that nobody else has, and return its path, or its name.
 
     Making it is what claims it: of two processes that want the same name in the same second,
     one gets it and the other the same with a number behind it.
     """
-    # Overrides hold paths and spaces, which are no good in a folder's name.
-    name = re.sub(r"[^\w.=,+@-]+", "_", str(name)).strip("_") or "run"
+    # Overrides hold paths and spaces; shells and Hydra take names without them as they are.
+    name = re.sub(r"[^\w.-]+", "_", str(name)).strip("_.-") or "run"
     if len(name) > 120:
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     for i in range(1, 100_000):
@@ -65,47 +113,44 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
-def lattices() -> dict[str, DictConfig]:
-    """Return the settings of every lattice in `conf/quantizer`, by name, defaults merged in."""
-
-    def load(path: Path) -> DictConfig:
-        settings = OmegaConf.load(path)
-        assert isinstance(settings, DictConfig)
-        parents = [name for name in settings.pop("defaults", []) if name in paths]
-        merged = OmegaConf.merge(*(load(paths[name]) for name in parents), settings)
-        assert isinstance(merged, DictConfig)
-        return merged
-
-    paths = {path.stem: path for path in sorted((config_directory() / "quantizer").glob("*.yaml"))}
-    del paths["lattice_base"]  # what all share, without a lattice of its own
-    settings = {name: load(path) for name, path in paths.items()}
-    return {name: value for name, value in settings.items() if "_target_" not in value}
+# Processes of a launcher know it too, because they import this module.
+OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
 
 
-def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
-    """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
+class Task:
+    """A task that says how it failed, and can be sent to the process of a launcher.
 
-    Its parameters are taken from the quantizer, where it has them.
+    Arguments:
+        task: gets the composed configuration.
+        config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
-    known = lattices()
-    if name not in known:
-        near = " or ".join(nearest_names(str(name), known))
-        hint = f"; did you mean {near}?" if near else "."
-        raise InputError(
-            f"there is no lattice {name}{hint} Valid names: {', '.join(sorted(known))}"
-        )
-    chosen = known[name]
-    for key in chosen.keys() & _parent_.keys() - {"lattice"}:
-        chosen[key] = _parent_[key]
-    OmegaConf.resolve(chosen)
-    lattice: DictConfig = chosen.lattice
-    return lattice
+
+    def __init__(
+        self, task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True
+    ) -> None:
+        self.task = task
+        self.own_folder = own_folder
+        self.config_name = config_name
+        self.failures: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the task."""
+        config_directories()  # a process of a launcher has yet to find the user's modules
+        try:
+            _refuse_unknown_keys(config, self.config_name)
+            with claimed(config) if self.own_folder else nullcontext():
+                return self.task(config)
+        except Exception as error:
+            self.failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                overrides = " ".join(HydraConfig.get().overrides.task)
+                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
+                raise
+            return None  # raised by `command`, where Hydra adds nothing to the message
 
 
-OmegaConf.register_new_resolver("lattice", _lattice)
-
-
-def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True) -> None:
     """Run a task with the configuration of the command line, as a console script does.
 
     Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
@@ -114,35 +159,64 @@ def command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     Arguments:
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
     """
+    if "--version" in sys.argv[1:]:  # Hydra would tell its own
+        print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
+        return
     verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     sys.argv = [argument for argument in sys.argv if argument != "-v"]
     # Hydra then raises its errors instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-    OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
-    failures: list[Exception] = []
-
-    def reported(config: DictConfig) -> Any:
-        try:
-            return task(config)
-        except Exception as error:
-            failures.append(error)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
-                raise
-            return None  # raised below, where Hydra adds nothing to the message
 
     def run() -> None:
+        _use_config_option()
         directory = str(config_directory())
-        hydra.main(version_base="1.3", config_path=directory, config_name=config_name)(reported)()
-        if len(failures) > 1:
-            errors.print(f"{len(failures)} runs failed; of the first:")
-        if failures:
-            raise failures[0]
+        main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
+        reported = Task(task, config_name, own_folder)
+        try:
+            main(reported)()
+        except (HydraException, OmegaConfBaseException) as error:
+            key = unknown_key(error)
+            if key is None:
+                raise
+            raise InputError(no_such_key(key, config_name, sys.argv[1:])) from error
+        if len(reported.failures) > 1:
+            errors.print(f"{len(reported.failures)} runs failed; of the first:")
+        if reported.failures:
+            raise reported.failures[0]
 
     run_and_report(run, verbose)
+
+
+def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
+    """Refuse `+key=value` that nothing would read.
+
+    What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
+    be ignored, as if it had worked.
+    """
+    for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
+        raise InputError(f"there is no key {key}; --cfg job shows all keys")
+    groups = {path.name for root in config_directories() for path in root.iterdir()}
+    for override in HydraConfig.get().overrides.task:
+        added = re.match(r"\++([^=@]+)", override)
+        if added and re.split(r"[./]", added.group(1))[0] not in groups:
+            raise InputError(
+                f"there is no key {added.group(1)}, and nothing would read it; --cfg job shows all "
+                "keys"
+            )
+
+
+def _use_config_option() -> None:
+    """Take the folder of `--config-dir`, or of the environment, and hand it to Hydra."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd")
+    options, rest = parser.parse_known_args(sys.argv[1:])
+    if options.config_dir:
+        use_config_directory(options.config_dir)
+    for folder in config_directories()[1:]:
+        sys.argv[1:] = ["--config-dir", str(folder), *rest]
 
 
 def run_and_report(run: Callable[[], None], verbose: bool) -> None:
@@ -152,11 +226,27 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         run: the command.
         verbose: whether the traceback of an error is shown.
     """
+
+    def in_thread(failure: threading.ExceptHookArgs) -> None:
+        """Say what TensorBoard's thread could not write, or another one not do."""
+        if verbose or failure.exc_value is None:
+            threading.__excepthook__(failure)
+        else:
+            errors.print("warning: " + describe(failure.exc_value), markup=False)
+
+    threading.excepthook = in_thread
+    logging.raiseExceptions = verbose  # nor is a log that finds no room worth a traceback
     try:
         run()
-    except KeyboardInterrupt:
-        errors.print("interrupted")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning makes an exit code 1 of the interruption.
+        interruptions = [link for link in chain(stop) if isinstance(link, KeyboardInterrupt)]
+        if not interruptions:
+            raise
+        errors.show_cursor()  # of a terminal, whose progress bar hid it
+        kept = next((str(link) for link in interruptions if str(link)), "")
+        errors.print(f"interrupted{kept and '; '}{kept}", markup=False)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
@@ -164,87 +254,6 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         if verbose:
             traceback.print_exc()
         errors.print("error: " + describe(error), markup=False)
-        if not verbose and not is_input_error(error):
+        if not verbose and not is_input_error(error) and not is_full(error):
             errors.print("(HYDRA_FULL_ERROR=1 or -v shows the full traceback)")
         sys.exit(BAD_INPUT if is_input_error(error) else FAILED)
-
-
-def chain(error: BaseException | None) -> Iterable[BaseException]:
-    """Yield an exception and those that it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def is_input_error(error: BaseException) -> bool:
-    """Tell whether the user's input is what is wrong."""
-    for link in chain(error):
-        if isinstance(link, InputError):
-            return True
-        if isinstance(link, InstantiationException):
-            return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
-                "Error locating target" in str(link)
-            )
-    return isinstance(error, HydraException | OmegaConfBaseException) or _is_unwritable(error)
-
-
-def _is_unwritable(error: BaseException) -> bool:
-    """Tell whether Hydra could not make the folder of a run."""
-    return isinstance(error, OSError) and error.filename is not None
-
-
-def describe(error: BaseException) -> str:
-    """Return a message for people: what is wrong, and the nearest valid names."""
-    for link in chain(error):
-        if isinstance(link, InputError):
-            return str(link)
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        options = sorted(option for option in error.options if not option.endswith("_base"))
-        near = nearest_names(name, options)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "."
-        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
-    text = str(error)
-    resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
-    if resolving:  # OmegaConf drops the cause
-        return resolving.group(1)
-    unknown = re.search(r"Key '([^']+)' is not in struct|Could not override '([^']+)'", text)
-    if unknown:
-        overridden = re.search(r"Could not override '([^']+)'", text)
-        key = overridden.group(1) if overridden else unknown.group(1)
-        near = nearest_names(key, _valid_keys(sys.argv[1:]))
-        hint = f"did you mean {' or '.join(near)}?" if near else ""
-        return f"there is no key {key}; {hint} (--cfg job shows all keys)".replace(";  ", " ")
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return text
-    if _is_unwritable(error):
-        assert isinstance(error, OSError)
-        return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _valid_keys(arguments: list[str]) -> list[str]:
-    """Return the dotted keys and groups that a command accepts."""
-    root = config_directory()
-    groups = [path.name for path in root.iterdir() if path.is_dir()]
-    keys = set(groups)
-
-    def collect(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                if key in ("defaults", "hydra") and not prefix:
-                    continue
-                dotted = f"{prefix}.{key}" if prefix else str(key)
-                keys.add(dotted)
-                collect(dotted, inner)
-
-    for path in root.rglob("*.yaml"):
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        group = path.parent.relative_to(root).as_posix()
-        chosen = any(argument == f"{group}={path.stem}" for argument in arguments)
-        others = any(argument.startswith(f"{group}=") for argument in arguments)
-        if group == "." or chosen or not others:
-            collect("" if group == "." else group, loaded)
-    return sorted(keys - {key for key in keys if key.endswith(("_target_", ".defaults"))})

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import stat
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
+from ltc import __version__
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
-from ltc.files import atomic_write
+from ltc.files import atomic_write, use_config_directory
+from ltc.progress import Progress
 
 __all__ = ["compress", "decompress"]
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a positive integer")
+    return int(text)
 
 
 def _arguments(name: str, what: str) -> argparse.ArgumentParser:
@@ -25,6 +36,16 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
     parser.add_argument("output", metavar="OUT", nargs="?", help="a file, or - for standard output")
     parser.add_argument("ckpt", metavar="ckpt=RUN", help="folder of a run, or a checkpoint file")
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument(
+        "--largest",
+        type=_positive,
+        metavar="BYTES",
+        help="memory that the numbers of a file may take (default: 2^30)",
+    )
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="of lattices and transforms of one's own"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
     return parser
 
@@ -35,25 +56,83 @@ def _checkpoint(text: str) -> str:
     return text.removeprefix("ckpt=")
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, largest: int | None) -> bytes:
+    """Return a file's bytes.
+
+    Arguments:
+        path: the file, or - for standard input.
+        largest: bytes that its numbers may take in memory; None: 2^30.
+
+    Raises:
+        InputError: it cannot be read, or is larger than any file of so many numbers.
+    """
+    # Some devices never end. No format takes twice what its numbers do in memory.
+    most = 2 * (1 << 30 if largest is None else largest) + (1 << 20)
     try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > most:
+        raise InputError(f"{path} has more than {most:,} bytes; raise the limit with --largest")
+    return data
 
 
 def _check_output(path: str, force: bool) -> None:
-    if path != "-" and Path(path).exists() and not force:
+    """Refuse an output that would replace what is there.
+
+    Raises:
+        InputError: it is no regular file, is this program's own output, or exists and is not to be
+            overwritten.
+    """
+    if path == "-":
+        return
+    try:
+        found = os.stat(path)
+    except OSError:
+        return  # it does not exist, or what is wrong is said where it is written
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{path} is a folder; name a file in it")
+    own = [os.fstat(number) for number in (1, 2) if _is_open(number)]
+    if any(os.path.samestat(found, other) for other in own):
+        raise InputError(f"{path} is where this command prints; use - for standard output")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(
+            f"{path} is no regular file, and would be replaced by one; use - for standard output"
+        )
+    if not force:
         raise InputError(f"{path} exists; --force overwrites it")
 
 
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def _write(path: str, data: bytes) -> None:
-    if path == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
+    """Write a file, whole or not at all.
+
+    Raises:
+        InputError: there is no room, or nobody reads.
+    """
+    try:
+        if path == "-":
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            # Of a link what it leads to is replaced, not the link.
+            with atomic_write(os.path.realpath(path)) as temporary:
+                temporary.write_bytes(data)
+    except OSError as error:
+        name = path
+        if path == "-":
+            name = "standard output"
+            # Python would try again when it ends, and complain again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError(f"cannot write {name}: {error.strerror}") from error
 
 
 def compress() -> None:
@@ -67,36 +146,49 @@ def compress() -> None:
 
 
 def _compress(options: argparse.Namespace) -> None:
-    from ltc.codec import Payload
-    from ltc.runs.checkpoint import load_coder
-
+    if options.config_dir:
+        use_config_directory(options.config_dir)
     checkpoint = _checkpoint(options.ckpt)
     if options.input == "-" and not options.type:
         raise InputError("--type is needed with standard input, for example --type npy")
     suffix = f".{options.type.lstrip('.')}" if options.type else Path(options.input).suffix
     output = options.output or ("-" if options.input == "-" else options.input + ".ltc")
     _check_output(output, options.force)
-    payload = Payload.read(_read(options.input), suffix)
-    coder = load_coder(checkpoint)
+    with Progress("loading"):
+        # Not above: torch alone takes seconds to load, and something is to be seen before.
+        from ltc.codec import Payload
+        from ltc.runs.checkpoint import load_coder
+
+        payload = Payload.read(_read(options.input, options.largest), suffix, options.largest)
+        coder = load_coder(checkpoint)
     start = time.perf_counter()
-    data = coder.compress(payload)
+    with Progress("compressing", total=100) as progress:
+        data = coder.compress(payload, lambda share: progress.update(round(100 * share)))
     seconds = time.perf_counter() - start
     _write(output, data)
     # What is reported is measured on what a decoder makes of the bytes.
-    decoded, _ = coder.decompress(data)
-    scalars = max(payload.scalars, 1)
-    lines = [
-        f"{scalars} samples to {len(data)} bytes: {8 * len(data) / scalars:.4f} bits per sample"
-    ]
+    with Progress("measuring", total=100) as progress:
+        decoded, _ = coder.decompress(
+            data,
+            largest=options.largest,
+            progress=lambda share: progress.update(round(100 * share)),
+        )
+        distortion = payload.distortion(decoded)
+        variance = payload.variance()
+    scalars = payload.scalars
+    lines = [f"{scalars} samples to {len(data)} bytes"]
+    if scalars == 0:  # of which there is no more to say
+        console.print(lines[0])
+        return
+    lines[0] += f": {8 * len(data) / scalars:.4f} bits per sample"
     if payload.kind == "image":
         high, wide = payload.arrays["image"].shape[:2]
         lines.append(f"{8 * len(data) / (high * wide):.4f} bits per pixel")
-    distortion = payload.distortion(decoded)
     lines.append(f"distortion {distortion:.6g}")
     if distortion > 0 and payload.peak is not None:
         lines.append(f"PSNR {10 * math.log10(payload.peak**2 / distortion):.3f} dB")
-    elif distortion > 0 and payload.variance() > 0:
-        lines.append(f"SNR {10 * math.log10(payload.variance() / distortion):.3f} dB")
+    elif distortion > 0 and variance > 0:
+        lines.append(f"SNR {10 * math.log10(variance / distortion):.3f} dB")
     lines.append(f"{seconds:.2f} s, {scalars / seconds / 1e6:.2f} million samples per second")
     console.print("\n".join(lines))
 
@@ -112,15 +204,24 @@ def decompress() -> None:
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    from ltc.runs.checkpoint import load_coder
-
+    if options.config_dir:
+        use_config_directory(options.config_dir)
     checkpoint = _checkpoint(options.ckpt)
     if options.output is not None:
         _check_output(options.output, options.force)
-    data = _read(options.input)
-    coder = load_coder(checkpoint)
+    with Progress("loading"):
+        from ltc.runs.checkpoint import load_coder  # not above, as for compression
+
+        data = _read(options.input, options.largest)
+        coder = load_coder(checkpoint)
     start = time.perf_counter()
-    payload, damaged = coder.decompress(data, options.salvage)
+    with Progress("decompressing", total=100) as progress:
+        payload, damaged = coder.decompress(
+            data,
+            options.salvage,
+            options.largest,
+            lambda share: progress.update(round(100 * share)),
+        )
     seconds = time.perf_counter() - start
     output = options.output
     if output is None:
@@ -132,9 +233,8 @@ def _decompress(options: argparse.Namespace) -> None:
     suffix = None if output == "-" else Path(output).suffix
     _write(output, payload.write(suffix))
     if damaged:
-        console.print(
-            f"damaged chunks, filled with the decoded origin: {', '.join(map(str, damaged))}"
-        )
+        names = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
+        console.print(f"{len(damaged)} damaged chunks, filled with the decoded origin: {names}")
     console.print(
         f"{payload.scalars} samples to {output}\n"
         f"{seconds:.2f} s, {payload.scalars / seconds / 1e6:.2f} million samples per second"

@@ -8,11 +8,13 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import track
+from rich import box
 from rich.table import Table
 
-from ltc.cli.command import command, console, lattices
+from ltc.cli.choices import lattices
+from ltc.cli.command import command, console
 from ltc.errors import InputError
+from ltc.progress import Progress
 
 __all__ = ["main"]
 
@@ -21,28 +23,36 @@ def main() -> None:
     """Run `ltc-lattice`."""
     as_json = "--json" in sys.argv[1:]
     sys.argv = [argument for argument in sys.argv if argument != "--json"]
-    command(lambda config: _task(config, as_json), "lattice")
+    command(lambda config: _task(config, as_json), "lattice", own_folder=False)
 
 
 def _task(config: DictConfig, as_json: bool) -> None:
-    from ltc.lattices.card import card
-    from ltc.runs.build import build_quantizer
+    with Progress("loading"):  # torch
+        from ltc.lattices.card import card
+        from ltc.runs.build import build_quantizer
 
-    if not isinstance(config.samples, int) or config.samples < 2:
+    samples = config.samples
+    if isinstance(samples, float) and samples.is_integer():
+        samples = int(samples)
+    if not isinstance(samples, int) or samples < 2:
         raise InputError(f"samples={config.samples}; expected an integer of at least 2")
     if config.get("quantizer"):
-        found = card(build_quantizer(config).lattice, config.samples, config.seed)
+        with Progress("measuring"):
+            found = card(build_quantizer(config).lattice, samples, config.seed)
         if as_json:
             print(json.dumps(found, indent=2))
         else:
             console.print(_card(found))
         return
     cards = []
-    for name, settings in track(lattices().items(), "measuring", transient=True, disable=as_json):
-        if OmegaConf.is_missing(settings, "matrix"):
-            continue  # of `generator`, still to be given
-        lattice = instantiate(settings, _convert_="all")["lattice"]
-        cards.append({**card(lattice, config.samples, config.seed), "name": name})
+    known = lattices()
+    with Progress("measuring", len(known)) as progress:
+        for done, (name, settings) in enumerate(known.items()):
+            progress.update(done, name)
+            if OmegaConf.is_missing(settings, "matrix"):
+                continue  # of `generator`, still to be given
+            lattice = instantiate(settings.lattice, _convert_="all")
+            cards.append({**card(lattice, samples, config.seed), "name": name})
     cards.sort(key=lambda found: (found["dimension"], -found["second_moment_estimate"]))
     if as_json:
         print(json.dumps(cards, indent=2))
@@ -54,28 +64,39 @@ def _number(value: float | None, digits: int = 6) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _estimated(found: dict[str, Any]) -> str | None:
+    """Return why the measured second moment may differ from the literature's, if it may."""
+    stderr = found["second_moment_literature_stderr"]
+    if stderr is None:
+        return None
+    return (
+        f"The literature's G of {found['name']} is an estimate, ± {stderr:.6f}. What is measured "
+        "here is an upper limit but for its own ±: the decoder returns points of the lattice, and "
+        "the nearest one is no farther."
+    )
+
+
 def _card(found: dict[str, Any]) -> Table:
-    table = Table(title=f"{found['name']}, dimension {found['dimension']}, unit volume")
-    table.add_column("")
-    table.add_column("", justify="right")
+    title = f"{found['name']}, dimension {found['dimension']}, unit volume"
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
+    table.caption, table.caption_justify = _estimated(found), "left"
+    table.add_column("", overflow="fold")
+    table.add_column("", justify="right", overflow="fold")
     moment = f"{found['second_moment_estimate']:.6f} ± {found['second_moment_stderr']:.6f}"
     rows = [
         ("determinant of the Gram matrix", _number(found["determinant"], 3)),
         ("minimal norm", _number(found["minimal_norm"], 4)),
-        (
-            "kissing number",
-            "-" if found["kissing_number"] is None else str(found["kissing_number"]),
-        ),
+        ("kissing number", str(found["kissing_number"] or "-")),
         ("covering radius", _number(found["covering_radius"], 4)),
         ("second moment G, literature", _number(found["second_moment"], 8)),
         ("second moment G, measured", moment),
         ("no quantizer of this dimension is below", _number(found["sphere_bound"], 8)),
-        ("½ log2(2πeG), literature (bits per sample)", _number(found["high_rate_gap"], 4)),
+        ("½ log2(2πeG), best known (bits per sample)", _number(found["high_rate_gap"], 4)),
         ("½ log2(2πeG), measured", _number(found["high_rate_gap_estimate"], 4)),
         ("½ log2(G / sphere bound), measured", _number(found["gap_to_sphere_bound"], 4)),
         ("granular gain, measured (dB)", _number(found["granular_gain_db"], 3)),
         ("trellis: states, branches", f"{found['states'] or '-'}, {found['branches'] or '-'}"),
-        ("closest point here (million samples per second)", f"{found['throughput'] / 1e6:.1f}"),
+        ("closest point (million samples per second)", f"{found['throughput'] / 1e6:.1f}"),
     ]
     for row in rows:
         table.add_row(*row)
@@ -83,10 +104,29 @@ def _card(found: dict[str, Any]) -> Table:
 
 
 def _table(cards: list[dict[str, Any]]) -> Table:
-    table = Table(title="lattices at unit volume")
-    columns = ("lattice", "n", "G, literature", "G, measured", "±", "½ log2(2πeG)", "gain (dB)")
-    for column in (*columns, "kissing", "states", "branches", "M samples/s"):
-        table.add_column(column, justify="left" if column == "lattice" else "right")
+    """Return a table of 80 columns; --json has the rest."""
+    table = Table(
+        title="lattices at unit volume",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    notes = [note for note in map(_estimated, cards) if note]
+    notes.append("½ log2(2πeG) is the distance from R(D) at high rate. --json has more.")
+    table.caption, table.caption_justify = " ".join(notes), "left"
+    columns = (
+        "lattice",
+        "n",
+        "G,\nliterature",
+        "G,\nmeasured",
+        "±",
+        "½ log2\n(2πeG)",
+        "gain\n(dB)",
+    )
+    for column in (*columns, "million\nsamples/s"):
+        left = column == "lattice"
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for found in cards:
         table.add_row(
             found["name"],
@@ -96,9 +136,6 @@ def _table(cards: list[dict[str, Any]]) -> Table:
             _number(found["second_moment_stderr"]),
             _number(found["high_rate_gap_estimate"], 4),
             _number(found["granular_gain_db"], 3),
-            str(found["kissing_number"] or "-"),
-            str(found["states"] or "-"),
-            str(found["branches"] or "-"),
             f"{found['throughput'] / 1e6:.1f}",
         )
     return table

@@ -9,9 +9,11 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from ltc.cli.command import command, console, run_folder
-from ltc.lattices import Zn
+from ltc.progress import Progress
 
 __all__ = ["main"]
+
+SCALAR_GAP = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the integers at high rate
 
 
 def main() -> None:
@@ -20,8 +22,8 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> float:
-    # torch is slow to import, and --help should not be
-    from ltc.runs.train import train, train_vector_quantizer
+    with Progress("loading"):  # torch is slow to import, and --help should not be
+        from ltc.runs.train import train, train_vector_quantizer
 
     folder = run_folder()
     if "lattice" in config.quantizer:
@@ -54,28 +56,52 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     table.add_column("")
     table.add_column("held-out samples", justify="right")
     table.add_column("unit")
+    rate, written = metrics["rate"], metrics["bitstream_rate"]
     rows = [
-        ("rate", number(metrics["rate"], metrics["rate_stderr"]), "bits per sample"),
-        ("rate of the bitstream", number(metrics["bitstream_rate"]), "bits per sample"),
+        ("rate", number(rate, metrics["rate_stderr"]), "bits per sample"),
+        ("rate of the bitstream", number(written), "bits per sample"),
         ("distortion", f"{metrics['distortion']:.5g} ± {metrics['distortion_stderr']:.2g}", "MSE"),
         ("SNR", number(metrics["snr_db"]), "dB"),
     ]
     lower, upper = metrics["bound_rate_lower"], metrics["bound_rate_upper"]
+    notes = [f"±: standard error over blocks. Held out: {_held_out(metrics)}."]
     if lower is not None and upper is not None:
         value = number(lower) if lower == upper else f"{number(lower)} to {number(upper)}"
         rows.append((f"R(D), {metrics['bound']}", value, "bits per sample"))
         rows.append(("gap to R(D)", number(metrics["gap_bits"]), "bits per sample"))
+        if written is not None:
+            rows.append(
+                ("gap to R(D) of the bitstream", number(written - lower), "bits per sample")
+            )
         rows.append(("gap to R(D)", number(metrics["gap_db"]), "dB"))
     elif upper is not None:
         rows.append((f"R(D) ≤, {metrics['bound']}", number(upper), "bits per sample"))
-        rows.append(("rate over this bound", number(metrics["rate"] - upper), "bits per sample"))
-    for lattice, gap in (("this lattice", high_rate_gap), ("scalar", Zn().high_rate_gap)):
-        if gap is not None:
-            rows.append((f"{lattice} at high rate, ½ log2(2πeG)", number(gap), "bits per sample"))
+        rows.append(("rate over this bound", number(rate - upper), "bits per sample"))
+    for lattice, moment_gap in (("this lattice", high_rate_gap), ("scalar", SCALAR_GAP)):
+        if moment_gap is not None:
+            label = f"{lattice} at high rate, ½ log2(2πeG)"
+            rows.append((label, number(moment_gap), "bits per sample"))
     rows.append(("training, total", _seconds(metrics), "s"))
     for row in rows:
         table.add_row(*row)
+    if lower is None and metrics["bound"] is not None:
+        notes.append("bound=samples gives a lower limit and a gap.")
+    elif lower is not None:
+        notes.append("The gap counts the model's rate, that of the bitstream bytes, headers too.")
+    table.caption, table.caption_justify = " ".join(notes), "left"
     return table
+
+
+def _held_out(metrics: dict[str, Any]) -> str:
+    """Say which samples a run was measured on."""
+    if metrics.get("source.test_path") is not None:
+        return f"the rows of {metrics['source.test_path']}"
+    if metrics.get("source.split") is not None:
+        which = {"random": "chosen at random", "place": "the last"}.get(metrics["source.split"])
+        return f"{metrics['source.held_out']:.0%} of the rows, {which}"
+    if "source.root" in metrics:
+        return "files that were not trained on"
+    return "fresh samples"
 
 
 def _seconds(metrics: dict[str, Any]) -> str:

@@ -9,28 +9,26 @@ no decoder ever recomputes a floating-point number.
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ltc.codec.range_coder import PRECISION, TOTAL, finish, get, put, quantile, start_decoder
+from ltc.codec import walk
+from ltc.codec.container import CHUNK, LARGEST_CHUNK
+from ltc.codec.graph import Graph
+from ltc.codec.range_coder import from_bytes, to_bytes
+from ltc.codec.tables import TABLES, fits, freeze, from_tensors
 from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.lattices import Trellis
+from ltc.threads import in_parallel
 
 __all__ = ["LatticeCode"]
-
-# Coordinates in a chunk at most, so that a forged header cannot make a decoder allocate more.
-LARGEST_CHUNK = 1 << 20
 
 Array = npt.NDArray[Any]
 
@@ -57,113 +55,20 @@ class LatticeCode:
 
     def __init__(self, trellis: Trellis, tables: Mapping[str, Any]) -> None:
         self.trellis = trellis
-        self.graph = _Graph(trellis)
-        self.tables = {key: np.ascontiguousarray(value) for key, value in tables.items()}
-        if not self._fit():
+        self.graph = Graph(trellis)
+        self.tables = {key: np.ascontiguousarray(tables[key]) for key in TABLES}
+        if not fits(self.tables, self.graph):
             raise InputError("the frozen code in this checkpoint does not fit its lattice")
         self.rows = len(self.tables["branch_at"])
-
-    def _fit(self) -> bool:
-        """Tell whether the kernels can walk along the tables: they check nothing themselves."""
-        tables, graph = self.tables, self.graph
-        dimensions = {
-            "branch_at": 2, "branch_left": 2, "coset_at": 2, "first": 1, "start": 1, "left": 1,
-        }  # fmt: skip
-        bits = tables.get("bits")
-        if (
-            set(tables) != {*dimensions, "bits"}
-            or any(tables[key].ndim != n for key, n in dimensions.items())
-            or any(tables[key].dtype.kind not in "iu" for key in dimensions)
-            or bits is None
-            or bits.size != 1
-            or not 0 <= float(bits.item()) < math.inf
-        ):
-            return False
-        branch_at, coset_at = tables["branch_at"], tables["coset_at"]
-        branch_left, start, left = tables["branch_left"], tables["start"], tables["left"]
-        shapes = (
-            len(branch_at) > 0
-            and branch_at.shape == coset_at.shape == (len(branch_at), graph.sections)
-            and branch_left.shape == (len(branch_left), 2)
-            and start.shape == (len(tables["first"]) + 1,)
-        )
-        if not (
-            shapes
-            and (branch_at >= 0).all()
-            and (branch_at + graph.branches <= len(branch_left)).all()
-            and (coset_at >= 0).all()
-            and (coset_at + graph.cosets <= len(tables["first"])).all()
-            and start[0] == 0
-            and start[-1] == len(left)
-            and (np.diff(start) >= 2).all()
-        ):
-            return False
-        sizes = np.diff(left.astype(np.int64))
-        positive = (left[start[:-1]] == 0) & (left[start[1:] - 1] == TOTAL)
-        if not positive.all() or not (np.delete(sizes, start[1:-1] - 1) > 0).all():
-            return False
-        pairs = np.stack([np.broadcast_to(graph.kind, branch_at.shape), branch_at], -1)
-        for kind, at in np.unique(pairs.reshape(-1, 2), axis=0):
-            ranges = graph.ranges(kind)
-            begin, probability = branch_left[at : at + ranges[-1]].astype(np.int64).T
-            sums = np.add.reduceat(probability, ranges[:-1])
-            inside = np.cumsum(probability) - probability
-            inside -= np.repeat(inside[ranges[:-1]], np.diff(ranges))
-            if (probability <= 0).any() or (sums != TOTAL).any() or (inside != begin).any():
-                return False
-        return True
 
     @classmethod
     def freeze(cls, entropy: Exact) -> LatticeCode:
         """Round an entropy model to integers.
 
-        Sections that are the same, with the same masses and the same completions, share tables:
-        the completions of a long trellis converge within tens of sections of its end.
-
         Arguments:
             entropy: a trained exact model.
         """
-        model = copy.deepcopy(entropy).double().cpu()
-        graph = _Graph(model.trellis)
-        kinds = model.row.numpy()  # coordinates of one function and one coset geometry share a row
-        _, example, same = np.unique(kinds, return_index=True, return_inverse=True)
-        first: list[int] = []
-        start, left, pmf_bits, coset_begin = [0], [], [], []
-        for at in example:
-            t = int(at) % graph.sections
-            coset_begin.append(len(first))
-            for lowest, pmf in _integer_probabilities(model, graph, int(at) // graph.sections, t):
-                first.append(lowest)
-                left.append(np.concatenate([[0], np.cumsum(_round(pmf))]).astype(np.uint32))
-                start.append(start[-1] + len(left[-1]))
-                pmf_bits.append(-float(np.sum(pmf * np.log2(np.maximum(pmf, 1e-300)))))
-        coset_at = np.array(coset_begin)[same].reshape(kinds.shape)
-        branch_at = np.empty(kinds.shape, dtype=np.int64)
-        branch_left: list[Array] = []
-        size, bits = 0, 0.0
-        with torch.no_grad():
-            mass = model.log_mass().numpy()
-        for row in range(len(mass)):
-            tables, used = graph.branch_probabilities(mass[row], kinds[row])
-            begin = []
-            for kind, probability in tables:
-                begin.append(size)
-                branch_left.append(_round_segments(probability, graph.ranges(kind)))
-                size += len(probability)
-            branch_at[row] = np.array(begin)[used]
-            bits += graph.entropy(tables, used, np.array(pmf_bits), coset_at[row])
-        return cls(
-            model.trellis,
-            {
-                "branch_at": branch_at,
-                "branch_left": np.concatenate(branch_left),
-                "coset_at": coset_at,
-                "first": np.array(first, dtype=np.int64),
-                "start": np.array(start, dtype=np.int64),
-                "left": np.concatenate(left),
-                "bits": np.array(bits),
-            },
-        )
+        return cls(entropy.trellis, freeze(entropy))
 
     def state(self) -> dict[str, Tensor]:
         """Return the tables as tensors, for a checkpoint."""
@@ -185,32 +90,22 @@ class LatticeCode:
         Raises:
             InputError: it does not belong to this trellis.
         """
-        tables: dict[str, Array] = {}
-        for key, value in state.items():
-            whole = torch.int64 if key != "bits" else torch.float64
-            if not isinstance(value, Tensor) or value.dtype != whole:
-                raise InputError(f"the frozen code in this checkpoint has no {whole} {key}")
-            tables[key] = value.numpy()
-            if key in ("branch_left", "left"):
-                if ((tables[key] < 0) | (tables[key] > TOTAL)).any():
-                    raise InputError("the frozen code in this checkpoint has no probabilities")
-                tables[key] = tables[key].astype(np.uint32)
-        return cls(trellis, tables)
+        return cls(trellis, from_tensors(state))
 
     @property
     def fingerprint(self) -> bytes:
         """A digest of the tables and the trellis, 16 bytes: equal if and only if they are."""
         digest = hashlib.sha256()
-        for key in ("branch_at", "branch_left", "coset_at", "first", "start", "left"):
-            digest.update(self.tables[key].tobytes())
+        for array in self._arrays:
+            digest.update(array.tobytes())
         for array in self.graph.arrays:
             digest.update(array.tobytes())
         return digest.digest()[:16]
 
     @property
-    def bits_per_vector(self) -> float:
-        """Entropy of the model in bits per vector of all rows."""
-        return float(self.tables["bits"].item())
+    def most_vectors(self) -> int:
+        """How many vectors a chunk holds at most."""
+        return max(1, LARGEST_CHUNK // (self.rows * self.trellis.dimension))
 
     def encode(self, points: Tensor) -> bytes:
         """Encode points.
@@ -224,17 +119,7 @@ class LatticeCode:
         Raises:
             InputError: a point does not lie on the lattice, or the shape is another.
         """
-        if points.shape[1:] != (self.rows, self.trellis.dimension):
-            raise InputError(
-                f"got points of shape {tuple(points.shape)}; this code needs "
-                f"(count, {self.rows}, {self.trellis.dimension})"
-            )
-        values = points.detach().to("cpu", torch.float64).contiguous().numpy()
-        words, failed = _encode(values, *self.graph.arrays, *self._arrays)
-        if failed >= 0:
-            raise InputError(f"vector {failed} is no point of the lattice; quantize it first")
-        encoded: bytes = words.astype("<u4").tobytes()
-        return encoded
+        return b"".join(stream for _, stream in self._encode(self._values(points), 0, None))
 
     def decode(self, stream: bytes, count: int) -> Tensor:
         """Decode points.
@@ -249,401 +134,67 @@ class LatticeCode:
         Raises:
             InputError: no points have this stream.
         """
-        if len(stream) % 4:
-            raise InputError(f"a stream of {len(stream)} bytes is damaged; expected multiples of 4")
-        n = self.trellis.dimension
-        if count * self.rows * n > LARGEST_CHUNK + self.rows * n:
+        if count > self.most_vectors:
             raise InputError(f"a stream of {count} vectors is larger than any that ltc writes")
-        values = np.empty((count, self.rows, n))
-        words = np.frombuffer(stream, dtype="<u4").astype(np.uint32)
-        if not _decode(words, values, *self.graph.arrays, *self._arrays):
+        values = np.empty((count, self.rows, self.trellis.dimension))
+        if not walk.decode(from_bytes(stream), values, *self.graph.arrays, *self._arrays):
             raise InputError("the stream is damaged: no lattice points have it")
         return torch.from_numpy(values)
 
-    def encode_chunks(self, points: Tensor, target: int = 1 << 16) -> list[tuple[int, bytes]]:
+    def encode_chunks(self, points: Tensor, target: int = CHUNK) -> list[tuple[int, bytes]]:
         """Encode points as independent streams, in parallel.
 
         Arguments:
             points: lattice units, shape (count, rows, n).
-            target: bytes to aim for in a chunk; the division depends on the model and the count
-                alone, so that the same points have the same streams whatever the machine.
+            target: bytes after which a chunk ends. The division depends on the points alone, so
+                that the same points have the same streams whatever the machine.
 
         Returns:
             For each chunk the number of its vectors and its stream.
+
+        Raises:
+            InputError: a point does not lie on the lattice, or the shape is another.
         """
-        size = self.chunk_vectors(target)
-        parts = points.split(size) if len(points) else []
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return [
-                (len(part), stream)
-                for part, stream in zip(parts, pool.map(self.encode, parts), strict=True)
-            ]
+        values = self._values(points)
+        starts = range(0, len(values), self.most_vectors)
+        return in_parallel(
+            lambda start: self._encode(values[start : start + self.most_vectors], start, target),
+            starts,
+        )
 
     def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
         """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return list(pool.map(lambda chunk: self.decode(chunk[1], chunk[0]), chunks))
+        pieces = [chunks[start : start + 64] for start in range(0, len(chunks), 64)]
+        return in_parallel(
+            lambda piece: [self.decode(stream, count) for count, stream in piece], pieces
+        )
 
-    def chunk_vectors(self, target: int) -> int:
-        """Return how many vectors a chunk of about `target` bytes holds."""
-        most = LARGEST_CHUNK // (self.rows * self.trellis.dimension)
-        wanted = 8 * target / max(self.bits_per_vector, 1e-9)
-        return max(1, min(most, math.ceil(wanted)))
+    def _values(self, points: Tensor) -> Array:
+        """Return checked points as an array of doubles."""
+        if points.shape[1:] != (self.rows, self.trellis.dimension):
+            raise InputError(
+                f"got points of shape {tuple(points.shape)}; this code needs "
+                f"(count, {self.rows}, {self.trellis.dimension})"
+            )
+        return points.detach().to("cpu", torch.float64).contiguous().numpy()
+
+    def _encode(self, values: Array, first: int, target: int | None) -> list[tuple[int, bytes]]:
+        """Return chunks of `target` bytes each, or one; `first` is the number of the first."""
+        chunks: list[tuple[int, bytes]] = []
+        words = 1 << 62 if target is None else max(1, target // 4)
+        start = 0
+        while start < len(values):
+            stream, end, whole = walk.encode(
+                values, start, words, *self.graph.arrays, *self._arrays
+            )
+            if not whole:
+                raise InputError(
+                    f"vector {first + end} is no point of the lattice; quantize it first"
+                )
+            chunks.append((end - start, to_bytes(stream)))
+            start = end
+        return chunks
 
     @property
     def _arrays(self) -> tuple[Array, ...]:
-        order = ("branch_at", "branch_left", "coset_at", "first", "start", "left")
-        return tuple(self.tables[key] for key in order)
-
-
-class _Graph:
-    """A trellis as flat arrays, with branches grouped by the state that they leave.
-
-    Sections that are the same object are stored once, as a kind. The branches that leave state
-    s of a section of kind k are `start[node[k] + s]` to `start[node[k] + s + 1]`.
-
-    Attributes:
-        kind: the kind of each section, shape (n,).
-        node: first state of each kind, shape (kinds + 1,).
-        start: first branch of each state, shape (states of all kinds + 1,).
-        target: the state after that each branch leads to, shape (branches,).
-        coset: the coset on each branch, shape (branches,), counted within its kind.
-        first_coset: first coset of each kind, shape (kinds + 1,).
-        offset, step: where each coset of each kind lies.
-        tolerance: half the distance to the nearest other coset, likewise.
-    """
-
-    def __init__(self, trellis: Trellis) -> None:
-        found: dict[int, int] = {}
-        self.kind = np.array([found.setdefault(id(s), len(found)) for s in trellis.sections])
-        target, coset, degree, node, first_coset = [], [], [], [0], [0]
-        offset: list[float] = []
-        step: list[float] = []
-        tolerance: list[float] = []
-        for t in np.unique(self.kind, return_index=True)[1]:
-            section, before = trellis.sections[t], trellis.states[t]
-            after = len(section.previous)
-            leave = section.previous.reshape(-1)
-            order = np.argsort(leave, kind="stable")
-            target.append(np.repeat(np.arange(after), section.previous.shape[1])[order])
-            coset.append(section.coset.reshape(-1)[order])
-            degree.append(np.bincount(leave, minlength=before))
-            ring = np.sort(np.mod(section.offset, section.step))
-            spacing = np.diff(np.append(ring, ring[0] + section.step)).min()
-            offset.extend(section.offset)
-            step.extend([section.step] * len(section.offset))
-            tolerance.extend([spacing / 2] * len(section.offset))
-            node.append(node[-1] + before)
-            first_coset.append(len(offset))
-        self.sections = trellis.dimension
-        self.final_states = trellis.states[-1]
-        self.target = np.concatenate(target).astype(np.int64)
-        self.coset = np.concatenate(coset).astype(np.int64)
-        self.start = np.concatenate([[0], np.cumsum(np.concatenate(degree))]).astype(np.int64)
-        self.node = np.array(node)
-        self.first_coset = np.array(first_coset)
-        self.offset = np.array(offset)
-        self.step = np.array(step)
-        self.tolerance = np.array(tolerance)
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """The arrays that the kernels walk along."""
-        return (
-            self.kind, self.node, self.start, self.target, self.coset,
-            self.first_coset, self.offset, self.step, self.tolerance,
-        )  # fmt: skip
-
-    @property
-    def branches(self) -> Array:
-        """Number of branches of each section, shape (n,)."""
-        return np.diff(self.start[self.node])[self.kind]
-
-    @property
-    def cosets(self) -> Array:
-        """Number of cosets of each section, shape (n,)."""
-        return np.diff(self.first_coset)[self.kind]
-
-    def ranges(self, kind: int) -> Array:
-        """Return where the branches of each state of a kind start, and the end; from 0."""
-        start = self.start[self.node[kind] : self.node[kind + 1] + 1]
-        return start - start[0]
-
-    def of_kind(self, kind: int) -> tuple[Array, Array]:
-        """Return target and coset of the branches of a kind."""
-        branches = slice(self.start[self.node[kind]], self.start[self.node[kind + 1]])
-        return self.target[branches], self.coset[branches]
-
-    def branch_probabilities(
-        self, mass: Array, same: Array
-    ) -> tuple[list[tuple[int, Array]], Array]:
-        """Return p(branch | state): the distinct tables, and which of them each section uses.
-
-        Arguments:
-            mass: log mass of each coset, shape (n, cosets).
-            same: sections with equal numbers have the same masses, shape (n,).
-        """
-        tables: list[tuple[int, Array]] = []
-        used = np.empty(self.sections, dtype=np.int64)
-        known: dict[tuple[int, int], tuple[Array, Array, int]] = {}
-        completion = np.zeros(self.final_states)
-        for t in range(self.sections - 1, -1, -1):
-            kind = int(self.kind[t])
-            key = (kind, int(same[t]))
-            if key in known and np.abs(completion - known[key][0]).max() < 1e-12:
-                _, completion, used[t] = known[key]
-                continue
-            target, coset = self.of_kind(kind)
-            ranges = self.ranges(kind)
-            weight = mass[t, coset] + completion[target]
-            total = np.logaddexp.reduceat(weight, ranges[:-1])
-            probability = np.exp(weight - np.repeat(total, np.diff(ranges)))
-            used[t] = len(tables)
-            tables.append((kind, probability))
-            total -= total.max()
-            known[key] = completion, total, int(used[t])
-            completion = total
-        return tables, used
-
-    def entropy(
-        self, tables: list[tuple[int, Array]], used: Array, pmf_bits: Array, coset_at: Array
-    ) -> float:
-        """Return the entropy of a row of the model in bits.
-
-        Arguments:
-            tables, used: what `branch_probabilities` returned.
-            pmf_bits: entropy of the integers of each coset table, bits.
-            coset_at: first coset table of each section, shape (n,).
-        """
-        bits = 0.0
-        occupancy: Array = np.ones(1)
-        for t in range(self.sections):
-            kind, probability = tables[used[t]]
-            target, coset = self.of_kind(kind)
-            flow = probability * np.repeat(occupancy, np.diff(self.ranges(kind)))
-            bits -= float(flow @ np.log2(np.maximum(probability, 1e-300)))
-            bits += float(flow @ pmf_bits[coset_at[t] + coset])
-            occupancy = np.bincount(target, weights=flow)
-        return bits
-
-
-def _integer_probabilities(
-    model: Exact, graph: _Graph, row: int, t: int
-) -> list[tuple[int, Array]]:
-    """Return for each coset of a section the first integer and p(z | coset), the escape's last."""
-    found = []
-    kind_of_row = int(model.row[row, t])
-    low, high = (float(end[kind_of_row]) for end in model.support())
-    kind = graph.kind[t]
-    for c in range(graph.first_coset[kind], graph.first_coset[kind + 1]):
-        offset, step = graph.offset[c], graph.step[c]
-        first = math.floor((low - offset) / step)
-        integers = np.arange(first, math.ceil((high - offset) / step) + 1)
-        value = torch.as_tensor(offset + step * integers)
-        with torch.no_grad():
-            log_density = model.log_density(value, torch.full(value.shape, kind_of_row)).numpy()
-        pmf = np.exp(log_density - np.logaddexp.reduce(log_density))
-        kept = np.flatnonzero(pmf > 0.25 / TOTAL)
-        inside = slice(kept[0], kept[-1] + 1)
-        escape = max(1 - float(pmf[inside].sum()), 0.0)
-        found.append((int(integers[kept[0]]), np.append(pmf[inside], escape)))
-    return found
-
-
-def _round(pmf: Array) -> Array:
-    """Round a pmf to positive integers that sum to 2^24; the largest takes the difference."""
-    rounded = np.maximum(np.floor(pmf * TOTAL), 1).astype(np.int64)
-    rounded[np.argmax(rounded)] += TOTAL - rounded.sum()
-    return rounded
-
-
-def _round_segments(probability: Array, start: Array) -> Array:
-    """Round the pmf of every node's branches: (left, probability) for each branch."""
-    left = np.empty((len(probability), 2), dtype=np.uint32)
-    rounded = np.maximum(np.floor(probability * TOTAL), 1).astype(np.int64)
-    node = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    order = np.lexsort((rounded, node))
-    largest = order[start[1:] - 1]
-    rounded[largest] += TOTAL - np.add.reduceat(rounded, start[:-1])
-    total = np.cumsum(rounded) - rounded
-    left[:, 0] = total - total[start[:-1]][node]
-    left[:, 1] = rounded
-    return left
-
-
-kernel = numba.njit(cache=True, nogil=True)
-_HALF = 1 << (PRECISION - 1)
-
-
-@kernel
-def _encode(  # type: ignore[no-untyped-def]
-    points,
-    kind,
-    node,
-    start,
-    target,
-    coset,
-    first_coset,
-    offset,
-    step,
-    tolerance,
-    branch_at,
-    branch_left,
-    coset_at,
-    first_integer,
-    table_start,
-    left,
-):
-    words, count = np.empty(1024, dtype=np.uint32), 0
-    lower, width = np.uint64(0), ~np.uint64(0)
-    pending, first = 0, np.uint64(0)
-    vectors, rows, n = points.shape
-    for i in range(vectors):
-        for row in range(rows):
-            state = 0
-            for t in range(n):
-                value = points[i, row, t]
-                best, integer, error = -1, 0.0, np.inf
-                k = kind[t]
-                here = node[k] + state
-                for b in range(start[here], start[here + 1]):
-                    c = first_coset[k] + coset[b]
-                    z = np.rint((value - offset[c]) / step[c])
-                    distance = abs(value - (offset[c] + step[c] * z))
-                    if distance < error:
-                        best, integer, error = b, z, distance
-                c = first_coset[k] + coset[best]
-                if not error < 0.5 * tolerance[c] or abs(integer) > 2.0**52:
-                    return words[:0], i
-                if start[here + 1] - start[here] > 1:
-                    entry = branch_at[row, t] + best - start[node[k]]
-                    words, count, lower, width, pending, first = put(
-                        words, count, lower, width, pending, first,
-                        branch_left[entry, 0], branch_left[entry, 1],
-                    )  # fmt: skip
-                c = coset_at[row, t] + coset[best]
-                table = table_start[c]
-                size = table_start[c + 1] - table - 2  # integers in the table
-                z = np.int64(integer) - first_integer[c]
-                symbol = z if 0 <= z < size else size
-                words, count, lower, width, pending, first = put(
-                    words, count, lower, width, pending, first,
-                    left[table + symbol], left[table + symbol + 1] - left[table + symbol],
-                )  # fmt: skip
-                if symbol == size:
-                    # Elias gamma code of how far outside, after a bit that tells the side.
-                    excess = int(-z if z < 0 else z - size + 1)
-                    length = 0
-                    while excess >> (length + 1):
-                        length += 1
-                    for position in range(2 * length + 2):
-                        if position == 0:
-                            bit = int(z < 0)
-                        elif position <= length:
-                            bit = 0
-                        else:
-                            bit = (excess >> (2 * length + 1 - position)) & 1
-                        words, count, lower, width, pending, first = put(
-                            words, count, lower, width, pending, first, bit * _HALF, _HALF
-                        )
-                state = target[best]
-    words, count = finish(words, count, lower, width, pending, first)
-    return words[:count], -1
-
-
-@kernel
-def _decode(  # type: ignore[no-untyped-def]
-    words,
-    points,
-    kind,
-    node,
-    start,
-    target,
-    coset,
-    first_coset,
-    offset,
-    step,
-    tolerance,
-    branch_at,
-    branch_left,
-    coset_at,
-    first_integer,
-    table_start,
-    left,
-):
-    position, lower, width, point = start_decoder(words)
-    vectors, rows, n = points.shape
-    for i in range(vectors):
-        for row in range(rows):
-            state = 0
-            # The decoder reads at most one word beyond the last that the encoder wrote.
-            if position > len(words) + 2:
-                return False
-            for t in range(n):
-                k = kind[t]
-                b = start[node[k] + state]
-                if start[node[k] + state + 1] - b > 1:
-                    part = quantile(lower, width, point)
-                    if part >= TOTAL:
-                        return False
-                    entry = branch_at[row, t] + b - start[node[k]]
-                    while part >= np.uint64(branch_left[entry, 0]) + np.uint64(
-                        branch_left[entry, 1]
-                    ):
-                        b += 1
-                        entry += 1
-                    position, lower, width, point = get(
-                        words, position, lower, width, point,
-                        branch_left[entry, 0], branch_left[entry, 1],
-                    )  # fmt: skip
-                c = coset_at[row, t] + coset[b]
-                table = table_start[c]
-                size = table_start[c + 1] - table - 2
-                part = quantile(lower, width, point)
-                if part >= TOTAL:
-                    return False
-                low, high = 0, size
-                while low < high:
-                    middle = (low + high + 1) >> 1
-                    if np.uint64(left[table + middle]) <= part:
-                        low = middle
-                    else:
-                        high = middle - 1
-                position, lower, width, point = get(
-                    words, position, lower, width, point,
-                    left[table + low], left[table + low + 1] - left[table + low],
-                )  # fmt: skip
-                z = low
-                if low == size:
-                    length, excess, below = -1, 1, False
-                    remaining = 1
-                    read = 0
-                    while remaining > 0:
-                        part = quantile(lower, width, point)
-                        if part >= TOTAL:
-                            return False
-                        bit = int(part >= _HALF)
-                        position, lower, width, point = get(
-                            words, position, lower, width, point, bit * _HALF, _HALF
-                        )
-                        if read == 0:
-                            below = bit == 1
-                        elif length < 0:
-                            if bit == 1:
-                                length = read - 1
-                                remaining = length + 1
-                            elif read > 53:
-                                return False
-                            else:
-                                remaining = 2
-                        else:
-                            excess = (excess << 1) | bit
-                        read += 1
-                        if read == 1:
-                            remaining = 2
-                        remaining -= 1
-                    z = -excess if below else size - 1 + excess
-                place = first_coset[k] + coset[b]
-                points[i, row, t] = offset[place] + step[place] * np.float64(z + first_integer[c])
-                state = target[b]
-    return True
+        return tuple(self.tables[key] for key in TABLES)

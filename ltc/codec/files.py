@@ -3,150 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.fixed_rate import FixedRateCode
 from ltc.errors import InputError
+from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
+from ltc.media.size import check_size
 
 if TYPE_CHECKING:
     from ltc.coder import LatticeTransformCoder
 
 __all__ = ["FileCoder", "Payload"]
 
-Array = npt.NDArray[Any]
-IMAGES = (".png", ".jpg", ".jpeg")
-SOUNDS = (".wav", ".flac")
-ARRAYS = (".npy", ".npz")
+# What the header of a file of each kind may say: endings, types, numbers of dimensions.
+DESCRIBED = {
+    "array": (ARRAYS, "[<>|]([iu][1248]|f[248]|b1)", range(65)),
+    "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
+    "audio": (SOUNDS, "[<>]f[48]", (1,)),
+}
+# Scalars that the transform maps at once, and that are decoded before it does.
+PIECE = 1 << 18
+GROUP = 1 << 21
+# Beyond it squares are no numbers of 32 bits.
+LARGEST_VALUE = 1e18
 
 
-@dataclass
-class Payload:
-    """What a file holds.
-
-    Attributes:
-        kind: `array`, `image` or `audio`.
-        arrays: the numbers, by name. An image has one, of shape (height, width) or
-            (height, width, 3) and 8 bits; a sound has one, of shape (samples,), from -1 to 1.
-        suffix: the ending of the file to write.
-        rate: samples per second of a sound.
-    """
-
-    kind: str
-    arrays: dict[str, Array]
-    suffix: str
-    rate: int | None = None
-
-    @property
-    def scalars(self) -> int:
-        """How many numbers it holds."""
-        return sum(array.size for array in self.arrays.values())
-
-    @property
-    def peak(self) -> float | None:
-        """The largest value that a number can have, for the PSNR of images."""
-        return 255.0 if self.kind == "image" else None
-
-    def distortion(self, other: Payload) -> float:
-        """Return the mean squared error between two payloads of the same shapes."""
-        errors = [
-            np.square(array.astype(np.float64) - other.arrays[name].astype(np.float64)).sum()
-            for name, array in self.arrays.items()
-        ]
-        return float(sum(errors)) / max(self.scalars, 1)
-
-    def variance(self) -> float:
-        """Return the variance of its numbers."""
-        values = np.concatenate(
-            [array.astype(np.float64).ravel() for array in self.arrays.values()]
-        )
-        return float(values.var())
-
-    @classmethod
-    def read(cls, data: bytes, suffix: str) -> Payload:
-        """Read a file's bytes.
-
-        Arguments:
-            data: the file.
-            suffix: its ending, which says what it is.
-
-        Raises:
-            InputError: it cannot be read as what the ending says.
-        """
-        stream = io.BytesIO(data)
-        suffix = suffix.lower()
-        try:
-            if suffix in IMAGES:
-                with Image.open(stream) as picture:
-                    grey = picture.mode in ("1", "L", "LA", "I", "I;16", "F")
-                    pixels = np.asarray(picture.convert("L" if grey else "RGB"))
-                return cls("image", {"image": pixels}, ".png")
-            if suffix in SOUNDS:
-                sound, rate = soundfile.read(stream, dtype="float32")
-                if sound.ndim != 1:
-                    raise InputError(
-                        f"this sound has {sound.shape[1]} channels; mix it to one first"
-                    )
-                return cls("audio", {"audio": sound}, suffix, rate)
-            if suffix == ".npy":
-                return cls("array", {"array": np.load(stream, allow_pickle=False)}, suffix)
-            if suffix == ".npz":
-                with np.load(stream, allow_pickle=False) as archive:
-                    return cls("array", {name: archive[name] for name in archive.files}, suffix)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"the input is no valid {suffix} file: {error}") from error
-        kinds = ", ".join((*ARRAYS, *IMAGES, *SOUNDS))
-        raise InputError(
-            f"cannot compress {suffix or 'a file without an ending'}; expected {kinds}"
-        )
-
-    def write(self, suffix: str | None = None) -> bytes:
-        """Return the bytes of a file.
-
-        Arguments:
-            suffix: its ending; None: as the payload says.
-
-        Raises:
-            InputError: the ending does not suit the payload.
-        """
-        suffix = (suffix or self.suffix).lower()
-        stream = io.BytesIO()
-        if self.kind == "image" and suffix in IMAGES:
-            form = "PNG" if suffix == ".png" else "JPEG"
-            Image.fromarray(self.arrays["image"]).save(stream, form)
-        elif self.kind == "audio" and suffix in SOUNDS:
-            assert self.rate is not None
-            soundfile.write(stream, self.arrays["audio"], self.rate, format=suffix[1:].upper())
-        elif self.kind == "array" and suffix == ".npy" and len(self.arrays) == 1:
-            np.save(stream, next(iter(self.arrays.values())), allow_pickle=False)
-        elif self.kind == "array" and suffix == ".npz":
-            np.savez(stream, **self.arrays)  # type: ignore[arg-type]
-        else:
-            raise InputError(f"cannot write {self.kind} as {suffix}; use {self.suffix}")
-        return stream.getvalue()
+def silent(share: float) -> None:
+    """Report nothing of what share of the work is done."""
 
 
 class FileCoder:
-    """A trained coder at work on files.
+    """A trained coder at work on files, a piece at a time.
 
     Arguments:
         model: the coder.
         code: its frozen entropy model.
         facts: of the source: `dimension`; of pictures also `patch`, of sounds `sample_rate`, and
-            of both `offset` and `gain`, which bring values to the scale of training.
+            `offset` and `gain` where they bring values to the scale of training.
     """
 
     def __init__(
@@ -168,14 +70,16 @@ class FileCoder:
         digest.update(repr(sorted(self.facts.items())).encode())
         return digest.digest()[:16]
 
-    def compress(self, payload: Payload) -> bytes:
+    def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
         """Return an `.ltc` file of a payload.
 
         Arguments:
             payload: what to compress.
+            progress: told now and then what share is done, from 0 to 1.
 
         Raises:
-            InputError: the model was not trained for this kind, or a number is not finite.
+            InputError: the model was not trained for this kind, or a number is not finite or
+                too large for the model's lattice.
         """
         expected = self._kind
         if payload.kind not in ("array", expected):
@@ -187,43 +91,67 @@ class FileCoder:
                 f"this sound has {payload.rate} samples per second, the model's training had "
                 f"{self.facts['sample_rate']}; resample it first"
             )
-        rows = []
         for name, array in payload.arrays.items():
             if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
                 raise InputError(f"{name} has type {array.dtype}; expected real numbers")
-            if not np.isfinite(array).all():
-                raise InputError(f"{name} holds NaN or infinity, which have no distortion")
-            rows.append(self._rows(array, payload.kind))
-        samples = torch.cat(rows) if rows else torch.zeros(0, self.facts["dimension"])
-        block = self.model.layout.block
-        missing = -len(samples) % block
-        samples = torch.cat([samples, samples[-1:].expand(missing, -1)])
-        blocks = samples.unflatten(0, (-1, block)) if len(samples) else samples[:, None]
-        with torch.no_grad():
-            parts = blocks.split(max(1, (1 << 18) // (block * samples.shape[1])))
-            points = [self.model.encode(part).flatten(0, 1) for part in parts if len(part)]
         metadata: dict[str, Any] = {
             "kind": payload.kind,
             "suffix": payload.suffix,
             "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
         }
-        if payload.rate is not None:
-            metadata["rate"] = payload.rate
-        chunks = self.code.encode_chunks(torch.cat(points)) if points else []
-        return Container(self.fingerprint, metadata, list(chunks)).pack()
+        if payload.kind == "audio":
+            metadata |= {"rate": payload.rate, "subtype": payload.subtype}
+        _shapes(metadata)  # what is refused when it is read is not written
+        return Container(self.fingerprint, metadata, self._encode(payload, progress)).pack()
 
-    def decompress(self, data: bytes, salvage: bool = False) -> tuple[Payload, list[int]]:
+    def _encode(
+        self, payload: Payload, progress: Callable[[float], None]
+    ) -> list[tuple[int, bytes | None]]:
+        """Return the chunks of a payload."""
+        vectors = self._vectors(payload)
+        block = self.model.layout.block
+        # As many as a code takes at a time, for each thread: chunks end where they would anyway.
+        group = self.code.most_vectors * torch.get_num_threads()
+        chunks: list[tuple[int, bytes | None]] = []
+        points = torch.zeros(0, *self.model.layout.channel.shape)
+        piece = block * max(1, PIECE // (block * vectors.dimension))
+        total = math.ceil(len(vectors) / block) * block
+        for first in range(0, total, piece):
+            values = torch.from_numpy(vectors.get(first, min(first + piece, total)))
+            if not (values.abs() < LARGEST_VALUE).all():
+                raise self._too_large(payload)
+            try:
+                with torch.no_grad():
+                    encoded = self.model.encode(values.unflatten(0, (-1, block))).flatten(0, 1)
+                points = torch.cat([points, encoded])
+                whole = len(points) if first + piece >= total else len(points) // group * group
+                chunks.extend(self.code.encode_chunks(points[:whole]))
+            except InputError as error:
+                raise self._too_large(payload) from error
+            points = points[whole:]
+            progress(min((first + piece) / total, 1.0))
+        return chunks
+
+    def decompress(
+        self,
+        data: bytes,
+        salvage: bool = False,
+        largest: int | None = None,
+        progress: Callable[[float], None] = silent,
+    ) -> tuple[Payload, list[int]]:
         """Return the payload of an `.ltc` file.
 
         Arguments:
             data: the file.
             salvage: whether what a damaged chunk held is filled with the decoded origin.
+            largest: bytes that its numbers may take in memory; None: 2^30.
+            progress: told now and then what share is done, from 0 to 1.
 
         Returns:
             The payload and the numbers of the damaged chunks.
 
         Raises:
-            InputError: the file is damaged, or was written by another model.
+            InputError: the file is damaged, was written by another model, or is larger.
         """
         container = Container.unpack(data, salvage)
         if container.fingerprint != self.fingerprint:
@@ -232,37 +160,61 @@ class FileCoder:
                 f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
             )
         shapes = _shapes(container.metadata)
-        kind = container.metadata.get("kind")
+        kind, suffix = container.metadata["kind"], container.metadata["suffix"]
         if kind not in ("array", self._kind):
             raise InputError(f"the header's metadata has kind {kind!r}, which this model has not")
-        rows = [self._row_count(shape, kind) for _, shape, _ in shapes]
+        rate, subtype = _sound(container.metadata, self.facts.get("sample_rate"))
+        if any(count > self.code.most_vectors for count, _ in container.chunks):
+            raise InputError("the header is inconsistent: a chunk is larger than any")
+        patch = self._patch(kind)
+        counts = [vector_count(shape, self.facts["dimension"], patch) for _, shape, _ in shapes]
         layout = self.model.layout
-        vectors = math.ceil(sum(rows) / layout.block) * layout.repeats
-        if vectors != sum(count for count, _ in container.chunks):
+        total = math.ceil(sum(counts) / layout.block) * layout.repeats
+        if total != sum(count for count, _ in container.chunks):
             raise InputError("the header is inconsistent: its chunks do not hold its arrays")
-        damaged = [i for i, (_, stream) in enumerate(container.chunks) if stream is None]
-        whole = [(count, stream) for count, stream in container.chunks if stream is not None]
+        size = sum(math.prod(shape) * dtype.itemsize for _, shape, dtype in shapes)
+        check_size(size, LARGEST if largest is None else largest)
+        arrays = {name: np.empty(shape, dtype) for name, shape, dtype in shapes}
+        payload = Payload(kind, arrays, suffix, rate, subtype)
+        self._decode(container.chunks, payload, progress)
+        return payload, [i for i, (_, stream) in enumerate(container.chunks) if stream is None]
+
+    def _decode(
+        self,
+        chunks: list[tuple[int, bytes | None]],
+        payload: Payload,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Fill the arrays of a payload with what chunks hold; None is the origin."""
+        vectors, layout = self._vectors(payload), self.model.layout
+        group = max(1, GROUP // layout.channel.numel())
+        step = max(1, PIECE // (layout.repeats * layout.channel.numel()))
+        pending = torch.zeros(0, *layout.channel.shape)
+        first = at = 0
+        while at < len(chunks):
+            begin, count = at, 0
+            while at < len(chunks) and (at == begin or count + chunks[at][0] <= group):
+                count += chunks[at][0]
+                at += 1
+            points = torch.cat([pending, *self._points(chunks[begin:at])])
+            whole = len(points) // layout.repeats * layout.repeats
+            pending = points[whole:]
+            for part in points[:whole].unflatten(0, (-1, layout.repeats)).split(step):
+                with torch.no_grad():
+                    values = self.model.decode(part).flatten(0, 1)
+                vectors.put(first, values.numpy())
+                first += len(values)
+            progress(at / len(chunks))
+
+    def _points(self, chunks: list[tuple[int, bytes | None]]) -> list[Tensor]:
+        """Return the lattice points of chunks, float32; zeros where a stream is None."""
+        whole = [(count, stream) for count, stream in chunks if stream is not None]
         decoded = iter(self.code.decode_chunks(whole))
-        tail = layout.channel.shape
-        points = [
-            torch.zeros(count, *tail, dtype=torch.float64) if stream is None else next(decoded)
-            for count, stream in container.chunks
+        shape = self.model.layout.channel.shape
+        return [
+            torch.zeros(count, *shape) if stream is None else next(decoded).float()
+            for count, stream in chunks
         ]
-        samples = torch.zeros(0, self.facts["dimension"])
-        if points:
-            values = torch.cat(points).float().unflatten(0, (-1, layout.repeats))
-            with torch.no_grad():
-                parts = values.split(max(1, (1 << 18) // values[0].numel()))
-                samples = torch.cat([self.model.decode(part).flatten(0, 1) for part in parts])
-        arrays = {}
-        for (name, shape, dtype), part in zip(
-            shapes, samples[: sum(rows)].split(rows) if rows else [], strict=True
-        ):
-            arrays[name] = self._array(part, shape, dtype, kind)
-        suffix, rate = container.metadata.get("suffix"), container.metadata.get("rate")
-        if suffix not in (*ARRAYS, *IMAGES, *SOUNDS) or not isinstance(rate, int | None):
-            raise InputError("the header's metadata is inconsistent")
-        return Payload(kind, arrays, suffix, rate), damaged
 
     @property
     def _kind(self) -> str:
@@ -270,81 +222,95 @@ class FileCoder:
             return "image"
         return "audio" if "sample_rate" in self.facts else "array"
 
-    def _rows(self, array: Array, kind: str) -> Tensor:
-        """Cut an array into source vectors, shape (rows, d)."""
-        values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-        if kind == "image":
-            p = self.facts["patch"]
-            planes = values.reshape(*values.shape[:2], -1).permute(2, 0, 1)
-            planes = torch.nn.functional.pad(
-                planes[None], (0, -values.shape[1] % p, 0, -values.shape[0] % p), mode="replicate"
-            )[0]
-            rows = planes.unfold(1, p, p).unfold(2, p, p).reshape(-1, p * p)
-        else:
-            d = self.facts["dimension"]
-            flat = values.reshape(-1)
-            last = flat[-1:] if len(flat) else flat
-            rows = torch.cat([flat, last.expand(-len(flat) % d)]).reshape(-1, d)
-        if kind != "array":
-            rows = (rows - self.facts["offset"]) / self.facts["gain"]
-        return rows
+    def _patch(self, kind: str) -> int | None:
+        return self.facts["patch"] if kind == "image" else None
 
-    def _row_count(self, shape: tuple[int, ...], kind: str) -> int:
-        if kind == "image":
-            p = self.facts["patch"]
-            return math.prod(shape[2:]) * -(-shape[0] // p) * -(-shape[1] // p)
-        return -(-math.prod(shape) // self.facts["dimension"])
+    def _vectors(self, payload: Payload) -> Vectors:
+        """Return the source vectors of a payload; arrays of a model of others are not scaled."""
+        own = payload.kind == self._kind
+        return Vectors(
+            payload.arrays,
+            self.facts["dimension"],
+            self._patch(payload.kind),
+            self.facts.get("offset", 0.0) if own else 0.0,
+            self.facts.get("gain", 1.0) if own else 1.0,
+            SAMPLE_TYPES[payload.subtype] if payload.kind == "audio" else None,
+        )
 
-    def _array(
-        self, rows: Tensor, shape: tuple[int, ...], dtype: np.dtype[Any], kind: str
-    ) -> Array:
-        """Undo `_rows`."""
-        if kind != "array":
-            rows = rows * self.facts["gain"] + self.facts["offset"]
-        if kind == "image":
-            p = self.facts["patch"]
-            high, wide = -(-shape[0] // p), -(-shape[1] // p)
-            planes = rows.reshape(-1, high, wide, p, p).transpose(2, 3)
-            planes = planes.reshape(-1, high * p, wide * p)[:, : shape[0], : shape[1]]
-            values = planes.permute(1, 2, 0).reshape(shape)
-        else:
-            values = rows.reshape(-1)[: math.prod(shape)].reshape(shape)
-        array: Array = values.numpy().astype(np.float64)
-        if dtype.kind in "iub":
-            low, high_value = (0, 1) if dtype.kind == "b" else _limits(dtype)
-            array = np.clip(np.rint(array), low, high_value)
-        if kind == "audio":
-            array = np.clip(array, -1, 1)
-        return array.astype(dtype)
-
-
-def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    limits = np.iinfo(dtype)
-    # The largest 64-bit integers are not representable in float64.
-    return float(limits.min), float(np.nextafter(float(limits.max), 0))
+    def _too_large(self, payload: Payload) -> InputError:
+        """Return the error that says which number the lattice cannot hold."""
+        largest = {
+            name: max(abs(float(array.max())), abs(float(array.min())))
+            for name, array in payload.arrays.items()
+            if array.size
+        }
+        name = max(largest, key=lambda key: largest[key])
+        gain = self.facts.get("gain", 1.0) if payload.kind == self._kind else 1.0
+        cell = gain * self.model.quantizer.scale.item()
+        return InputError(
+            f"{name} holds numbers of up to {largest[name]:.3g}, too large for this model, whose "
+            f"lattice has points about {cell:.2g} apart and computes with 7 digits; remove "
+            "outliers, divide the numbers by their standard deviation, or train a model on "
+            "numbers like them (source=array source.path=FILE.npy)"
+        )
 
 
 def _shapes(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
-    """Return the checked names, shapes and types of the arrays in a header."""
-    shapes = []
-    entries = metadata.get("arrays")
-    wrong = InputError("the header's metadata does not describe arrays")
-    if not isinstance(entries, list):
+    """Return the checked names, shapes and types of the arrays in a header.
+
+    Raises:
+        InputError: `Payload.read` returns no such arrays, or not of this kind and ending.
+    """
+    wrong = InputError("the header describes no arrays that an .ltc file can hold")
+    kind, suffix, entries = (metadata.get(key) for key in ("kind", "suffix", "arrays"))
+    if not isinstance(kind, str) or kind not in DESCRIBED or not isinstance(entries, list):
         raise wrong
+    suffixes, types, dimensions = DESCRIBED[kind]
+    if suffix not in suffixes:
+        raise wrong
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for entry in entries:
         if not isinstance(entry, list) or len(entry) != 3:
             raise wrong
-        name, shape, kind = entry
-        sane = isinstance(name, str) and isinstance(kind, str) and isinstance(shape, list)
-        if not sane or not all(isinstance(n, int) and 0 <= n < 2**40 for n in shape):
+        name, shape, code = entry
+        if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(code, str):
             raise wrong
-        if metadata.get("kind") == "image" and (len(shape) not in (2, 3) or 0 in shape):
+        # numpy would evaluate some texts that are no types.
+        if name in shapes or len(shape) not in dimensions or not re.fullmatch(types, code):
+            raise wrong
+        if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
             raise wrong
         try:
-            dtype = np.dtype(kind)
-        except TypeError as error:
+            dtype = np.dtype(code)
+            np.broadcast_to(np.zeros((), dtype), shape)  # numpy has such a shape; takes no memory
+            encoded = name.encode()
+        except (TypeError, ValueError) as error:
             raise wrong from error
-        if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        if b"\0" in encoded or len(encoded) > 65_531:  # of which an archive has no names
             raise wrong
-        shapes.append((name, tuple(shape), dtype))
-    return shapes
+        shapes[name] = tuple(shape), dtype
+    if suffix != ".npz" and (len(shapes) != 1 or (kind != "array" and kind not in shapes)):
+        raise wrong
+    found = [(name, shape, dtype) for name, (shape, dtype) in shapes.items()]
+    if kind == "image" and any(0 in shape or shape[2:] not in ((), (3,)) for _, shape, _ in found):
+        raise wrong
+    return found
+
+
+def _sound(metadata: dict[str, Any], expected: int | None) -> tuple[int | None, str]:
+    """Return the checked rate and sample type of a sound in a header; of others what they have.
+
+    Arguments:
+        metadata: of which the kind is checked.
+        expected: the rate that sounds of this model have.
+
+    Raises:
+        InputError: it is a sound, and has another rate, or a type of samples that is none.
+    """
+    if metadata["kind"] != "audio":
+        return None, "PCM_16"
+    rate, subtype = metadata.get("rate"), metadata.get("subtype")
+    known = isinstance(subtype, str) and subtype in SAMPLE_TYPES
+    if type(rate) is not int or rate != expected or not known:
+        raise InputError("the header's metadata describes no sound that this model codes")
+    return rate, str(subtype)

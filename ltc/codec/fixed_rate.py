@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ltc.codec.code import LARGEST_CHUNK
-from ltc.codec.range_coder import TOTAL, finish, get, put, quantile, start_decoder
+from ltc.codec.container import CHUNK, LARGEST_CHUNK
+from ltc.codec.range_coder import (
+    TOTAL,
+    finish,
+    from_bytes,
+    get,
+    put,
+    quantile,
+    start_decoder,
+    to_bytes,
+)
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
+from ltc.threads import in_parallel
 
 __all__ = ["FixedRateCode"]
+
+# Chunks that a thread decodes at a time.
+PIECE = 64
 
 
 class FixedRateCode:
@@ -30,10 +43,11 @@ class FixedRateCode:
         >>> from ltc.lattices import E8
         >>> quantizer = NestedQuantizer(E8(), ratio=4)
         >>> code = FixedRateCode(quantizer, rows=1)
-        >>> points = quantizer.quantize(torch.randn(100, 1, 8))
+        >>> x = torch.randn(100, 1, 8, generator=torch.Generator().manual_seed(0))
+        >>> points = quantizer.quantize(x)
         >>> stream = code.encode(points)
         >>> len(stream), torch.allclose(code.decode(stream, 100).float(), points)
-        (204, True)
+        (201, True)
     """
 
     def __init__(self, quantizer: NestedQuantizer, rows: int) -> None:
@@ -52,25 +66,24 @@ class FixedRateCode:
         """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""
         return {}
 
+    @property
+    def most_vectors(self) -> int:
+        """How many vectors a chunk holds at most."""
+        return max(1, LARGEST_CHUNK // (self.rows * self.quantizer.lattice.dimension))
+
     def encode(self, points: Tensor) -> bytes:
         """Encode codewords.
 
         Arguments:
             points: lattice units, shape (count, rows, n).
 
+        Returns:
+            The stream; it does not know its own length in vectors.
+
         Raises:
             InputError: a point is no codeword.
         """
-        at = points.detach().to(self.quantizer.shift)
-        index = self.quantizer.index(at)
-        # A float32 has seven digits.
-        error = (self.quantizer.point(index) - at).abs().amax((-1, -2))
-        wrong = ~(error <= 1e-4 * self.quantizer.ratio)  # NaN is wrong too
-        if wrong.any():
-            raise InputError(f"vector {int(wrong.nonzero()[0])} is no codeword; quantize it first")
-        words: Any = _encode(index.flatten().cpu().numpy(), self.quantizer.ratio)
-        encoded: bytes = words.astype("<u4").tobytes()
-        return encoded
+        return to_bytes(_encode(self._digits(points, 0).reshape(-1), self.quantizer.ratio))
 
     def decode(self, stream: bytes, count: int) -> Tensor:
         """Decode codewords.
@@ -85,20 +98,10 @@ class FixedRateCode:
         Raises:
             InputError: no codewords have this stream.
         """
-        shape = (count, self.rows, self.quantizer.lattice.dimension)
-        if len(stream) % 4:
-            raise InputError(f"a stream of {len(stream)} bytes is damaged; expected multiples of 4")
-        if math.prod(shape) > LARGEST_CHUNK + math.prod(shape[1:]):
-            raise InputError(f"a stream of {count} vectors is larger than any that ltc writes")
-        words = np.frombuffer(stream, dtype="<u4").astype(np.uint32)
-        digits = np.empty(math.prod(shape), dtype=np.int64)
-        if not _decode(words, digits, self.quantizer.ratio):
-            raise InputError("the stream is damaged: no codewords have it")
-        index = torch.from_numpy(digits).reshape(shape).to(self.quantizer.shift.device)
-        return self.quantizer.point(index).cpu()
+        return self._points([(count, stream)])[0]
 
-    def encode_chunks(self, points: Tensor, target: int = 1 << 16) -> list[tuple[int, bytes]]:
-        """Encode codewords as independent streams.
+    def encode_chunks(self, points: Tensor, target: int = CHUNK) -> list[tuple[int, bytes]]:
+        """Encode codewords as independent streams, in parallel.
 
         Arguments:
             points: lattice units, shape (count, rows, n).
@@ -106,14 +109,55 @@ class FixedRateCode:
 
         Returns:
             For each chunk the number of its vectors and its stream.
+
+        Raises:
+            InputError: a point is no codeword.
         """
-        scalars = min(LARGEST_CHUNK, int(8 * target / math.log2(self.quantizer.ratio)))
-        size = max(1, scalars // (self.rows * self.quantizer.lattice.dimension))
-        return [(len(part), self.encode(part)) for part in points.split(size) if len(part)]
+        bits = self.rows * self.quantizer.lattice.dimension * math.log2(self.quantizer.ratio)
+        size = min(self.most_vectors, max(1, int(8 * target / bits)))
+
+        def encode(start: int) -> list[tuple[int, bytes]]:
+            digits = self._digits(points[start : start + self.most_vectors], start)
+            parts = [digits[at : at + size] for at in range(0, len(digits), size)]
+            ratio = self.quantizer.ratio
+            return [(len(part), to_bytes(_encode(part.reshape(-1), ratio))) for part in parts]
+
+        return in_parallel(encode, range(0, len(points), self.most_vectors))
 
     def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
-        """Undo `encode_chunks`; a tensor of shape (count, rows, n) for each."""
-        return [self.decode(stream, count) for count, stream in chunks]
+        """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
+        pieces = [chunks[start : start + PIECE] for start in range(0, len(chunks), PIECE)]
+        return in_parallel(self._points, pieces)
+
+    def _digits(self, points: Tensor, first: int) -> npt.NDArray[np.int64]:
+        """Return checked indices, shape (count, rows, n); `first` is the number of the first."""
+        at = points.detach().to(self.quantizer.shift)
+        index = self.quantizer.index(at)
+        # A float32 has seven digits.
+        error = (self.quantizer.point(index) - at).abs().amax((-1, -2))
+        wrong = ~(error <= 1e-4 * self.quantizer.ratio)  # NaN is wrong too
+        if wrong.any():
+            number = first + int(wrong.nonzero()[0])
+            raise InputError(f"vector {number} is no codeword; quantize it first")
+        return index.cpu().numpy()
+
+    def _points(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
+        """Return the codewords of each chunk, shape (count, rows, n)."""
+        counts = [count for count, _ in chunks]
+        if counts and max(counts) > self.most_vectors:
+            raise InputError(
+                f"a stream of {max(counts)} vectors is larger than any that ltc writes"
+            )
+        shape = (self.rows, self.quantizer.lattice.dimension)
+        digits = np.empty((sum(counts), *shape), dtype=np.int64)
+        start = 0
+        for count, stream in chunks:
+            part = digits[start : start + count].reshape(-1)
+            if not _decode(from_bytes(stream), part, self.quantizer.ratio):
+                raise InputError("the stream is damaged: no codewords have it")
+            start += count
+        index = torch.from_numpy(digits).to(self.quantizer.shift.device)
+        return list(self.quantizer.point(index).cpu().split(counts))
 
 
 kernel = numba.njit(cache=True, nogil=True)

@@ -4,15 +4,27 @@ constriction codes one array of symbols a call, with models that may differ from
 only in their parameters. On a trellis the model of a symbol follows from the symbols before it,
 so that the coder has to run inside the walk. This is constriction's algorithm (words of 32 bits,
 state of 64 bits, 24 bits of precision) as functions that a numba kernel can inline; the tests hold
-both to the same words (Martin, *Range encoding*, 1979; Bamler, arXiv 2201.01741, section 3).
+both to the same words up to the last, and let each decode what the other encoded (Martin, *Range
+encoding*, 1979; Bamler, arXiv 2201.01741, section 3).
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["PRECISION", "TOTAL", "finish", "get", "put", "start_decoder"]
+__all__ = [
+    "PRECISION",
+    "TOTAL",
+    "finish",
+    "from_bytes",
+    "get",
+    "put",
+    "quantile",
+    "start_decoder",
+    "to_bytes",
+]
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
@@ -87,17 +99,25 @@ def put(words, count, lower, width, pending, first, left, probability):  # type:
 
 @inline
 def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyped-def]
-    """Write the last words; arguments as in `put`, returns (words, count)."""
+    """Write the last word; arguments as in `put`, returns (words, count).
+
+    Where constriction writes enough for whatever may follow, this writes the point of the interval
+    with the most zeros at its end: a decoder reads zeros beyond the end, so that they need not be
+    kept. See `to_bytes`.
+    """
     if width == ~_ZERO:
         return words, count
-    point = lower + (_THRESHOLD - _ONE)
+    # An interval is at least 2^32 wide: one word is always enough.
+    point = lower
+    for bits in range(63, -1, -1):
+        below = (_ONE << np.uint64(bits)) - _ONE
+        rounded = (lower + below) & ~below
+        if rounded - lower < width:
+            point = rounded
+            break
     if pending > 0:
         words, count = _flush(words, count, pending, first, _ONE if point < lower else _ZERO)
-    word = point >> _32
-    words, count = _append(words, count, np.uint32(word))
-    if (lower + width) >> _32 == word:
-        words, count = _append(words, count, np.uint32(0))
-    return words, count
+    return _append(words, count, np.uint32(point >> _32))
 
 
 @inline
@@ -129,3 +149,27 @@ def get(words, position, lower, width, point, left, probability):  # type: ignor
 def quantile(lower, width, point):  # type: ignore[no-untyped-def]
     """Return which of the 2^24 parts of the interval holds the point; more: invalid data."""
     return (point - lower) // (width >> _PRECISION)
+
+
+def to_bytes(words: npt.NDArray[np.uint32]) -> bytes:
+    """Return the bytes of a stream, without the zeros at the end of its last word.
+
+    Arguments:
+        words: what `finish` returned, cut to its count.
+
+    Example:
+        >>> to_bytes(np.array([1, 2 << 24], np.uint32)).hex()
+        '0000000102'
+    """
+    stream = words.astype(">u4").tobytes()
+    return stream[:-4] + stream[-4:].rstrip(b"\0")
+
+
+def from_bytes(stream: bytes) -> npt.NDArray[np.uint32]:
+    """Undo `to_bytes`, up to a last word of zeros, which decoders do not need.
+
+    Example:
+        >>> from_bytes(bytes([0, 0, 0, 1, 2]))
+        array([       1, 33554432], dtype=uint32)
+    """
+    return np.frombuffer(stream + bytes(-len(stream) % 4), dtype=">u4").astype(np.uint32)

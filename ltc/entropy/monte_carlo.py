@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import zuko
-from scipy.stats import qmc
 from torch import Tensor, nn
 
 from ltc.entropy.base import EntropyModel
@@ -17,7 +15,9 @@ from ltc.lattices import Lattice
 
 __all__ = ["MonteCarlo"]
 
-FLOWS = {"realnvp": zuko.flows.RealNVP, "maf": zuko.flows.MAF, "nsf": zuko.flows.NSF}
+# Names of zuko's classes. zuko and scipy.stats are imported where they are used: they take as long
+# to load as all else that a command needs to compress a file, which has no use for them.
+FLOWS = {"realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
 SAMPLINGS = ("plain", "antithetic", "sobol", "scrambled_sobol")
 # Evaluations of the density in flight: memory is bounded where no gradient is kept, and what a
 # mixture needs stays in the processor's cache (twice as fast as four times as many).
@@ -64,10 +64,13 @@ class Flow(nn.Module):
         self, rows: int, dimension: int, kind: str, transforms: int, hidden: Sequence[int]
     ) -> None:
         super().__init__()
+        import zuko
+
+        flow_class = getattr(zuko.flows, FLOWS[kind])
         self.mean = nn.Parameter(torch.zeros(rows, dimension))
         self.log_width = nn.Parameter(torch.zeros(rows, dimension))
         self.flows = nn.ModuleList(
-            FLOWS[kind](dimension, transforms=transforms, hidden_features=tuple(hidden))
+            flow_class(dimension, transforms=transforms, hidden_features=tuple(hidden))
             for _ in range(rows)
         )
         # From the identity, that is a Gaussian (Kingma and Dhariwal, Glow, 2018, section 3.3).
@@ -233,6 +236,8 @@ class MonteCarlo(EntropyModel):
                 return self.lattice.sample_voronoi(self.samples, rng, torch.float64)
             half = self.lattice.sample_voronoi(self.samples // 2, rng, torch.float64)
             return torch.cat([half, -half])
+        from scipy.stats import qmc
+
         scramble = self.sampling == "scrambled_sobol"
         sequence = qmc.Sobol(self.lattice.dimension, scramble=scramble, seed=seed)
         x = torch.from_numpy(sequence.random(self.samples) @ self.lattice.generator_matrix)

@@ -27,6 +27,8 @@ class Lattice(ABC):
         second_moment: the normalized second moment G: the mean squared error per coordinate of
             the lattice as a quantizer of uniform noise. At high rate the quantizer is
             1/2 log2(2 pi e G) bits per sample from R(D).
+        second_moment_stderr: its standard error, where the literature has but an estimate.
+        second_moment_measured: a better estimate than the literature's, where there is one.
         minimal_norm: squared length of the shortest points other than the origin.
         kissing_number: how many points have that norm.
         covering_radius: the greatest distance of a vector from the lattice.
@@ -38,6 +40,8 @@ class Lattice(ABC):
     name: str
     runs_across: bool = False
     second_moment: float | None = None
+    second_moment_stderr: float | None = None
+    second_moment_measured: float | None = None
     minimal_norm: float | None = None
     kissing_number: int | None = None
     covering_radius: float | None = None
@@ -159,11 +163,11 @@ class Lattice(ABC):
     def high_rate_gap(self) -> float | None:
         """Bits per sample between the lattice quantizer and R(D) at high rate, or None.
 
-        `1/2 log2(2 pi e G)` (Zamir and Feder, IEEE Trans. Inform. Theory 38, 1992).
+        `1/2 log2(2 pi e G)` (Zamir and Feder, IEEE Trans. Inform. Theory 38, 1992), with the best
+        G that there is.
         """
-        if self.second_moment is None:
-            return None
-        return 0.5 * math.log2(2 * math.pi * math.e * self.second_moment)
+        moment = self.second_moment_measured or self.second_moment
+        return None if moment is None else 0.5 * math.log2(2 * math.pi * math.e * moment)
 
 
 class TrellisLattice(Lattice):

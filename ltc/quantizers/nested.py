@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ltc.errors import InputError
@@ -133,6 +132,9 @@ class NestedQuantizer(LatticeQuantizer):
 
         At fixed rate the distortion is what the rate allows: the one that is asked for is ignored.
         """
+        # Here, because scipy.optimize is not needed to compress a file, and takes long to load.
+        from scipy.optimize import minimize_scalar
+
         x = latents.reshape(-1, self.lattice.dimension).double()
         x = x[: max(1, SCALE_SAMPLES // x.shape[1])]
 
@@ -203,17 +205,17 @@ class NestedQuantizer(LatticeQuantizer):
         # As far as the corners of a cell may lie, and no further: the steps are to stay small.
         target = x * (3 * reach).clamp(max=1)
         for step in self._steps:
-            nearest = self.lattice.closest_point(at + step + self.shift) - self.shift
-            points = self.point(self.index(nearest))
+            nearest = self.lattice.closest_point(at + (step + self.shift)) - self.shift
+            # The coarse point whose cell the lattice point lies in.
+            coarse = self.ratio * self.lattice.closest_point(nearest / self.ratio)
+            points = nearest - coarse
             found = cost(points)
             best = torch.where(found < least, points, best)
             least = torch.minimum(found, least)
-            # The coarse point whose cell the lattice point lies in, and how far beyond the
-            # plane halfway to it.
-            coarse = nearest - points
+            # How far beyond the plane halfway to it.
             norm = coarse.square().sum(-1, keepdim=True)
             inside = norm < SAME
             beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=SAME) - 0.5
             outside = at - beyond.clamp(min=PUSH) * coarse
             at = torch.where(inside, at + BACK * (target - at), outside)
-        return best
+        return self.point(self.index(best))  # the same to the last place as a decoder's

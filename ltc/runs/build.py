@@ -34,6 +34,10 @@ __all__ = [
 
 log = logging.getLogger("ltc")
 
+# Bits per sample, and coordinates of a block, beyond which training would not end.
+MOST_BITS = 12
+LONGEST = 1 << 16
+
 # Streams of random numbers that never meet: each use of the seed has its own.
 STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
 
@@ -88,6 +92,9 @@ class Run:
 
 def _positive(config: DictConfig, key: str, integer: bool = False) -> None:
     value = OmegaConf.select(config, key)
+    if integer and isinstance(value, float) and value.is_integer():  # 1e6
+        value = int(value)
+        OmegaConf.update(config, key, value)
     number = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
     if not number or not 0 < value < math.inf:
         kind = "a positive integer" if integer else "a positive number"
@@ -116,6 +123,7 @@ def build(config: DictConfig) -> Run:
     config.name.quantizer = quantizer.name
     lattice = quantizer.lattice
     source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
+    _check_rate(config.lmbda, source.variance)
     coder = build_coder(config, quantizer, source.dimension)
     bound = instantiate(config.bound, source=source) if config.bound else None
     return Run(plain(config), source, coder, bound)
@@ -129,10 +137,28 @@ def check(config: DictConfig) -> None:
     """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         _positive(config, key)
+    length = config.quantizer.get("length")
+    if isinstance(length, int) and length > LONGEST:
+        raise InputError(
+            f"quantizer.length={length}; expected at most {LONGEST}: a longer block loses no less"
+        )
     for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
         _positive(config, key, integer=True)
     if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
         raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+
+
+def _check_rate(lmbda: float, variance: float) -> None:
+    """Refuse a distortion so small that its points fill the memory of any computer.
+
+    At high rate the slope of R(D) = 1/2 log2(variance / D) is -lmbda at D = 1 / (2 ln 2 lmbda).
+    """
+    largest = 4.0**MOST_BITS / (2 * math.log(2) * variance) if variance > 0 else math.inf
+    if lmbda > largest:
+        raise InputError(
+            f"lmbda={lmbda:g}; expected at most {largest:.3g} for this source, which is about "
+            f"{MOST_BITS} bits per sample"
+        )
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -14,13 +14,19 @@ from ltc import __version__
 from ltc.codec import Code, FileCoder, code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
-from ltc.files import atomic_write, config_directory
+from ltc.files import atomic_write, config_directories
 from ltc.runs.build import Run, build, build_coder, build_quantizer, plain
 
-__all__ = ["load", "load_coder", "save"]
+if TYPE_CHECKING:
+    from ltc.sources import Source
 
-# What a decoder has to know of the source, whose data it does not have.
-FACTS = ("dimension", "patch", "sample_rate", "offset", "gain")
+__all__ = ["facts", "load", "load_coder", "save"]
+
+
+def facts(source: Source) -> dict[str, Any]:
+    """Return what a decoder has to know of a source, whose data it does not have."""
+    known = ("dimension", "patch", "sample_rate", "offset", "gain")
+    return {key: getattr(source, key) for key in known if hasattr(source, key)}
 
 
 def save(run: Run, path: Path) -> None:
@@ -35,7 +41,7 @@ def save(run: Run, path: Path) -> None:
         "config": run.config,
         "coder": {key: value.cpu() for key, value in run.coder.state_dict().items()},
         "code": None if run.code is None else run.code.state(),
-        "source": {key: getattr(run.source, key) for key in FACTS if hasattr(run.source, key)},
+        "source": facts(run.source),
     }
     with atomic_write(path) as temporary:
         torch.save(state, temporary)
@@ -77,7 +83,7 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
 def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     """Return the configuration and the contents of a checkpoint; nothing in it is executed.
 
-    Only what a file in `conf/` names will be built from it.
+    Only what a file in `conf/`, or in the folder of `--config-dir`, names will be built from it.
     """
     path = Path(checkpoint)
     if path.is_dir():
@@ -98,14 +104,15 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         ) from error
     # What is built is named in the checkpoint, which may come from anybody.
     known = {"ltc.entropy.FixedRate"}
-    for file in config_directory().rglob("*.yaml"):
-        known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
+    for directory in config_directories():
+        for file in directory.rglob("*.yaml"):
+            known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
     groups = ("source", "transform", "quantizer", "entropy", "bound")
     for target in _targets({group: plain(config).get(group) for group in groups}):
         if target not in known:
             raise InputError(
-                f"ckpt={checkpoint}: it asks for {target}, which no file in "
-                f"{config_directory()} names; if you trust it, add a file that does"
+                f"ckpt={checkpoint}: it asks for {target}, which no configuration names; if you "
+                "trust it, give the folder with a file that does: --config-dir DIR"
             )
     return config, state
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import resource
+import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -125,7 +128,10 @@ def bitstream_rate(
 
 
 def compare(
-    measurement: Measurement, bound: RateDistortion | None, variance: float
+    measurement: Measurement,
+    bound: RateDistortion | None,
+    variance: float,
+    entropy: float | None = None,
 ) -> dict[str, Any]:
     """Compare a measurement with the rate-distortion function.
 
@@ -133,6 +139,7 @@ def compare(
         measurement: rate and distortion per scalar.
         bound: the source's rate-distortion function, or None.
         variance: the source's variance per scalar.
+        entropy: of a discrete source, bits per scalar: R(D) at distortion 0.
 
     Returns:
         The measured numbers, `snr_db`, `bound`, `bound_rate_lower`, `bound_rate_upper`,
@@ -142,10 +149,10 @@ def compare(
     rate, distortion = measurement.rate, measurement.distortion
     lower = upper = gap_bits = gap_db = None
     if bound is not None:
-        lower, upper = bound.bracket(distortion)
+        lower, upper = bound.bracket(distortion) if distortion > 0 else (entropy, entropy)
     if bound is not None and lower is not None:
         gap_bits = rate - lower
-        gap_db = _gap_db(bound, rate, distortion)
+        gap_db = _gap_db(bound, rate, distortion) if distortion > 0 else None
     return {
         **measurement._asdict(),
         "snr_db": 10 * math.log10(variance / distortion) if distortion > 0 else None,
@@ -161,7 +168,8 @@ def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | No
     """Solve R(D) = rate for D, from the lower end of the bracket, by the secant method in dB."""
 
     def excess(decibel: float) -> float:
-        lower, _ = bound.bracket(distortion * 10 ** (-decibel / 10))
+        # Roughly: the lower end flatters no gap, whatever the tolerance.
+        lower, _ = bound.bracket(distortion * 10 ** (-decibel / 10), 2e-3)
         assert lower is not None
         return rate - lower
 
@@ -206,6 +214,39 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     return summary(config, run.source, measurement, run.bound, rate_written, device)
 
 
+def parameters(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """Return all choices of a run under dotted names, as they are typed on the command line.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+
+    Example:
+        >>> parameters({"quantizer": {"_target_": "a.b", "lattice": {"states": 8}, "rdo": True}})
+        {'quantizer.lattice.states': 8, 'quantizer.rdo': True}
+    """
+    found: dict[str, Any] = {}
+
+    def collect(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                collect(f"{name}.{key}", inner)
+        elif not name.endswith("._target_"):
+            found[name] = list(value) if isinstance(value, list | tuple) else value
+
+    groups = ("source", "transform", "quantizer", "entropy", "bound")
+    numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
+    for key in (*groups, *numbers):
+        if config.get(key) is not None:
+            collect(key, config[key])
+    return found
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had at once so far, bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def summary(
     config: DictConfig | dict[str, Any],
     source: Source,
@@ -226,14 +267,16 @@ def summary(
     """
     return {
         **config["name"],
+        **parameters(config),
         "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
-        **compare(measurement, bound, source.variance),
+        **compare(measurement, bound, source.variance, source.entropy),
         "bitstream_rate": rate_written,
         "steps": config["steps"],
         "seconds_train": None,
         "seconds_total": None,
         "device": str(device),
+        "peak_memory": peak_memory(),
         "version": __version__,
     }

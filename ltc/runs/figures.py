@@ -68,13 +68,17 @@ def quantization_regions(
     """
     device = generator.device
     block = coder.layout.block
+    # A pixel costs a whole block: of long ones a coarser picture has to do.
+    size = min(size, math.isqrt((1 << 23) // block))
     samples = source.sample(max(2000, block), generator)
     low, high = samples.quantile(0.002, 0) - 0.3, samples.quantile(0.998, 0) + 0.3
     lines = [torch.linspace(float(low[i]), float(high[i]), size, device=device) for i in range(2)]
     grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1).reshape(-1, 1, 2)
     blocks = torch.cat([grid, samples[: block - 1].expand(len(grid), -1, -1)], 1)
     coder.eval()
-    points = torch.cat([coder.encode(part) for part in blocks.split(1 << 14)]).flatten(1)
+    points = torch.cat(
+        [coder.encode(part) for part in blocks.split(max(1, (1 << 17) // block))]
+    ).flatten(1)
     _, cell = torch.unique((points * 1024).round(), dim=0, return_inverse=True)
     image = cell.reshape(size, size).cpu().numpy()
     # Neighbouring cells get different colours by a shuffle of the colour wheel.

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig
 
+from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.runs.build import Run, generator
 from ltc.runs.figures import operating_point, quantization_regions
@@ -19,7 +20,13 @@ __all__ = ["log_metrics", "probe", "record", "write_metrics"]
 
 
 def probe(folder: Path) -> None:
-    """Find out before training, not after it, whether a folder can be written."""
+    """Find out before training, not after it, whether a folder can be written.
+
+    Raises:
+        InputError: it cannot, or it holds a run, which is never replaced.
+    """
+    if (folder / "metrics.json").exists():
+        raise InputError(f"{folder} holds a run already; choose another folder or remove that one")
     with atomic_write(folder / "metrics.json") as path:
         path.write_text("{}")
     (folder / "metrics.json").unlink()

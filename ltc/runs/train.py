@@ -22,12 +22,13 @@ from torch.utils.data import DataLoader
 from ltc.codec import code_for
 from ltc.errors import InputError
 from ltc.files import atomic_write
+from ltc.progress import Progress
 from ltc.runs.build import Run, build, build_source, check, generator, plain
 from ltc.runs.checkpoint import save
 from ltc.runs.evaluate import evaluate, summarise, summary
 from ltc.runs.record import log_metrics, probe, record, write_metrics
 from ltc.threads import one_thread
-from ltc.training import BlockStream, CoderTraining, Progress, refine
+from ltc.training import BlockStream, CoderTraining, TrainingProgress, refine
 
 __all__ = ["train", "train_vector_quantizer"]
 
@@ -60,16 +61,22 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     began = time.perf_counter()
     device = _minimise(run, config, folder, logger)
     if run.coder.entropy.trellis is not None:
-        log.info("fitting the entropy model and the synthesis to what the encoder produces")
-        refine(run.coder, _samples_to_refine(run, device))
+        with Progress("fitting to what the encoder produces") as progress:
+            blocks = _samples_to_refine(run, device)
+            refine(run.coder, blocks, report=lambda status: progress.update(status=status))
+            del blocks
     seconds_train = time.perf_counter() - began
-    run.code = code_for(run.coder)
-    save(run, folder / "checkpoints" / "best.ckpt")
-    metrics = evaluate(run, device)
+    with Progress("freezing and measuring"):
+        run.code = code_for(run.coder)
+        save(run, folder / "checkpoints" / "best.ckpt")
+        metrics = evaluate(run, device)
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start
     write_metrics(metrics, folder)
-    record(run, metrics, logger)
+    try:
+        record(run, metrics, logger)
+    except OSError as error:  # of a full disk; the numbers are safe
+        log.warning("the log in %s is not whole: %s", folder, error.strerror or error)
     return run, metrics
 
 
@@ -102,7 +109,7 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
             num_sanity_val_steps=0,
             default_root_dir=folder,
             logger=logger,
-            callbacks=[checkpoint, Progress(run.bound, source.variance)],
+            callbacks=[checkpoint, TrainingProgress(run.bound, config.steps)],
             enable_model_summary=False,
             enable_progress_bar=False,
         )
@@ -133,8 +140,6 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
             DataLoader(stream("train", batch, config.steps), batch_size=None),
             DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
         )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         coder.to(device)  # Lightning leaves it on the CPU
         trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
         # The last steps are no worse a candidate than those that a validation happened to follow.
@@ -202,7 +207,7 @@ def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, 
     d = samples.shape[1]
     measurement = summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
     metrics = {
-        **summary(config, source, measurement, bound, None, torch.device("cpu")),
+        **summary(plain(config), source, measurement, bound, None, torch.device("cpu")),
         "transform": None,
         "entropy": None,
         "seconds_train": seconds_train,

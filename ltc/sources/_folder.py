@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ltc.errors import InputError
 
-__all__ = ["assemble", "find_files", "read_files", "thin"]
+__all__ = ["assemble", "find_files", "normalise", "read_files", "thin"]
 
 log = logging.getLogger("ltc")
 
@@ -107,18 +108,15 @@ def assemble(
 ) -> tuple[Tensor, Tensor, float, float]:
     """Join the vectors of files and give the training set mean zero and variance one.
 
-    The same variance everywhere makes `lmbda` mean the same everywhere.
-
     Arguments:
         train: vectors of each training file, shape (number, dimension).
         test: vectors of each held-out file.
 
     Returns:
-        Training and held-out vectors, float32, then the offset and gain that were taken out:
-        original = gain * value + offset.
+        What `normalise` returns.
 
     Raises:
-        InputError: one of the sets is empty, or all training values are equal.
+        InputError: one of the sets is empty, or all its vectors are equal.
     """
     if not train or not test:
         raise InputError(
@@ -126,9 +124,53 @@ def assemble(
             "needs at least one of each: add files"
         )
     joined = [torch.from_numpy(np.concatenate(rows)).float() for rows in (train, test)]
-    deviation, mean = (float(value) for value in torch.std_mean(joined[0], correction=0))
-    if not deviation > 0:
-        raise InputError(f"all training values are {mean:g}: a constant source needs no coder")
-    for rows in joined:
-        rows.sub_(mean).div_(deviation)
-    return joined[0], joined[1], mean, deviation
+    return normalise(joined[0], joined[1], "add files")
+
+
+def normalise(
+    train: Tensor, test: Tensor, advice: str, scale: bool = True
+) -> tuple[Tensor, Tensor, float, float]:
+    """Give training vectors mean zero and variance one per scalar, and held-out ones the same map.
+
+    The same variance everywhere makes `lmbda` mean the same everywhere.
+
+    Arguments:
+        train: vectors to train on, shape (number, dimension), changed in place.
+        test: held-out vectors, likewise.
+        advice: what to do where there are too few held-out vectors.
+        scale: whether to do it; otherwise the offset is 0 and the gain 1.
+
+    Returns:
+        Training and held-out vectors, float32, then the offset and gain that were taken out:
+        original = gain * value + offset.
+
+    Raises:
+        InputError: all training values, or all held-out vectors, are equal.
+
+    Example:
+        >>> train, test = torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [2.0]])
+        >>> normalise(train, test, "")
+        (tensor([[-1.],
+                [ 1.]]), tensor([[3.],
+                [0.]]), 2.0, 1.0)
+    """
+    low, high = float(train.min()), float(train.max())
+    if low == high:
+        raise InputError(f"all training values are {low:g}: a constant source needs no coder")
+    deviation, mean = (float(value) for value in torch.std_mean(train, correction=0))
+    if not 0 < deviation < math.inf:
+        raise InputError(
+            f"the deviation of training values from {low:g} to {high:g} is no number of 64 bits; "
+            "multiply them by a constant first"
+        )
+    if (test == test[0]).all():
+        raise InputError(
+            f"the {len(test)} held-out vectors do not differ, so that nothing can be measured on "
+            f"them (there are {len(train)} to train on); {advice}"
+        )
+    if scale:
+        for rows in (train, test):
+            rows.sub_(mean).div_(deviation)
+    else:
+        mean, deviation = 0.0, 1.0
+    return train.float(), test.float(), mean, deviation

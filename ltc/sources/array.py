@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,36 +10,50 @@ import torch
 
 from ltc.errors import InputError
 from ltc.sources._checks import load_array, number
+from ltc.sources._folder import normalise as normalise_rows
 from ltc.sources.base import FiniteSource
 
 __all__ = ["Array"]
 
+log = logging.getLogger("ltc")
+
 
 class Array(FiniteSource):
-    """The rows of a `.npy` file, as they are: nothing is centred or scaled.
+    """The rows of a `.npy` file.
 
-    `lmbda` therefore means another thing than for sources of unit variance; divide the rows by
-    their standard deviation first to have it mean the same.
+    Mean and deviation of all training numbers are taken out, so that their variance per scalar
+    is one and `lmbda` means what it means for other sources: number = gain * value + offset.
+    `variance` is that of the held-out rows under the same offset and gain: near one where they
+    resemble those of the training set.
 
     Arguments:
         path: `.npy` file of real numbers, shape (rows, dimension), any real type.
         test_path: `.npy` file of held-out rows; None: a part of `path`.
         held_out: the part of `path` that is held out where there is no `test_path`, between 0
-            and 1. The rows are chosen at random, always the same ones. Rows that depend on
-            their neighbours, as frames of a signal do, would be in both sets then: give a
-            `test_path` for those.
+            and 1; two rows at least where there are three.
+        split: which rows are held out. `random`: any, always the same ones; then rows that
+            depend on their neighbours, as those of a time series do, are in both sets, and
+            results are too good. `place`: the last ones.
+        normalise: whether to take out mean and deviation; false: rows as they are, and `lmbda`
+            weighs their squared error.
+
+    Attributes:
+        offset: mean of the training numbers; 0 where they are not normalised.
+        gain: their standard deviation; 1 where they are not normalised.
+        split: how rows were held out: `random`, `place`, or `file` with a `test_path`.
 
     Raises:
-        InputError: a file cannot be read or holds anything but finite real numbers of the
-            right shape (rows are named), or `path` has fewer than two rows to split.
+        InputError: a parameter is none of its values; a file cannot be read or holds anything
+            but finite real numbers of the right shape (rows are named); `path` has fewer than
+            two rows to split; or the numbers of a set are all equal.
 
     Example:
         >>> import numpy as np, tempfile
         >>> path = Path(tempfile.mkdtemp(), "rows.npy")
-        >>> np.save(path, np.random.default_rng(0).normal(size=(100, 3)))
+        >>> np.save(path, np.random.default_rng(0).normal(5, 2, size=(100, 3)))
         >>> source = Array(path)
-        >>> len(source.train), len(source.test), source.dimension
-        (90, 10, 3)
+        >>> len(source.train), len(source.test), source.dimension, round(source.offset)
+        (90, 10, 3, 5)
     """
 
     name = "array"
@@ -48,10 +63,17 @@ class Array(FiniteSource):
         path: str | Path | None = None,
         test_path: str | Path | None = None,
         held_out: float = 0.1,
+        split: str = "random",
+        normalise: bool = True,
     ) -> None:
         part = number("held_out", held_out, 0, 1)
+        if split not in ("random", "place"):
+            raise InputError(f"source.split={split!r}; expected random or place")
+        if not isinstance(normalise, bool):
+            raise InputError(f"source.normalise={normalise!r}; expected true or false")
         rows = load_array("path", path)
         if test_path is not None:
+            split = "file"
             test = load_array("test_path", test_path)
             if test.shape[1] != rows.shape[1]:
                 raise InputError(
@@ -64,7 +86,25 @@ class Array(FiniteSource):
                     f"source.path={path} has 1 row; expected two at least, one to train on and "
                     "one to hold out"
                 )
-            count = min(max(1, round(part * len(rows))), len(rows) - 1)
+            # One row has no variance, by which distortions are compared.
+            count = min(max(2, round(part * len(rows))), len(rows) - 1)
             order = np.random.default_rng(0).permutation(len(rows))
+            if split == "place":
+                order = np.arange(len(rows))[::-1]
             rows, test = rows[np.sort(order[count:])], rows[np.sort(order[:count])]
-        super().__init__(torch.from_numpy(rows), torch.from_numpy(test))
+        self.split = split
+        advice = "use more rows, a larger source.held_out, or a source.test_path"
+        train_rows, test_rows, self.offset, self.gain = normalise_rows(
+            torch.from_numpy(rows), torch.from_numpy(test), advice, normalise
+        )
+        super().__init__(train_rows, test_rows)
+        which = {"random": "chosen at random", "place": "the last", "file": str(test_path)}[split]
+        log.info(
+            "source=array: %d of %d rows held out (source.split=%s, %s); offset %.6g, gain %.6g",
+            len(test),
+            len(rows) + len(test),
+            split,
+            which,
+            self.offset,
+            self.gain,
+        )

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pooch
-import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 
 from ltc.errors import InputError
 from ltc.files import cache_directory
+from ltc.media import SOUNDS, read_sound
 from ltc.sources._checks import positive_integer
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import FiniteSource
@@ -125,8 +125,10 @@ class Audio(FiniteSource):
     recordings meets it. Of very many recordings each keeps as many frames, chosen at random
     but always the same, as fit in memory.
 
-    Mean and deviation of the training samples are taken out, so that the variance per scalar is
-    one: sample = gain * value + offset, where full scale is from -1 to 1.
+    Mean and deviation of the training samples are taken out, so that their variance per scalar is
+    one: sample = gain * value + offset, where full scale is from -1 to 1. `variance` is that of
+    the held-out frames under the same offset and gain: near one where they resemble those of the
+    training set.
 
     Arguments:
         frame: samples per vector, the dimension.
@@ -141,8 +143,8 @@ class Audio(FiniteSource):
     Raises:
         InputError: a parameter is out of its range; the folder is missing or empty; a file is
             not mono, or two differ in their sample rates; fewer than two files can be read and
-            hold a frame (fewer broken ones are named in a warning); or there is no `root` and
-            the data set cannot be fetched.
+            hold a frame (fewer broken ones are named in a warning), or the samples of a set are all
+            equal; or there is no `root` and the data set cannot be fetched.
 
     Example:
         >>> import numpy as np, soundfile, tempfile, torch
@@ -158,7 +160,7 @@ class Audio(FiniteSource):
 
     def __init__(self, frame: int = 16, root: str | Path | None = None) -> None:
         self.frame = positive_integer("frame", frame)
-        paths = find_files(free_spoken_digits() if root is None else root, (".wav", ".flac"))
+        paths = find_files(free_spoken_digits() if root is None else root, SOUNDS)
         self._first: tuple[Path, int] | None = None
         # Broken files are left out before the split, so that one of them cannot empty a set.
         usable = list(read_files(paths, lambda path: self._read(path, len(paths))))
@@ -172,13 +174,7 @@ class Audio(FiniteSource):
 
     def _read(self, path: Path, files: int) -> NDArray[np.float32]:
         """Return frames, shape (number, frame)."""
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        channels = samples.shape[1]
-        if channels != 1:
-            raise InputError(
-                f"{path} has {channels} channels; expected mono: convert it, for example with "
-                "`ffmpeg -i IN -ac 1 OUT`"
-            )
+        samples, rate, _ = read_sound(path)
         if self._first is None:
             self._first = (path, rate)
         if rate != self._first[1]:
@@ -192,4 +188,4 @@ class Audio(FiniteSource):
         if not np.isfinite(samples).all():
             raise ValueError("it holds NaN or infinity")
         frames = samples[: count * self.frame].reshape(count, self.frame)
-        return frames[thin(count, self.frame, files)]
+        return frames[thin(count, self.frame, files)].astype(np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -116,8 +115,3 @@ class Banana(Source):
         """The covariance, shape (2, 2), in closed form; its trace is 2."""
         bent = np.diag([VARIANCE_1, VARIANCE_2])
         return torch.from_numpy(ROTATION @ bent @ ROTATION.T / SCALE**2)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name: there are no parameters."""
-        return {"source": self.name}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ltc.errors import InputError
-from ltc.sources._checks import digest
 
 __all__ = ["Alphabet", "FiniteSource", "Source"]
 
@@ -125,11 +124,6 @@ class Source(ABC):
         p = self.alphabet.probabilities[self.alphabet.probabilities > 0]
         return float(-(p @ np.log2(p)) / self.alphabet.points.shape[1])
 
-    @property
-    @abstractmethod
-    def key(self) -> dict[str, Any]:
-        """All that the distribution depends on, as JSON values: the key of cached results."""
-
 
 class FiniteSource(Source):
     """A source known by rows: some to train on, others held out, both in their order.
@@ -209,8 +203,3 @@ class FiniteSource(Source):
         rows = self.test.double().cpu()
         centred = rows - rows.mean(0)
         return centred.T @ centred / len(rows)
-
-    @cached_property
-    def key(self) -> dict[str, Any]:
-        """The name and a digest of all rows, wherever they came from."""
-        return {"source": self.name, "rows": digest(self.train.cpu().numpy(), self.test.numpy())}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
-from ltc.sources._checks import digest, load_array, number, positive_integer
+from ltc.sources._checks import load_array, number, positive_integer
 from ltc.sources.base import Source
 
 __all__ = ["CorrelatedVector"]
@@ -103,8 +103,3 @@ class CorrelatedVector(Source):
     def covariance(self) -> Tensor:
         """The covariance, shape (dimension, dimension), float64, as given."""
         return torch.from_numpy(self._covariance)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name and a digest of the covariance."""
-        return {"source": self.name, "covariance": digest(self._covariance)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import scipy.stats
 import torch
@@ -37,11 +36,6 @@ class IIDSource(Source):
     def covariance(self) -> Tensor:
         """The identity: the scalars are independent and of unit variance."""
         return torch.eye(self.dimension, dtype=torch.float64)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name alone: rates and distortions are per scalar, whatever the dimension."""
-        return {"source": self.name}
 
 
 class IIDGaussian(IIDSource):

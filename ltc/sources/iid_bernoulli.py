@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -63,8 +61,3 @@ class IIDBernoulli(IIDSource):
         """The identity times p (1 - p)."""
         p = self.probability
         return p * (1 - p) * torch.eye(self.dimension, dtype=torch.float64)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name and the probability."""
-        return {"source": self.name, "probability": self.probability}

@@ -114,16 +114,6 @@ class IIDMixture(IIDSource):
         noise = torch.randn(shape, generator=generator, device=device)
         return means + deviations * noise
 
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name and the components."""
-        components = {
-            "weights": self.weights.tolist(),
-            "means": self.means.tolist(),
-            "deviations": self.deviations.tolist(),
-        }
-        return {"source": self.name, **components}
-
 
 def _numbers(name: str, values: Any, low: float) -> Values:
     if not isinstance(values, list | tuple) or not values:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ltc.errors import InputError
+from ltc.media import IMAGES, patches, read_picture
 from ltc.sources._checks import positive_integer
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import FiniteSource
@@ -36,22 +38,23 @@ def read_grey(path: str | Path) -> NDArray[np.uint8]:
     """Return a picture in grey: luma after ITU-R BT.601, as JPEG has it.
 
     Arguments:
-        path: a picture of any kind that Pillow reads; transparency is ignored.
+        path: a picture, see `read_picture`; 16 bits are rounded to 8.
 
     Returns:
         Pixels from 0 to 255, shape (height, width).
 
     Raises:
+        InputError: it is transparent, has several frames, inks, or 32 bits.
         OSError: the file cannot be read. Pillow raises other exceptions too on broken files.
 
     Example:
         >>> read_grey(Path(skimage.data.__file__).parent / "camera.png").shape
         (512, 512)
     """
-    with Image.open(path) as picture:
-        if picture.mode.startswith("I"):  # 16 bits, which convert("L") would clip
-            return (np.asarray(picture, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.asarray(picture.convert("L"))
+    pixels = read_picture(path)
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / np.float32(257)).astype(np.uint8)
+    return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 class ImagePatches(FiniteSource):
@@ -63,22 +66,24 @@ class ImagePatches(FiniteSource):
     `stride` is less than `patch`; held-out patches do not. Of very many pictures each keeps as
     many patches, chosen at random but always the same, as fit in memory.
 
-    Mean and deviation of the training pixels are taken out, so that the variance per scalar is
-    one: pixel = gain * value + offset.
+    Mean and deviation of the training pixels are taken out, so that their variance per scalar is
+    one: pixel = gain * value + offset. `variance` is that of the held-out patches under the same
+    offset and gain: near one where they resemble those of the training set.
 
     Arguments:
         patch: pixels along a side; the dimension is patch * patch.
         stride: pixels from one training patch to the next, in both directions.
-        root: folder of PNG and JPEG files, also in folders within; None: scikit-image's.
+        root: folder of pictures (PNG, JPEG, TIFF and others), also in folders within; None:
+            scikit-image's.
 
     Attributes:
         offset: mean of the training pixels, from 0 to 255.
         gain: standard deviation of the training pixels.
 
     Raises:
-        InputError: a parameter is out of its range, the folder is missing or empty, or fewer
-            than two of its pictures can be read and hold a patch. Fewer broken pictures are
-            named in a warning.
+        InputError: a parameter is out of its range, the folder is missing or empty, fewer than
+            two of its pictures can be read and hold a patch, or the pixels of a set are all
+            equal. Fewer pictures that cannot be used are named in a warning.
 
     Example:
         >>> import torch
@@ -99,7 +104,7 @@ class ImagePatches(FiniteSource):
             folder = Path(skimage.data.__file__).parent
             paths = [folder / name for name in TRAIN + TEST]
         else:
-            paths = find_files(root, (".png", ".jpg", ".jpeg"))
+            paths = find_files(root, IMAGES)
         train: list[NDArray[np.uint8]] = []
         test: list[NDArray[np.uint8]] = []
         for index, (path, picture) in enumerate(read_files(paths, self._read)):
@@ -132,7 +137,10 @@ class ImagePatches(FiniteSource):
         return (pixels - self.offset) / self.gain
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
-        picture = read_grey(path)
+        try:
+            picture = read_grey(path)
+        except InputError as error:  # one picture of another kind is no reason to stop
+            raise ValueError(str(error)) from error
         if min(picture.shape) < self.patch:
             height, width = picture.shape
             raise ValueError(
@@ -142,8 +150,7 @@ class ImagePatches(FiniteSource):
 
     def _cut(self, picture: NDArray[np.uint8], stride: int, files: int) -> NDArray[np.uint8]:
         """Return patches, shape (number, patch * patch)."""
-        windows = np.lib.stride_tricks.sliding_window_view(picture, (self.patch, self.patch))
-        windows = windows[::stride, ::stride]
-        rows, columns = windows.shape[:2]
+        rows, columns = ((n - self.patch) // stride + 1 for n in picture.shape)
         kept = thin(rows * columns, self.patch**2, files)
-        return windows[kept // columns, kept % columns].reshape(len(kept), -1)
+        top, left = (stride * at for at in np.divmod(kept, columns))
+        return patches(picture[..., None], np.zeros_like(kept), top, left, self.patch)

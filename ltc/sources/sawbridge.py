@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -70,8 +68,3 @@ class Sawbridge(Source):
         """The covariance min(s, t) - s t, shape (points, points)."""
         t = self.position
         return torch.from_numpy(np.minimum.outer(t, t) - np.outer(t, t))
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The name and the number of points."""
-        return {"source": self.name, "points": self.dimension}

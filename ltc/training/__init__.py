@@ -2,7 +2,7 @@
 
 from ltc.training.batches import BlockStream
 from ltc.training.module import CoderTraining, TrainingDivergedError
-from ltc.training.progress import Progress
+from ltc.training.progress import TrainingProgress
 from ltc.training.refinement import refine
 
-__all__ = ["BlockStream", "CoderTraining", "Progress", "TrainingDivergedError", "refine"]
+__all__ = ["BlockStream", "CoderTraining", "TrainingDivergedError", "TrainingProgress", "refine"]

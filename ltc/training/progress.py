@@ -1,4 +1,4 @@
-"""The progress bar of training."""
+"""The progress of training."""
 
 from __future__ import annotations
 
@@ -6,41 +6,33 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import lightning
-import rich.progress
 from lightning.pytorch.callbacks import Callback
+
+from ltc.progress import Progress
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
 
-__all__ = ["Progress"]
+__all__ = ["TrainingProgress"]
 
 
-class Progress(Callback):
+class TrainingProgress(Callback):
     """A bar with the current rate, distortion and gap.
 
     Arguments:
         bound: the source's rate-distortion function, or None.
-        variance: the source's variance per scalar.
+        steps: training steps in all.
         every: steps between updates.
     """
 
-    def __init__(self, bound: RateDistortion | None, variance: float, every: int = 50) -> None:
+    def __init__(self, bound: RateDistortion | None, steps: int, every: int = 50) -> None:
         self.bound = bound
-        self.variance = variance
         self.every = every
-        self.bar = rich.progress.Progress(
-            rich.progress.TextColumn("training"),
-            rich.progress.BarColumn(bar_width=30),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(compact=True),
-            rich.progress.TextColumn("{task.fields[status]}"),
-            transient=True,
-        )
+        self.progress = Progress("training", steps)
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Show the bar."""
-        self.task = self.bar.add_task("training", total=trainer.max_steps, status="")
-        self.bar.start()
+        self.progress.__enter__()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
@@ -52,15 +44,30 @@ class Progress(Callback):
         status = ""
         if "train/rate" in values:
             rate, distortion = float(values["train/rate"]), float(values["train/distortion"])
-            status = f"rate {rate:.3f}  distortion {distortion:.4g}"
-            if self.bound is not None:
-                lower = self.bound.estimate(distortion)
-                if lower is not None and math.isfinite(lower):
-                    status += f"  gap {rate - lower:.3f}"
-        self.bar.update(self.task, completed=trainer.global_step, status=status)
+            status = f"rate {rate:.3f}  distortion {distortion:.4g}{self._gap(rate, distortion)}"
+        self.progress.update(trainer.global_step, status)
+
+    def _gap(self, rate: float, distortion: float) -> str:
+        if self.bound is None:
+            return ""
+        try:
+            lower = self.bound.estimate(distortion)
+        except Exception:  # what is shown on the way is no reason to end a run
+            return ""
+        known = lower is not None and math.isfinite(lower)
+        return f"  gap {rate - lower:.3f}" if known and lower is not None else ""
 
     def teardown(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str
     ) -> None:
-        """Remove the bar, also after an error."""
-        self.bar.stop()
+        """Remove the bar."""
+        self.progress.__exit__()
+
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        """Remove the bar, also after Ctrl-C."""
+        self.progress.__exit__()

@@ -18,7 +18,12 @@ from ltc.coder import LatticeTransformCoder, mean_derivative
 __all__ = ["refine"]
 
 
-def refine(coder: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> list[float]:
+def refine(
+    coder: LatticeTransformCoder,
+    blocks: Tensor,
+    rounds: int = 40,
+    report: Callable[[str], None] = lambda status: None,
+) -> list[float]:
     """Refit step sizes, synthesis, reconstruction points and entropy model to the encoder.
 
     In turn with encoding, until the Lagrangian falls by less than 1e-4 bits. What this ends in
@@ -34,17 +39,20 @@ def refine(coder: LatticeTransformCoder, blocks: Tensor, rounds: int = 40) -> li
         blocks: training samples, shape (count, block, d); the last eighth judges what the others
             were used to fit. Of a small finite source both hold the same rows.
         rounds: rounds at most.
+        report: gets a line on how far it is, at each round.
 
     Returns:
         The Lagrangian, bits per scalar, at the start of each round.
     """
     coder.linearise(blocks)
     with coder.through(coder.quantizer.lattice.surrogate):
-        _choose_start(coder, blocks, rounds)
-    return _alternate(coder, blocks, rounds)
+        _choose_start(coder, blocks, rounds, report)
+    return _alternate(coder, blocks, rounds, report)
 
 
-def _choose_start(coder: LatticeTransformCoder, blocks: Tensor, rounds: int) -> None:
+def _choose_start(
+    coder: LatticeTransformCoder, blocks: Tensor, rounds: int, report: Callable[[str], None]
+) -> None:
     optimised, learned = coder.quantizer.rdo, coder.quantizer.log_scale.requires_grad
     starts: list[Callable[[LatticeTransformCoder, Tensor], None]] = [_as_trained]
     if learned:
@@ -65,13 +73,17 @@ def _choose_start(coder: LatticeTransformCoder, blocks: Tensor, rounds: int) -> 
         coder.load_state_dict(trained)
         try:
             start(coder, part)
-            _alternate(coder, part, rounds)
+            _alternate(coder, part, rounds, _prefixed(report, start.__name__))
             lagrangian = _lagrangian(coder, _encode(coder, blocks), blocks)
         except OverflowError:  # a line search went astray
             continue
         if lagrangian < lowest:
             lowest, best = lagrangian, copy.deepcopy(coder.state_dict())
     coder.load_state_dict(best)
+
+
+def _prefixed(report: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda status: report(f"{name.strip('_').replace('_', ' ')}, {status}")
 
 
 def _as_trained(coder: LatticeTransformCoder, blocks: Tensor) -> None:
@@ -150,7 +162,9 @@ def _fit_steps(coder: LatticeTransformCoder, blocks: Tensor) -> None:
         _fit(coder, coder.quantizer.quantize(coder.vectors(blocks)), blocks)
 
 
-def _alternate(coder: LatticeTransformCoder, blocks: Tensor, rounds: int) -> list[float]:
+def _alternate(
+    coder: LatticeTransformCoder, blocks: Tensor, rounds: int, report: Callable[[str], None]
+) -> list[float]:
     """Encode and refit in turn from where a coder stands, as `refine` does in the end."""
     best = copy.deepcopy(coder.state_dict())
     judges = max(1, len(blocks) // 8)
@@ -162,6 +176,7 @@ def _alternate(coder: LatticeTransformCoder, blocks: Tensor, rounds: int) -> lis
         if not lagrangians or lagrangian < min(lagrangians):
             best = copy.deepcopy(coder.state_dict())
         lagrangians.append(lagrangian)
+        report(f"round {len(lagrangians)}: rate + lmbda * distortion {lagrangian:.4f}")
         if not falling:
             break
         try:

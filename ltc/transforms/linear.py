@@ -59,7 +59,9 @@ class Linear(Transform):
         bias = self.synthesis_map.bias
         if bias is not None:
             latents = torch.cat([latents, torch.ones_like(latents[:, :1])], 1)
-        gram, product = (latents.T @ latents).double(), (latents.T @ x).double()
+        # In double precision: sums of squares of a million samples lose digits in single.
+        precise = latents.double()
+        gram, product = precise.T @ precise, precise.T @ x.double()
         solution = self.synthesis_map.weight.T.double()
         if bias is not None:
             solution = torch.cat([solution, bias[None].double()])

@@ -35,13 +35,14 @@ def test_reverse_water_filling_is_within_the_limits(rows, level, components, spr
     slope = 1 / (2 * level)
     rate = np.maximum(0, 0.5 * np.log(variances / level)).sum()
     truth = rate + slope * np.minimum(level, variances).sum()
-    solution = SampleProblem(*rows, {}, components, spread).solve(slope, 0.0)
+    solution = SampleProblem(*rows, components, spread).solve(slope, 0.0)
     distortion, upper = solution.middle
     reached = upper + slope * distortion
     assert solution.lower < truth < reached
     # They say something: within so many bits per sample.
     assert (reached - truth) / (16 * math.log(2)) < (0.01 if spread else 0.05)
-    assert (truth - solution.lower) / (16 * math.log(2)) < 0.15
+    # Limits that hold at all slopes together are wider than at one.
+    assert (truth - solution.lower) / (16 * math.log(2)) < 0.16
     # The reachable point is above the curve, too.
     exact, _ = ReverseWaterFilling(SOURCE.covariance).bracket(distortion / 16)
     assert upper / (16 * math.log(2)) > exact
@@ -72,9 +73,18 @@ def test_a_fresh_draw_of_the_same_source_agrees():
     assert brackets[0] != brackets[1]
 
 
+def test_the_lower_limit_is_found_at_once():
+    # At steep slopes the dual is loose; whatever is asked before changes little.
+    bound = bound_from_samples(CorrelatedVector(8, 0.9), components=2, count=2000)
+    first = bound.bracket(0.02).lower
+    for distortion in (0.3, 0.1, 0.05):
+        bound.bracket(distortion)
+    assert bound.bracket(0.02).lower < 1.02 * first
+
+
 def test_duplicated_rows():
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).repeat(500, 1)
-    solution = SampleProblem(corners, corners, {}, 4).solve(4.0, 0.0)
+    solution = SampleProblem(corners, corners, 4).solve(4.0, 0.0)
     distortion, rate = solution.middle
     assert solution.lower < rate + 4 * distortion < 2.1 * math.log(2) + 4 * distortion
     assert np.isfinite([solution.lower, distortion, rate]).all()
@@ -93,4 +103,4 @@ def test_duplicated_rows():
 )
 def test_degenerate(train, held_out, message):
     with pytest.raises(InputError, match=message):
-        SampleProblem(train, held_out, {})
+        SampleProblem(train, held_out)

@@ -29,19 +29,58 @@ def run(monkeypatch, tmp_path, capsys):
     return call
 
 
-def test_gaussian_curve_brackets_the_closed_form(run, tmp_path):
-    code, output = run("source=iid_gaussian", "points=5", "tol=2e-3")
+def table(tmp_path, name="curve.csv"):
+    (path,) = tmp_path.rglob(name)
+    return list(csv.DictReader(path.open(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("bound", ["best", "blahut_arimoto"])
+def test_gaussian_curve_brackets_the_closed_form(run, tmp_path, bound):
+    code, output = run("source=iid_gaussian", "points=5", "tol=2e-3", f"bound={bound}")
     assert code == 0
     assert "iid_gaussian" in output
-    (path,) = tmp_path.rglob("curve.csv")
-    rows = list(csv.DictReader(path.open()))
+    assert "Blahut-Arimoto" in output  # the caption says what ran, and what it equals
+    rows = table(tmp_path)
     assert len(rows) == 5
     for row in rows:
         exact = 0.5 * math.log2(1 / float(row["distortion"]))
         lower, upper = float(row["rate_lower"]), float(row["rate_upper"])
         assert lower <= exact + 1e-9
         assert exact - 1e-9 <= upper <= lower + 2e-3
+    (path,) = tmp_path.rglob("curve.csv")
     assert {path.suffix for path in path.parent.glob("curve.*")} == {".csv", ".png", ".svg"}
+
+
+def test_no_column_stands_in_the_file_twice(run, tmp_path):
+    code, _ = run("source=iid_laplacian", "points=3")
+    assert code == 0
+    columns = list(table(tmp_path)[0])
+    assert columns[:4] == ["distortion", "snr_db", "rate_lower", "rate_upper"]
+    assert columns[4:] == ["within tol", "note"]
+
+
+def test_the_defaults_of_the_banana_are_within_the_tolerance(run, tmp_path):
+    code, output = run("source=banana", "points=4", "rates=[3,5]")  # where the upper end leapt
+    assert code == 0
+    for row in table(tmp_path):
+        assert 0 <= float(row["rate_upper"]) - float(row["rate_lower"]) <= 1e-3
+        assert row["within tol"] == "yes"
+    assert "not within" not in output
+
+
+def test_points_outside_the_tolerance_say_so_and_why(run, tmp_path):
+    np.save("rows.npy", np.random.default_rng(0).laplace(size=(3000, 3)))
+    arguments = ("source=array", "source.path=rows.npy", "points=2", "rates=[0.5,1]")
+    code, output = run(*arguments, "bound=auto")
+    assert code == 0
+    reason = "not within 0.001 bits, one end is missing: "
+    assert reason in " ".join(output.split())
+    assert "bound=samples" in output
+    for row in table(tmp_path):
+        assert row["within tol"] == "no"
+        assert row["note"].startswith(reason)
+    (path,) = tmp_path.rglob("curve.svg")
+    assert "<!-- not within 0.001" in path.read_text(encoding="utf-8")
 
 
 def test_baselines_stand_beside_the_bound(run, tmp_path):
@@ -59,15 +98,11 @@ def test_samples_have_three_limits(run, tmp_path):
     np.save("rows.npy", np.random.default_rng(0).laplace(size=(3000, 3)))
     code, _ = run("source=array", "source.path=rows.npy", "points=2", "rates=[0.5,1]")
     assert code == 0
-    (path,) = tmp_path.rglob("curve.csv")
-    for row in csv.DictReader(path.open()):
-        lower, mixture, gaussian = list(row.values())[4:]
-        assert 0 <= float(lower) < min(float(mixture), float(gaussian)) == float(row["rate_upper"])
-    assert list(row)[4:] == [
-        "≥ dual lower limit",
-        "≤ mixture upper limit",
-        "≤ Gaussian upper bound",
-    ]
+    for row in table(tmp_path):
+        upper = min(float(row["≤ mixture upper limit"]), float(row["≤ Gaussian upper bound"]))
+        assert 0 <= float(row["rate_lower"]) < upper == float(row["rate_upper"])
+        assert row["note"] == "not within 0.001 bits: 300 held-out rows say no more"
+    assert list(row)[:4] == ["distortion", "snr_db", "rate_lower", "rate_upper"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +115,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
+        ("lmbda=3", "no key lmbda; there are bound, points, rates, seed, source, tol"),
     ],
 )
 def test_bad_input(run, argument, expected):
@@ -99,3 +135,12 @@ def test_bad_lists(run, bad):
     code, output = run("points=3", bad)
     assert code == 2
     assert "Traceback" not in output
+
+
+def test_a_curve_is_never_replaced(run, tmp_path):
+    assert run("points=2", "hydra.run.dir=same")[0] == 0
+    before = (tmp_path / "same" / "curve.csv").read_bytes()
+    code, output = run("points=3", "hydra.run.dir=same")
+    assert code == 2
+    assert "holds a run already" in output
+    assert (tmp_path / "same" / "curve.csv").read_bytes() == before

@@ -1,5 +1,6 @@
 """`ltc-train` from the command line's point of view."""
 
+import io
 import json
 import math
 import sys
@@ -7,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
-from ltc.cli.train import main
+from ltc.cli.train import main, table
 from ltc.runs.checkpoint import load
 
 QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
@@ -56,6 +58,41 @@ def test_main_job(run, tmp_path):
         "exact",
     }
     assert "gap to R(D)" in output
+    words = " ".join(output.split())
+    assert "standard error over blocks" in words
+    assert "counts the model's rate" in words
+    assert "bound=samples" not in words
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ["Held out: fresh samples", "of the bitstream 0.5000"]),
+        ({"source.root": None}, ["Held out: files that were not trained on"]),
+        (
+            {"source.split": "place", "source.held_out": 0.1, "source.test_path": None},
+            ["Held out: 10% of the rows, the last"],
+        ),
+        (
+            {"source.split": "random", "source.test_path": "rows.npy"},
+            ["Held out: the rows of rows"],
+        ),
+        ({"bound_rate_lower": None}, ["rate over this bound 0.3000", "bound=samples gives"]),
+        ({"bitstream_rate": None}, ["rate of the bitstream - "]),
+    ],
+)
+def test_the_table_says_what_its_numbers_are(facts, said):
+    metrics = {"source": "s", "transform": "t", "quantizer": "q", "entropy": "e", "lmbda": 8}
+    metrics |= {"rate": 1.4, "rate_stderr": 0.01, "distortion": 0.2, "distortion_stderr": 0.01}
+    metrics |= {"snr_db": 7.0, "bound": "exact", "bound_rate_lower": 1.1, "bound_rate_upper": 1.1}
+    metrics |= {"gap_bits": 0.3, "gap_db": 1.8, "bitstream_rate": 1.6}
+    metrics |= {"seconds_train": 1.0, "seconds_total": 2.0, **facts}
+    console = Console(width=100, file=io.StringIO())
+    console.print(table(metrics, None))
+    printed = " ".join(console.file.getvalue().replace("│", " ").split())
+    assert "±: standard error over blocks" in printed
+    for text in said:
+        assert text in printed
 
 
 @pytest.mark.parametrize(
@@ -117,12 +154,29 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
     assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
 
 
-def test_a_second_run_into_a_folder_replaces_the_first(run, tmp_path):
-    for lmbda in (2, 3):
-        code, _ = run(f"lmbda={lmbda}", f"hydra.run.dir={tmp_path / 'same'}", *QUICK)
-        assert code == 0
-    assert load(tmp_path / "same").coder.lmbda == 3
-    assert len(list(tmp_path.rglob("best*.ckpt"))) == 1
+def test_a_run_is_never_replaced(run, tmp_path):
+    folder = f"hydra.run.dir={tmp_path / 'same'}"
+    code, _ = run(folder, *QUICK, "lmbda=-1")  # a run that fails keeps nothing
+    assert code == 2
+    code, _ = run("lmbda=2", folder, *QUICK)
+    assert code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("same/**/*") if path.is_file()}
+    code, output = run("lmbda=3", folder, *QUICK)
+    assert code == 2
+    assert "holds a run already" in output
+    after = {path: path.read_bytes() for path in tmp_path.rglob("same/**/*") if path.is_file()}
+    assert after == before
+    assert load(tmp_path / "same").coder.lmbda == 2
+
+
+def test_of_two_runs_in_a_folder_one_is_refused(run, tmp_path):
+    folder = tmp_path / "same"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("claimed by another process")
+    code, output = run(f"hydra.run.dir={folder}", *QUICK)
+    assert code == 2
+    assert "under way" in output
+    assert (folder / "config.yaml").read_text() == "claimed by another process"
 
 
 def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
@@ -132,7 +186,7 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     metrics = only_metrics(tmp_path)
     assert sorted(m["lmbda"] for m in metrics) == [1, 4]
     names = {path.parent.name for path in tmp_path.rglob("metrics.json")}
-    assert any("lmbda=1,quantizer=scalar" in name for name in names)
+    assert any("lmbda-1_quantizer-scalar" in name for name in names)
 
 
 def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypatch):
@@ -173,10 +227,18 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
         (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),
         (["quantizer.train=noise"], "expected ste or dither"),
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
+        (["++evaluate.nonsense=1"], "nothing would read it"),
         (["+trainer.nonsense=1"], "nonsense"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "missing EQUAL"),
+        (["+ckpt=somewhere"], "there is no key ckpt"),
+        (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
+        (["quantizer=generator"], "quantizer.matrix is not set"),
+        (["launcher=joblib"], 'pip install "ltc[launchers]"'),
+        (["lmbda=1e9"], "lmbda=1e+09; expected at most 1.21e+07"),
+        (["quantizer=trellis", "quantizer.length=1000000"], "at most 65536"),
+        (["evaluate.samples=1e6", "seed=-1"], "seed=-1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

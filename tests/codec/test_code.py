@@ -1,6 +1,7 @@
 """Coding of lattice points."""
 
 import contextlib
+import functools
 import math
 
 import numpy as np
@@ -31,7 +32,8 @@ from ltc.lattices import (
     Zn,
 )
 
-LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), E8(), Convolutional(16, 40)]
+GOSSET = E8()
+LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), GOSSET, Convolutional(16, 40)]
 REST = [An(5), AnDual(5), E6(), E6Dual(), E7(), E7Dual(), K12(), BW16(), Leech()]
 
 
@@ -39,6 +41,7 @@ def name(lattice):
     return f"{lattice.name}{lattice.dimension}"
 
 
+@functools.cache  # no test changes what it returns
 def trained(lattice, scale=1.0, rows=1, seed=0, corrected=False):
     """Return a model fitted to Gaussian vectors, its code, and points."""
     torch.manual_seed(seed)
@@ -60,8 +63,9 @@ def test_stream_is_as_long_as_the_model_says(lattice, scale, corrected):
     with torch.no_grad():
         bits = float(model.bits(points).double().sum())
     stream = code.encode(points)
-    # 24 bits of precision, and the coder ends on a word.
-    assert abs(8 * len(stream) - bits) <= 64 + 1e-3 * bits
+    # 24 bits of precision, and the coder ends on a byte.
+    excess = 8 * len(stream) - bits
+    assert -8 - 1e-3 * bits <= excess <= 16 + 1e-3 * bits
     decoded = code.decode(stream, len(points))
     assert torch.allclose(decoded.float(), points, atol=1e-4)
     # What was decoded encodes to the same bytes: both are the same path and the same integers.
@@ -71,8 +75,6 @@ def test_stream_is_as_long_as_the_model_says(lattice, scale, corrected):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("lattice", [*LATTICES, *REST], ids=name)
 def test_decoded_points_are_the_quantizers_to_the_last_bit(lattice, dtype):
-    if lattice.trellis is None:
-        pytest.skip("no trellis")
     _, code, _ = trained(lattice)
     x = 3 * torch.randn(500, 1, lattice.dimension, dtype=dtype)
     x[:10] *= 1e4  # outliers
@@ -106,7 +108,7 @@ def test_sections_that_have_converged_share_tables():
     assert len(tables["branch_left"]) < 50 * 2 * 16
 
 
-@pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left", "bits"])
+@pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left", "first"])
 @pytest.mark.parametrize(
     "forge",
     [
@@ -116,21 +118,41 @@ def test_sections_that_have_converged_share_tables():
         lambda table: table.float() * math.nan,
         lambda table: table[None],
         lambda table: torch.stack([table, table], -1),
-        lambda table: -table - 1,
         lambda table: [1],
+        lambda table: table.to("meta"),
+        lambda table: table.to_sparse(),
+        lambda table: table[:1].expand(1 << 40, *table.shape[1:]),
     ],
 )
 def test_tables_of_another_kind_are_refused(key, forge):
-    _, code, _ = trained(E8(), rows=2)
+    _, code, _ = trained(GOSSET, rows=2)
     state = code.state()
-    table = torch.stack([state[key]] * 3) if key == "bits" else state[key]
-    state[key] = forge(table)
+    state[key] = forge(state[key])
     with pytest.raises(InputError, match="frozen code"):
-        LatticeCode.from_state(E8().trellis, state)
+        LatticeCode.from_state(GOSSET.trellis, state)
+
+
+@pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left"])
+@pytest.mark.parametrize("forge", [lambda table: -table - 1, lambda table: table + (1 << 62)])
+def test_tables_out_of_range_are_refused(key, forge):
+    _, code, _ = trained(GOSSET, rows=2)
+    state = code.state()
+    state[key] = forge(state[key])
+    with pytest.raises(InputError, match="frozen code"):
+        LatticeCode.from_state(GOSSET.trellis, state)
+
+
+def test_places_that_overflow_are_refused():
+    """Steps from one place to the next that wrap around 2^64 look positive."""
+    _, code, _ = trained(GOSSET)
+    state = code.state()
+    state["start"][1], state["start"][2], state["start"][3] = (1 << 63) - 1, -(1 << 63) + 5, -1
+    with pytest.raises(InputError, match="frozen code"):
+        LatticeCode.from_state(GOSSET.trellis, state)
 
 
 def test_points_of_another_shape_are_refused():
-    _, code, points = trained(E8())
+    _, code, points = trained(GOSSET)
     with pytest.raises(InputError, match="shape"):
         code.encode(points.expand(-1, 64, -1))
 
@@ -139,32 +161,15 @@ def test_points_of_another_shape_are_refused():
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_forged_tables_are_refused_or_decode_in_bounds(key, data):
-    lattice = E8()
+    lattice = GOSSET
     _, code, points = trained(lattice)
     stream = code.encode(points[:20])
     state = {name: value.clone() for name, value in code.state().items()}
     flat = state[key].reshape(-1)
     place = data.draw(st.integers(0, len(flat) - 1))
-    flat[place] = data.draw(st.integers(-(2**31), 2**31))
+    flat[place] = data.draw(st.integers(-(2**63), 2**63 - 1))
     with contextlib.suppress(InputError):
         assert LatticeCode.from_state(lattice.trellis, state).decode(stream, 20).shape == (20, 1, 8)
-
-
-@pytest.mark.parametrize("lattice", LATTICES, ids=name)
-def test_entropy_of_the_tables_is_the_mean_length_under_the_model(lattice):
-    """Random bits decode to samples of the model."""
-    model, code, _ = trained(lattice, 0.7)
-    words = np.random.default_rng(0).integers(0, 2**32, (3000, 40), dtype=np.uint64)
-    points = []
-    for row in words.astype("<u4"):
-        with contextlib.suppress(InputError):  # a few are no stream of any point
-            points.append(code.decode(row.tobytes(), 1))
-    points, count = torch.cat(points), len(points)
-    assert count > 2900
-    with torch.no_grad():
-        bits = model.double().bits(points)
-    stderr = float(bits.std()) / math.sqrt(count)
-    assert float(bits.mean()) == pytest.approx(code.bits_per_vector, abs=4 * stderr + 1e-3)
 
 
 @settings(deadline=None, max_examples=60)
@@ -186,7 +191,7 @@ def test_every_point_can_be_coded(which, count, scale, seed):
 
 
 def test_chunks_do_not_depend_on_threads():
-    _, code, points = trained(E8(), 5.0)
+    _, code, points = trained(GOSSET, 5.0)
     threads = torch.get_num_threads()
     streams = []
     try:
@@ -197,12 +202,14 @@ def test_chunks_do_not_depend_on_threads():
         torch.set_num_threads(threads)
     assert streams[0] == streams[1]
     assert len(streams[0]) > 2
+    sizes = [len(stream) for _, stream in streams[0]]
+    assert all(1000 <= size <= 1000 + 4 * 8 for size in sizes[:-1])
     decoded = torch.cat(code.decode_chunks(streams[0]))
     assert torch.allclose(decoded.float(), points, atol=1e-4)
 
 
 def test_state_restores_the_code():
-    model, code, points = trained(E8())
+    model, code, points = trained(GOSSET)
     restored = LatticeCode.from_state(model.trellis, code.state())
     assert restored.fingerprint == code.fingerprint
     assert restored.encode(points) == code.encode(points)
@@ -211,10 +218,27 @@ def test_state_restores_the_code():
 
 
 def test_bad_input():
-    _, code, _ = trained(E8())
+    _, code, _ = trained(GOSSET)
     with pytest.raises(InputError, match="no point of the lattice"):
         code.encode(torch.full((1, 1, 8), 0.3))
-    with pytest.raises(InputError, match="multiples of 4"):
-        code.decode(b"abc", 1)
     with pytest.raises(InputError, match="damaged"):
         code.decode(b"", 10_000)
+    with pytest.raises(InputError, match="larger than any"):
+        code.decode(b"", 1 << 30)
+
+
+def test_the_vector_that_is_no_point_is_named():
+    _, code, points = trained(GOSSET, 5.0)
+    points = points.clone()
+    points[1234, 0, 3] += 0.3
+    with pytest.raises(InputError, match="vector 1234 is no point"):
+        code.encode_chunks(points, target=100)
+
+
+@pytest.mark.parametrize("lattice", [LATTICES[1], GOSSET, LATTICES[-1]], ids=name)
+def test_chunks_cost_a_byte_each_beyond_one_stream(lattice):
+    _, code, points = trained(lattice)
+    chunks = code.encode_chunks(points, target=100)
+    whole = len(code.encode(points))
+    assert len(chunks) > 10
+    assert sum(len(stream) for _, stream in chunks) - whole <= 1.5 * len(chunks)

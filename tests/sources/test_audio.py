@@ -79,6 +79,26 @@ def test_all_broken(tmp_path):
         Audio(root=tmp_path)
 
 
+def test_silence(tmp_path):
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(100, 0.1, np.float32), 8000, "FLOAT")
+    with pytest.raises(InputError, match=r"all training values are 0\.1"):
+        Audio(root=tmp_path)
+    save(tmp_path / "b.wav")
+    with pytest.raises(InputError, match=r"6 held-out vectors do not differ.*add files"):
+        Audio(root=tmp_path)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "DOUBLE", "ULAW"])
+def test_sample_types_are_mixed(tmp_path, subtype):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 1600)
+    soundfile.write(tmp_path / "a.wav", sound, 8000, subtype)
+    soundfile.write(tmp_path / "b.wav", sound, 8000)
+    source = Audio(root=tmp_path)
+    found = (source.gain * source.test + source.offset).flatten().numpy()
+    assert found == pytest.approx(sound, abs=0.03 if subtype == "ULAW" else 1e-4)
+
+
 def test_one_rate(tmp_path):
     save(tmp_path / "a.wav")
     save(tmp_path / "b.wav", rate=16000)

@@ -66,9 +66,7 @@ def test_split_by_picture(folder):
     assert train | test == set(range(12))
     assert len(source.train) == 10 * 9 * 14
     assert len(source.test) == 2 * 5 * 7
-    again = ImagePatches(patch=4, stride=2, root=folder)
-    assert again.key == source.key
-    assert again.key != ImagePatches(patch=4, stride=4, root=folder).key
+    assert ImagePatches(patch=4, stride=2, root=folder).train.equal(source.train)
 
 
 def test_broken_pictures_are_named(folder, caplog):
@@ -76,11 +74,12 @@ def test_broken_pictures_are_named(folder, caplog):
     whole = (folder / "b" / "00.PNG").read_bytes()
     (folder / "b" / "cut.png").write_bytes(whole[: len(whole) // 2])
     save(folder / "tiny.png", np.zeros((2, 2), np.uint8))
+    save(folder / "transparent.png", np.full((20, 20, 4), 90, np.uint8))
     (folder / "folder.png").mkdir()
     with caplog.at_level(logging.WARNING, "ltc"):
         source = ImagePatches(patch=4, root=folder)
-    assert "skipped 3 of 15 files" in caplog.text
-    for name in ("00_broken.png", "cut.png", "tiny.png"):
+    assert "skipped 4 of 16 files" in caplog.text
+    for name in ("00_broken.png", "cut.png", "tiny.png", "transparent.png"):
         assert name in caplog.text
     assert len(pictures(source, source.test)) == 2
 
@@ -101,7 +100,7 @@ def test_useless_folders(tmp_path):
     ("pixels", "grey"),
     [
         (np.full((4, 4, 3), 90, np.uint8), 90),
-        (np.full((4, 4, 4), 90, np.uint8), 90),
+        (np.dstack([np.full((4, 4, 3), 90, np.uint8), np.full((4, 4), 255, np.uint8)]), 90),
         (np.full((4, 4), 90 * 256 + 5, np.uint16), 90),
         (np.full((4, 4), True), 255),
     ],
@@ -112,6 +111,21 @@ def test_read_grey(tmp_path, pixels, grey):
     result = read_grey(tmp_path / "picture.png")
     assert result.dtype == np.uint8
     assert (result == grey).all()
+
+
+def test_patches_are_those_of_numpy(folder):
+    source = ImagePatches(patch=3, stride=2, root=folder)
+    picture = read_grey(sorted(folder.rglob("*.PNG"))[1])  # the first is held out
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (3, 3))[::2, ::2].reshape(-1, 9)
+    found = source.to_pixels(source.train[: len(windows)])
+    assert found.numpy() == pytest.approx(windows, abs=1e-3)
+
+
+def test_held_out_pictures_without_contrast(tmp_path):
+    save(tmp_path / "a.png", np.full((8, 8), 7, np.uint8))
+    save(tmp_path / "b.png", np.arange(64, dtype=np.uint8).reshape(8, 8))
+    with pytest.raises(InputError, match=r"4 held-out vectors do not differ.*add files"):
+        ImagePatches(root=tmp_path)
 
 
 def test_many_pixels_are_thinned(folder, monkeypatch):

@@ -1,6 +1,5 @@
 """What holds for every source: a new file in conf/source is tested by being there."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +125,6 @@ def test_unit_variance(source):
         assert float(deviation) == pytest.approx(1, abs=1e-5)
     else:
         assert source.variance == pytest.approx(1, abs=1e-9)
-
-
-def test_key(source, request):
-    assert json.loads(json.dumps(source.key)) == source.key
-    assert source.key["source"] == source.name
 
 
 def test_alphabet(source):

@@ -1,0 +1,73 @@
+"""What there is to choose from, composed as Hydra composes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from ltc.errors import InputError, nearest_names
+from ltc.files import config_directories, config_directory
+
+__all__ = ["composed", "lattices"]
+
+
+def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Return a configuration as a command would get it, also while one runs.
+
+    Arguments:
+        config_name: the name of a primary configuration in `conf/`.
+        overrides: as on the command line.
+
+    Raises:
+        HydraException: it cannot be composed.
+    """
+    if GlobalHydra.instance().is_initialized():
+        return compose(config_name, [*overrides])
+    search = [f"hydra.searchpath=['file://{own}']" for own in config_directories()[1:]]
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose(config_name, [*search, *overrides])
+
+
+def lattices() -> dict[str, DictConfig]:
+    """Return the settings of all quantizers in `conf/quantizer` that are a lattice, by name."""
+    names = {
+        path.stem for root in config_directories() for path in (root / "quantizer").glob("*.yaml")
+    }
+    names.remove("lattice_base")  # what all share, without a lattice of its own
+    settings = {name: composed("lattice", [f"quantizer={name}"]).quantizer for name in names}
+    # `nested` takes one of the others, and `ecvq` none.
+    return {name: settings[name] for name in sorted(names) if _is_lattice(settings[name])}
+
+
+def _is_lattice(settings: DictConfig) -> bool:
+    plain = OmegaConf.to_container(settings, resolve=False)
+    return isinstance(plain, dict) and isinstance(plain.get("lattice"), dict)
+
+
+def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
+    """Return the lattice of `conf/quantizer/NAME.yaml`, for a quantizer that builds on it.
+
+    Its parameters are taken from the quantizer, where it has them.
+    """
+    try:
+        chosen = composed("lattice", [f"quantizer={name}"]).quantizer
+    except HydraException:
+        chosen = OmegaConf.create()
+    if not _is_lattice(chosen):
+        known = lattices()
+        near = " or ".join(nearest_names(str(name), known))
+        hint = f"; did you mean {near}?" if near else "."
+        raise InputError(f"there is no lattice {name}{hint} Valid names: {', '.join(known)}")
+    for key in chosen.keys() & _parent_.keys() - {"lattice"}:
+        chosen[key] = _parent_[key]
+    OmegaConf.resolve(chosen)
+    lattice: DictConfig = chosen.lattice
+    return lattice
+
+
+# Processes of a launcher know it too, because `command` imports this module.
+OmegaConf.register_new_resolver("lattice", _lattice, replace=True)

@@ -1,0 +1,178 @@
+"""What the commands say of an error: what is wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ltc.cli.choices import composed, lattices
+from ltc.errors import InputError, nearest_names
+from ltc.files import config_directories, config_directory
+
+__all__ = [
+    "chain",
+    "describe",
+    "is_full",
+    "is_input_error",
+    "no_such_key",
+    "top_level_keys",
+    "unknown_key",
+]
+
+
+def chain(error: BaseException | None) -> Iterable[BaseException]:
+    """Yield an exception and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def is_input_error(error: BaseException) -> bool:
+    """Tell whether the user's input is what is wrong."""
+    for link in chain(error):
+        if isinstance(link, InputError):
+            return True
+        if isinstance(link, InstantiationException):
+            return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
+                "Error locating target" in str(link)
+            )
+    return isinstance(error, HydraException | OmegaConfBaseException) or _is_unwritable(error)
+
+
+def _is_unwritable(error: BaseException) -> bool:
+    """Tell whether Hydra could not make the folder of a run."""
+    return isinstance(error, OSError) and error.filename is not None
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk, or what a user may write on it, is full."""
+    return any(
+        isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT)
+        for link in chain(error)
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Return a message for people: what is wrong, and the nearest valid names."""
+    for link in chain(error):
+        if isinstance(link, InputError):
+            return str(link)
+    for link in chain(error):
+        if isinstance(link, OSError) and is_full(link):
+            where = link.filename2 or link.filename or "the output"
+            reason = link.strerror or "no space left on the device"
+            return f"cannot write {where}: {reason}; make room, or choose another folder"
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher":
+            return f'launcher={name} is not installed: pip install "ltc[launchers]"'
+        options = sorted(option for option in error.options if not option.endswith("_base"))
+        if group == "quantizer" and "ltc-lattice" in Path(sys.argv[0]).name:
+            options = list(lattices())
+        near = nearest_names(name, options)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
+    text = str(error)
+    resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
+    if resolving:  # OmegaConf drops the cause
+        return resolving.group(1)
+    missing = re.search(r"Missing mandatory value: ([\w.]+)", text)
+    if missing:
+        key = missing.group(1)
+        return f"{key} is not set; give {key}=VALUE (--cfg job shows what it takes)"
+    if isinstance(error, InstantiationException) and "Error locating target" in text:
+        return _missing_target(text, error.__cause__)
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return text
+    if _is_unwritable(error):
+        assert isinstance(error, OSError)
+        return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _missing_target(text: str, cause: BaseException | None) -> str:
+    """Say what is wrong with a class that a YAML file names."""
+    match = re.search(r"target '([^']+)'", text)
+    target = match.group(1) if match else "?"
+    reason = cause.__cause__ if cause is not None else None
+    module, _, name = target.rpartition(".")
+    if isinstance(reason, AttributeError) or getattr(reason, "name", None) == target:
+        return f"_target_: {target}: the module {module} has no {name}"
+    if isinstance(reason, ModuleNotFoundError) and f"{module}.".startswith(f"{reason.name}."):
+        own = config_directories()[1:]
+        folder = str(own[0]) if own else "a folder DIR, and give --config-dir DIR"
+        return (
+            f"_target_: {target}: there is no module {reason.name}; put {reason.name}.py into "
+            + folder
+        )
+    return f"_target_: {target}: cannot import {module}: {reason!r}"
+
+
+def unknown_key(error: BaseException) -> str | None:
+    """Return the key that Hydra or OmegaConf did not find, if that is what an error says."""
+    text = str(error)
+    found = re.search(r"Could not override '([^']+)'", text)
+    found = found or re.search(r"Key '([^']+)' is not in struct", text)
+    return found.group(1) if found else None
+
+
+def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
+    """Return the message for a key that a command does not have.
+
+    Arguments:
+        key: with dots.
+        config_name: the primary configuration of the command.
+        arguments: of the command line.
+    """
+    group, _, name = key.partition(".")
+    others = sorted(
+        path.stem
+        for root in config_directories()
+        for path in (root / group).glob("*.yaml")
+        if name and name in (OmegaConf.load(path) or {}) and not path.stem.endswith("_base")
+    )
+    if others:
+        hint = f"{' and '.join(f'{group}={other}' for other in others[:3])} would take it "
+    else:
+        near = nearest_names(key, _valid_keys(config_name, arguments), cutoff=0.6)
+        keys = ", ".join(sorted(top_level_keys(config_name)))
+        hint = f"did you mean {' or '.join(near)}? " if near else f"there are {keys} "
+    return f"there is no key {key}; {hint}(--cfg job shows all keys)"
+
+
+def top_level_keys(config_name: str) -> set[str]:
+    """Return the keys and groups of a command, without those within them."""
+    primary: Any = OmegaConf.to_container(
+        OmegaConf.load(config_directory() / f"{config_name}.yaml"), resolve=False
+    )
+    defaults = [default for default in primary["defaults"] if isinstance(default, dict)]
+    groups = {str(key).split()[-1] for default in defaults for key in default}
+    return {key for key in {*primary, *groups} - {"defaults", "hydra"} if "/" not in key}
+
+
+def _valid_keys(config_name: str, arguments: list[str]) -> list[str]:
+    """Return the dotted keys and groups of a command with its choices on the command line."""
+    keys = top_level_keys(config_name)
+    chosen = [a for a in arguments if a.partition("=")[0] in keys and "," not in a]
+    try:
+        config = composed(config_name, chosen)
+    except (HydraException, OmegaConfBaseException):  # other arguments are wrong, too
+        return sorted(keys)
+
+    def collect(prefix: str, value: Any) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            keys.add(f"{prefix}{key}")
+            collect(f"{prefix}{key}.", inner)
+
+    collect("", OmegaConf.to_container(config, resolve=False))
+    return sorted(key for key in keys if not key.endswith("_target_"))

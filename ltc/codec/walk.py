@@ -1,0 +1,202 @@
+"""The walk of encoder and decoder along a trellis: the arrays of a `Graph`, then the tables.
+
+Both trust the arrays, and check the points and the stream.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from ltc.codec.range_coder import PRECISION, TOTAL, finish, get, put, quantile, start_decoder
+
+__all__ = ["decode", "encode"]
+
+kernel = numba.njit(cache=True, nogil=True)
+_HALF = 1 << (PRECISION - 1)
+
+
+@kernel
+def encode(  # type: ignore[no-untyped-def]
+    points,
+    begin,
+    enough,
+    kind,
+    node,
+    start,
+    target,
+    coset,
+    first_coset,
+    offset,
+    step,
+    tolerance,
+    branch_at,
+    branch_left,
+    coset_at,
+    first_integer,
+    table_start,
+    left,
+):
+    """Encode points from `begin` on, until `enough` words are written.
+
+    Returns:
+        The words, uint32; the vector after the last that was encoded, or the first that is no point
+        of the lattice; and whether all were.
+    """
+    words, count = np.empty(1024, dtype=np.uint32), 0
+    lower, width = np.uint64(0), ~np.uint64(0)
+    pending, first = 0, np.uint64(0)
+    vectors, rows, n = points.shape
+    for i in range(begin, vectors):
+        if count >= enough:
+            words, count = finish(words, count, lower, width, pending, first)
+            return words[:count], i, True
+        for row in range(rows):
+            state = 0
+            for t in range(n):
+                value = points[i, row, t]
+                best, integer, error = -1, 0.0, np.inf
+                k = kind[t]
+                here = node[k] + state
+                for b in range(start[here], start[here + 1]):
+                    c = first_coset[k] + coset[b]
+                    z = np.rint((value - offset[c]) / step[c])
+                    distance = abs(value - (offset[c] + step[c] * z))
+                    if distance < error:
+                        best, integer, error = b, z, distance
+                c = first_coset[k] + coset[best]
+                if not error < 0.5 * tolerance[c] or abs(integer) > 2.0**52:
+                    return words[:0], i, False
+                if start[here + 1] - start[here] > 1:
+                    entry = branch_at[row, t] + best - start[node[k]]
+                    words, count, lower, width, pending, first = put(
+                        words, count, lower, width, pending, first,
+                        branch_left[entry, 0], branch_left[entry, 1],
+                    )  # fmt: skip
+                c = coset_at[row, t] + coset[best]
+                table = table_start[c]
+                size = table_start[c + 1] - table - 2  # integers in the table
+                z = np.int64(integer) - first_integer[c]
+                symbol = z if 0 <= z < size else size
+                words, count, lower, width, pending, first = put(
+                    words, count, lower, width, pending, first,
+                    left[table + symbol], left[table + symbol + 1] - left[table + symbol],
+                )  # fmt: skip
+                if symbol == size:
+                    # Elias gamma code of how far outside, after a bit that tells the side.
+                    excess = int(-z if z < 0 else z - size + 1)
+                    length = 0
+                    while excess >> (length + 1):
+                        length += 1
+                    for position in range(2 * length + 2):
+                        if position == 0:
+                            bit = int(z < 0)
+                        elif position <= length:
+                            bit = 0
+                        else:
+                            bit = (excess >> (2 * length + 1 - position)) & 1
+                        words, count, lower, width, pending, first = put(
+                            words, count, lower, width, pending, first, bit * _HALF, _HALF
+                        )
+                state = target[best]
+    words, count = finish(words, count, lower, width, pending, first)
+    return words[:count], vectors, True
+
+
+@kernel
+def decode(  # type: ignore[no-untyped-def]
+    words,
+    points,
+    kind,
+    node,
+    start,
+    target,
+    coset,
+    first_coset,
+    offset,
+    step,
+    tolerance,
+    branch_at,
+    branch_left,
+    coset_at,
+    first_integer,
+    table_start,
+    left,
+):
+    """Decode words into `points`, shape (count, rows, n); return whether they are a stream."""
+    position, lower, width, point = start_decoder(words)
+    vectors, rows, n = points.shape
+    for i in range(vectors):
+        for row in range(rows):
+            state = 0
+            # The decoder reads at most one word beyond the last that the encoder wrote.
+            if position > len(words) + 2:
+                return False
+            for t in range(n):
+                k = kind[t]
+                b = start[node[k] + state]
+                if start[node[k] + state + 1] - b > 1:
+                    part = quantile(lower, width, point)
+                    if part >= TOTAL:
+                        return False
+                    entry = branch_at[row, t] + b - start[node[k]]
+                    while part >= np.uint64(branch_left[entry, 0]) + np.uint64(
+                        branch_left[entry, 1]
+                    ):
+                        b += 1
+                        entry += 1
+                    position, lower, width, point = get(
+                        words, position, lower, width, point,
+                        branch_left[entry, 0], branch_left[entry, 1],
+                    )  # fmt: skip
+                c = coset_at[row, t] + coset[b]
+                table = table_start[c]
+                size = table_start[c + 1] - table - 2
+                part = quantile(lower, width, point)
+                if part >= TOTAL:
+                    return False
+                low, high = 0, size
+                while low < high:
+                    middle = (low + high + 1) >> 1
+                    if np.uint64(left[table + middle]) <= part:
+                        low = middle
+                    else:
+                        high = middle - 1
+                position, lower, width, point = get(
+                    words, position, lower, width, point,
+                    left[table + low], left[table + low + 1] - left[table + low],
+                )  # fmt: skip
+                z = low
+                if low == size:
+                    length, excess, below = -1, 1, False
+                    remaining = 1
+                    read = 0
+                    while remaining > 0:
+                        part = quantile(lower, width, point)
+                        if part >= TOTAL:
+                            return False
+                        bit = int(part >= _HALF)
+                        position, lower, width, point = get(
+                            words, position, lower, width, point, bit * _HALF, _HALF
+                        )
+                        if read == 0:
+                            below = bit == 1
+                        elif length < 0:
+                            if bit == 1:
+                                length = read - 1
+                                remaining = length + 1
+                            elif read > 53:
+                                return False
+                            else:
+                                remaining = 2
+                        else:
+                            excess = (excess << 1) | bit
+                        read += 1
+                        if read == 1:
+                            remaining = 2
+                        remaining -= 1
+                    z = -excess if below else size - 1 + excess
+                place = first_coset[k] + coset[b]
+                points[i, row, t] = offset[place] + step[place] * np.float64(z + first_integer[c])
+                state = target[b]
+    return True

@@ -1,0 +1,161 @@
+"""What a file holds: arrays, a picture or a sound."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from ltc.errors import InputError
+from ltc.media.arrays import read_archive, read_array, write_archive
+from ltc.media.pictures import read_picture, write_picture
+from ltc.media.size import LARGEST, PIECE
+from ltc.media.sounds import SAMPLE_TYPES, read_sound, write_sound
+
+__all__ = ["ARRAYS", "IMAGES", "SOUNDS", "Payload"]
+
+Array = npt.NDArray[Any]
+
+ARRAYS = (".npy", ".npz")
+IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+SOUNDS = (".wav", ".flac")
+
+
+@dataclass
+class Payload:
+    """What a file holds.
+
+    Attributes:
+        kind: `array`, `image` or `audio`.
+        arrays: the numbers, by name. An image has one, `image`, of shape (height, width) or
+            (height, width, 3), unsigned, 8 or 16 bits; a sound has one, `audio`, of shape
+            (samples,), float, full scale from -1 to 1.
+        suffix: the ending of the file to write.
+        rate: samples per second of a sound.
+        subtype: of a sound, one of the `SAMPLE_TYPES`.
+    """
+
+    kind: str
+    arrays: dict[str, Array]
+    suffix: str
+    rate: int | None = None
+    subtype: str = "PCM_16"
+
+    @property
+    def scalars(self) -> int:
+        """How many numbers it holds."""
+        return sum(array.size for array in self.arrays.values())
+
+    @property
+    def peak(self) -> float | None:
+        """The largest value that a number can have, for the PSNR of images."""
+        return float(np.iinfo(self.arrays["image"].dtype).max) if self.kind == "image" else None
+
+    def distortion(self, other: Payload) -> float:
+        """Return the mean squared error between two payloads of the same shapes; 0 of nothing."""
+        total = 0.0
+        for name, array in self.arrays.items():
+            for a, b in _pieces(array, other.arrays[name]):
+                total += float(np.square(a - b).sum())
+        return total / max(self.scalars, 1)
+
+    def variance(self) -> float:
+        """Return the variance of its numbers; 0 of nothing."""
+        count, arrays = max(self.scalars, 1), self.arrays.values()
+        mean = sum(float(a.sum()) for array in arrays for (a,) in _pieces(array)) / count
+        squares = (np.square(a - mean).sum() for array in arrays for (a,) in _pieces(array))
+        return sum(map(float, squares)) / count
+
+    @classmethod
+    def read(cls, data: bytes, suffix: str, largest: int | None = None) -> Payload:
+        """Read a file's bytes.
+
+        Arguments:
+            data: the file.
+            suffix: its ending, which says what it is.
+            largest: bytes that its numbers may take in memory; None: 2^30.
+
+        Raises:
+            InputError: it cannot be read as what the ending says, is larger, or holds what
+                would not come back: see `read_picture`, `read_sound` and `read_archive`.
+
+        Example:
+            >>> payload = Payload("array", {"x": np.arange(3)}, ".npz")
+            >>> Payload.read(payload.write(), ".npz").arrays["x"]
+            array([0, 1, 2])
+        """
+        suffix, largest = suffix.lower(), LARGEST if largest is None else largest
+        try:
+            if suffix in IMAGES:
+                return cls("image", {"image": read_picture(data, largest)}, ".png")
+            if suffix in SOUNDS:
+                sound, rate, subtype = read_sound(io.BytesIO(data), largest)
+                if subtype not in SAMPLE_TYPES:
+                    raise InputError(
+                        f"this sound has samples of type {subtype}; expected PCM or float: "
+                        "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
+                    )
+                if suffix == ".flac" and len(sound) == 0:  # which could not be written again
+                    raise InputError("this .flac holds no samples; expected one at least")
+                return cls("audio", {"audio": sound}, suffix, rate, subtype)
+            if suffix == ".npy":
+                return cls("array", {"array": read_array(data, largest=largest)}, suffix)
+            if suffix == ".npz":
+                return cls("array", read_archive(data, largest), suffix)
+        except InputError:
+            raise
+        except Exception as error:  # decoders raise whatever they stumble over
+            raise InputError(f"the input is no valid {suffix} file: {error}") from error
+        kinds = ", ".join((*ARRAYS, *IMAGES, *SOUNDS))
+        raise InputError(
+            f"cannot compress {suffix or 'a file without an ending'}; expected {kinds}"
+        )
+
+    def write(self, suffix: str | None = None) -> bytes:
+        """Return the bytes of a file.
+
+        Arguments:
+            suffix: its ending; None: as the payload says.
+
+        Raises:
+            InputError: the ending does not suit the payload.
+        """
+        suffix = (suffix or self.suffix).lower()
+        stream = io.BytesIO()
+        try:
+            if self.kind == "image" and suffix in (".png", ".jpg", ".jpeg"):
+                return write_picture(self.arrays["image"], suffix)
+            if self.kind == "audio" and suffix in SOUNDS:
+                rate = self.rate or 0
+                write_sound(stream, self.arrays["audio"], rate, self.subtype, suffix)
+            elif self.kind == "array" and suffix == ".npy" and len(self.arrays) == 1:
+                (array,) = self.arrays.values()
+                npy.write_array(stream, array, allow_pickle=False)
+            elif self.kind == "array" and suffix == ".npz":
+                write_archive(stream, self.arrays)
+            else:
+                raise InputError(f"cannot write {self.kind} as {suffix}; use {self.suffix}")
+        except InputError:
+            raise
+        except Exception as error:  # encoders too
+            raise InputError(f"cannot write this {self.kind} as {suffix}: {error}") from error
+        return stream.getvalue()
+
+
+def _pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield pieces of arrays of one shape side by side, as float64."""
+    walk = np.nditer(
+        arrays,
+        flags=["buffered", "external_loop", "zerosize_ok"],
+        op_dtypes=[np.float64] * len(arrays),
+        casting="same_kind",
+        buffersize=PIECE,
+        order="C",
+    )
+    for piece in walk:
+        yield piece if isinstance(piece, tuple) else (piece,)

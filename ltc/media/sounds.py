@@ -1,0 +1,102 @@
+"""Sounds of one channel, in the sample type that they came in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from ltc.errors import InputError
+from ltc.media.size import LARGEST, PIECE, check_size
+
+__all__ = ["SAMPLE_TYPES", "read_sound", "round_sound", "write_sound"]
+
+Array = npt.NDArray[Any]
+
+# soundfile's names of the sample types that can be written as they were read, and the bits of
+# their integers; None: they are floats.
+SAMPLE_TYPES = {
+    "PCM_U8": 8,
+    "PCM_S8": 8,
+    "PCM_16": 16,
+    "PCM_24": 24,
+    "PCM_32": 32,
+    "FLOAT": None,
+    "DOUBLE": None,
+}
+
+
+def read_sound(file: str | Path | BinaryIO, largest: int = LARGEST) -> tuple[Array, int, str]:
+    """Read a sound of one channel.
+
+    Arguments:
+        file: a path, or a file open for reading.
+        largest: bytes that its samples may take.
+
+    Returns:
+        Samples, shape (samples,), full scale from -1 to 1, as wide a float as is exact; their
+        number per second; and soundfile's name of their type.
+
+    Raises:
+        InputError: it has several channels, or is larger.
+        soundfile.LibsndfileError: it cannot be read. Broken files raise other exceptions too.
+    """
+    with soundfile.SoundFile(file) as sound:
+        if sound.channels != 1:
+            name = file if isinstance(file, str | Path) else "this sound"
+            raise InputError(
+                f"{name} has {sound.channels} channels; expected mono: convert it, for example "
+                "with `ffmpeg -i IN -ac 1 OUT`"
+            )
+        dtype = np.dtype("f8" if sound.subtype in ("PCM_32", "DOUBLE") else "f4")
+        check_size(sound.frames * dtype.itemsize, largest)
+        return sound.read(dtype=dtype.name), sound.samplerate, sound.subtype
+
+
+def round_sound(samples: Array, bits: int) -> Array:
+    """Return the nearest samples that integers can hold, float64, from -1 to 1.
+
+    Arguments:
+        samples: any shape, full scale from -1 to 1.
+        bits: of the integers.
+
+    Example:
+        >>> round_sound(np.array([0.3, 1.5]), 2)
+        array([0.5, 0.5])
+    """
+    scale = 2.0 ** (bits - 1)
+    rounded: Array = np.clip(np.rint(samples.astype(np.float64) * scale), -scale, scale - 1) / scale
+    return rounded
+
+
+def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffix: str) -> None:
+    """Write a sound of one channel.
+
+    Arguments:
+        stream: a file open for writing.
+        samples: shape (samples,), full scale from -1 to 1.
+        rate: samples per second.
+        subtype: one of the `SAMPLE_TYPES`.
+        suffix: `.wav` or `.flac`.
+
+    Raises:
+        InputError: the format has no such samples, or cannot do without any.
+    """
+    form, bits = suffix[1:].upper(), SAMPLE_TYPES[subtype]
+    if bits == 8:  # of which each format has one kind
+        subtype = "PCM_U8" if form == "WAV" else "PCM_S8"
+    if not soundfile.check_format(form, subtype):
+        raise InputError(f"{suffix} holds no samples of type {subtype}; use .wav")
+    if form == "FLAC" and len(samples) == 0:  # libsndfile would write no byte
+        raise InputError(f"{suffix} holds no sound without samples; use .wav")
+    with soundfile.SoundFile(stream, "w", rate, 1, subtype, format=form) as file:
+        for start in range(0, len(samples), PIECE):
+            part = samples[start : start + PIECE]
+            if bits is not None:
+                # As integers, of which libsndfile takes the first bits: floats it multiplies
+                # by one less when it writes them than it divides by when it reads them.
+                part = (round_sound(part, bits) * 2.0**31).astype(np.int32)
+            file.write(part)

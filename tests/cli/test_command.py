@@ -1,0 +1,91 @@
+"""How commands end."""
+
+import errno
+import pickle
+import sys
+import threading
+
+import pytest
+
+from ltc.cli import bound, train
+from ltc.cli.command import Task, run_and_report
+
+
+def ended(capsys, task):
+    """Return the exit code of a task and what it printed to standard error."""
+    with pytest.raises(SystemExit) as stop:
+        run_and_report(task, verbose=False)
+    return stop.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_interruption_is_one_line_and_shows_the_cursor(capsys, monkeypatch, terminal):
+    def lightning():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            exit(1)
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    code, err = ended(capsys, lightning)
+    assert code == 130
+    assert err == ("\x1b[?25h" if terminal else "") + "interrupted\n"
+
+
+def test_a_full_disk_is_one_line(capsys):
+    def thread():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("the writer's thread died") from error
+
+    code, err = ended(capsys, thread)
+    assert code == 1
+    assert err.startswith("error: cannot write the output: No space left on device")
+    assert err.count("\n") == 1
+
+
+def test_a_full_disk_of_hydra(capsys):
+    def hydra():
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/.hydra")
+
+    _, err = ended(capsys, hydra)
+    assert "cannot write /full/.hydra" in err
+    assert err.count("\n") == 1
+
+
+def test_a_thread_that_finds_no_room_is_a_warning(capsys, monkeypatch):
+    def write():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def task():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    run_and_report(task, verbose=False)
+    err = capsys.readouterr().err
+    assert err.startswith("warning: cannot write the output: No space left on device")
+    assert err.count("\n") == 1
+
+
+def test_the_numbers_are_safe_where_the_log_finds_no_room(capsys, monkeypatch, tmp_path):
+    def record(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ltc.runs.train.record", record)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.chdir(tmp_path)
+    quick = ["steps=5", "evaluate.samples=2000", "trainer=cpu", "logger=csv", "bound=none"]
+    monkeypatch.setattr(sys, "argv", ["ltc-train", "quantizer=scalar", *quick])
+    train.main()
+    captured = capsys.readouterr()
+    assert "is not whole: No space left on device" in captured.out + captured.err
+    assert list(tmp_path.rglob("metrics.json"))
+
+
+@pytest.mark.parametrize("command", [bound, train])
+def test_a_task_can_be_sent_to_the_process_of_a_launcher(command):
+    task = pickle.loads(pickle.dumps(Task(command._task, "train")))
+    assert task.task is command._task

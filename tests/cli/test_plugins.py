@@ -1,0 +1,169 @@
+"""A lattice, a source and a transform of one's own, from any folder."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from ltc.cli import compress, lattice, train
+
+MODULE = '''
+import scipy.stats
+import torch
+from torch import nn
+
+from ltc.lattices import TrellisLattice
+from ltc.sources.iid import IIDSource
+from ltc.transforms import Transform
+
+
+class Laminated5(TrellisLattice):
+    name = "laminated5"
+
+    def __init__(self):
+        super().__init__([[2, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 1, 0, 0],
+                          [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]])
+
+
+class Triangular(IIDSource):
+    """The sum of two uniform numbers, of unit variance."""
+
+    name = "triangular"
+    density = scipy.stats.triang(0.5, loc=-(6**0.5), scale=2 * 6**0.5)
+
+    def sample(self, count, generator):
+        u = torch.rand(2, count, self.dimension, generator=generator, device=generator.device)
+        return (u.sum(0) - 1) * 6**0.5
+
+    @property
+    def key(self):
+        return {"source": self.name}
+
+
+class Gains(Transform):
+    """A factor for each coordinate."""
+
+    affine = True
+
+    def __init__(self, dimension):
+        super().__init__(dimension)
+        self.gain = nn.Parameter(torch.ones(dimension))
+
+    def analysis(self, x):
+        return x * self.gain
+
+    def synthesis(self, y):
+        return y / self.gain
+'''
+YAML = {
+    "quantizer": "defaults: [lattice_base]\nlattice:\n  _target_: plugins_of_mine.Laminated5\n",
+    "source": "_target_: plugins_of_mine.Triangular\ndimension: null\n",
+    "transform": "_target_: plugins_of_mine.Gains\n",
+}
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    """Return a folder with a module and a YAML file for each."""
+    folder = tmp_path / "plugins"
+    for group, text in YAML.items():
+        (folder / group).mkdir(parents=True)
+        (folder / group / "mine.yaml").write_text(text)
+    (folder / "plugins_of_mine.py").write_text(MODULE)
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Run a command in an empty folder; return its exit code and what it printed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+
+    def run(main, *arguments, environment=""):
+        monkeypatch.setenv("LTC_CONFIG_DIR", environment)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.delitem(sys.modules, "plugins_of_mine", raising=False)
+        monkeypatch.setattr(sys, "argv", ["ltc", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def test_every_command_takes_them(call, plugins, tmp_path):
+    mine = ["source=mine", "quantizer=mine", "transform=mine"]
+    quick = ["steps=20", "trainer=cpu", "bound=none", "evaluate.samples=20000"]
+    folder = tmp_path / "run"
+    code, output = call(
+        train.main,
+        *("--config-dir", "../plugins", *mine, *quick, f"hydra.run.dir={folder}"),
+    )
+    assert code == 0, output
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["source"], metrics["dimension"]) == ("mine", 5)
+    assert metrics["bitstream_rate"] >= 0.99 * metrics["rate"]
+
+    x = np.random.default_rng(0).triangular(-math.sqrt(6), 0, math.sqrt(6), (400, 5))
+    np.save(tmp_path / "x.npy", x.astype(np.float32))
+    files = tmp_path / "x.npy", tmp_path / "x.ltc"
+    code, output = call(compress.compress, *files, f"ckpt={folder}")
+    assert code == 2
+    assert "plugins_of_mine" in output
+    assert "--config-dir" in output
+    code, output = call(compress.compress, *files, f"ckpt={folder}", "--config-dir", plugins)
+    assert code == 0, output
+    decoded = tmp_path / "y.npy"
+    code, output = call(
+        compress.decompress, files[1], decoded, f"ckpt={folder}", environment=str(plugins)
+    )
+    assert code == 0, output
+    error = np.square(np.load(decoded) - x).mean()
+    assert error == pytest.approx(metrics["distortion"], rel=0.1)
+
+    code, output = call(
+        lattice.main, f"--config-dir={plugins}", "quantizer=mine", "samples=10000", "--json"
+    )
+    assert code == 0, output
+    assert json.loads(output)["kissing_number"] is None
+    assert json.loads(output)["states"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--config-dir", "missing"], "--config-dir missing: there is no such folder"),
+        (["quantizer=no_module"], "there is no module no_such_module; put no_such_module.py into"),
+        (["quantizer=no_class"], "the module plugins_of_mine has no Laminated6"),
+        (["quantizer=broken"], "cannot import broken_module: ZeroDivisionError"),
+    ],
+)
+def test_what_is_missing_is_said(call, plugins, arguments, expected):
+    for name, target in (
+        ("no_module", "no_such_module.Lattice"),
+        ("no_class", "plugins_of_mine.Laminated6"),
+        ("broken", "broken_module.Lattice"),
+    ):
+        text = f"defaults: [lattice_base, _self_]\nlattice:\n  _target_: {target}\n"
+        (plugins / "quantizer" / f"{name}.yaml").write_text(text)
+    (plugins / "broken_module.py").write_text("1 / 0\n")
+    code, output = call(train.main, *arguments, environment=str(plugins))
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_a_name_that_ltc_has_is_refused(call, plugins):
+    (plugins / "quantizer" / "e8.yaml").write_text(YAML["quantizer"])
+    code, output = call(train.main, "--config-dir", plugins, "quantizer=e8")
+    assert code == 2
+    assert "quantizer=e8 is a name that ltc has" in output

@@ -1,0 +1,132 @@
+"""What a run trains, keeps and tells."""
+
+import json
+
+import lightning
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from ltc.coder import LatticeTransformCoder
+from ltc.entropy.exact import by_channel
+from ltc.errors import InputError
+from ltc.files import config_directory
+from ltc.quantizers import Layout
+from ltc.runs import train as runs_train
+from ltc.runs.build import build, generator
+from ltc.runs.evaluate import Measurement, compare
+from ltc.training import refine
+
+QUICK = ["evaluate.samples=20000", "logger=csv", "name.source=s", "name.transform=t"]
+QUICK += ["name.quantizer=q", "name.entropy=exact"]
+
+
+def configuration(*overrides):
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", [*QUICK, *overrides])
+    return config
+
+
+def run(folder, *overrides):
+    return runs_train.train(configuration(*overrides), folder)
+
+
+def test_the_last_steps_are_kept(tmp_path):
+    run(tmp_path, "quantizer=scalar", "steps=70", "trainer.val_check_interval=50", "bound=none")
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 70
+
+
+def test_a_run_is_never_replaced(tmp_path):
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a run"):
+        run(tmp_path, "quantizer=scalar")
+    assert (tmp_path / "metrics.json").read_text() == "{}"
+
+
+def test_lossless_runs_have_metrics(tmp_path):
+    fixed = ["quantizer=scalar", "quantizer.scale=1", "transform=identity", "steps=60"]
+    _, metrics = run(tmp_path, "source=iid_bernoulli", "trainer.val_check_interval=60", *fixed)
+    assert metrics["distortion"] == 0
+    assert metrics["snr_db"] is None
+    assert metrics["bound_rate_lower"] == pytest.approx(1.0)
+    assert metrics["gap_bits"] == pytest.approx(metrics["rate"] - 1.0)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+
+def test_at_no_distortion_the_limit_is_the_entropy():
+    class Bound:
+        name = "none that is asked at 0"
+
+        def bracket(self, distortion):
+            raise AssertionError
+
+    found = compare(Measurement(1.2, 0.0, 0.0, 0.0), Bound(), 1.0, entropy=1.0)
+    assert found["gap_bits"] == pytest.approx(0.2)
+    assert found["snr_db"] is found["gap_db"] is None
+    assert compare(Measurement(1.2, 0.0, 0.0, 0.0), Bound(), 1.0)["gap_bits"] is None
+
+
+def test_metrics_tell_runs_apart(tmp_path):
+    trellis = ["quantizer=trellis", "quantizer.length=16", "steps=2", "bound=none"]
+    _, metrics = run(tmp_path / "a", *trellis, "quantizer.states=16", "quantizer.rdo=true")
+    assert metrics["quantizer.lattice.states"] == 16
+    assert metrics["quantizer.rdo"] is True
+    assert metrics["quantizer"] == "trellis-16"
+    assert metrics["peak_memory"] > 1 << 26
+
+
+def test_the_coder_is_back_on_its_device_before_it_is_refined(tmp_path, monkeypatch):
+    events = []
+    to, cpu = LatticeTransformCoder.to, lightning.LightningModule.cpu
+    monkeypatch.setattr(
+        LatticeTransformCoder, "to", lambda self, d: (events.append("to"), to(self, d))[1]
+    )
+    monkeypatch.setattr(
+        lightning.LightningModule, "cpu", lambda self: (events.append("cpu"), cpu(self))[1]
+    )
+
+    def spy(*arguments, **named):
+        events.append("refine")
+        return refine(*arguments, **named)
+
+    monkeypatch.setattr(runs_train, "refine", spy)
+    run(tmp_path, "quantizer=scalar", "steps=2", "bound=none")
+    assert "cpu" in events  # where Lightning leaves a module that it has trained
+    end = events.index("refine")
+    assert events[:end][::-1].index("to") < events[:end][::-1].index("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("rdo", ["false", "true"])
+def test_a_run_on_a_gpu(tmp_path, rdo):
+    trained, metrics = run(tmp_path, "trainer=gpu", "steps=60", f"quantizer.rdo={rdo}")
+    assert next(trained.coder.parameters()).device.type == "cuda"
+    assert metrics["device"].startswith("cuda")
+    assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 0.05
+
+
+def test_encoding_does_not_depend_on_how_blocks_are_cut():
+    overrides = ["source=banana", "transform=mlp", "quantizer=e8", "quantizer.rdo=true"]
+    parts = build(configuration(*overrides, "bound=none"))
+    coder = parts.coder
+    with torch.no_grad():  # bend it
+        for parameter in coder.transform.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    x = parts.source.blocks(4000, 8, generator(0, "figures"))
+    coder.initialise(x)
+    coder.double()  # products of matrices of other sizes round otherwise in float32
+    whole = coder.encode(x.double())
+    assert torch.equal(whole, torch.cat([coder.encode(part) for part in x.double().split(333)]))
+
+
+@pytest.mark.parametrize(("n", "channels", "block"), [(8, 16, 1), (8, 2, 16), (64, 3, 64)])
+def test_the_density_starts_from_all_coordinates(n, channels, block):
+    channel = Layout(n, channels, block).channel
+    vectors = torch.arange(5.0)[:, None, None] + torch.randn(5, *channel.shape)
+    values = by_channel(vectors, channel)
+    for k in range(channels):
+        own = vectors[:, channel == k].flatten()
+        assert torch.equal(values[:, k].sort().values, own.sort().values)
+    few = by_channel(vectors, channel, most=7)
+    assert 4 <= len(few) <= 7

@@ -1,0 +1,374 @@
+"""Pictures, sounds and arrays: as they came in, or one message."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image, ImageOps
+
+from ltc.errors import InputError
+from ltc.media import Payload, Vectors
+
+RNG = np.random.default_rng(0)
+
+
+def picture(array, form="PNG", **options):
+    """Return the bytes of a picture file."""
+    stream = io.BytesIO()
+    image = array if isinstance(array, Image.Image) else Image.fromarray(array)
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def sound(samples, subtype="PCM_16", form="WAV", rate=8000):
+    """Return the bytes of a sound file."""
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, rate, subtype, format=form)
+    return stream.getvalue()
+
+
+def archive(entries):
+    """Return the bytes of a zip file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name, content in entries:
+            file.writestr(name, content)
+    return stream.getvalue()
+
+
+def array_file(array):
+    """Return the bytes of a `.npy` file."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def deep_png(channels, kind):
+    """Return 16-bit pixels and a PNG of them, filtered by nothing, as other programs write it."""
+    pixels = RNG.integers(0, 65536, (5, 7, channels), dtype=np.uint16)
+    if channels == 4:
+        pixels[..., 3] = 65535
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    data = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 7, 5, 16, kind, 0, 0, 0)
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + name + body
+        data += struct.pack(">I", zlib.crc32(name + body))
+    return pixels, data
+
+
+GREY = RNG.integers(0, 256, (9, 12), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+DEEP = RNG.integers(0, 65536, (9, 12), dtype=np.uint16)
+OPAQUE = np.full((9, 12), 255, np.uint8)
+
+
+def palette(array):
+    """Return a picture with a palette of few colours, and its pixels."""
+    image = Image.fromarray(array).quantize(8)
+    return image, np.asarray(image.convert("RGB"))
+
+
+PICTURES = {
+    "grey": (picture(GREY), GREY),
+    "colour": (picture(COLOUR), COLOUR),
+    "one pixel": (picture(GREY[:1, :1]), GREY[:1, :1]),
+    "one row": (picture(np.tile(GREY[:1], (1, 900))), np.tile(GREY[:1], (1, 900))),
+    "two levels": (picture(GREY > 99), 255 * (GREY > 99).astype(np.uint8)),
+    "16 bits": (picture(DEEP), DEEP),
+    "16 bits, TIFF": (picture(DEEP, "TIFF"), DEEP),
+    "16 bits, colour": deep_png(3, 2)[::-1],
+    "16 bits, colour, opaque": (lambda p, data: (data, p[..., :3]))(*deep_png(4, 6)),
+    "opaque": (picture(np.dstack([COLOUR, OPAQUE])), COLOUR),
+    "opaque grey": (picture(Image.merge("LA", [*map(Image.fromarray, (GREY, OPAQUE))])), GREY),
+    "palette": (picture(palette(COLOUR)[0]), palette(COLOUR)[1]),
+    "grey palette": (picture(palette(GREY)[0]), palette(GREY)[1][..., 0]),
+    "grey GIF": (picture(GREY, "GIF"), GREY),
+    "colour GIF": (picture(palette(COLOUR)[0], "GIF"), palette(COLOUR)[1]),
+    "BMP": (picture(COLOUR, "BMP"), COLOUR),
+    "16 bits in 32": (picture(Image.fromarray(DEEP.astype(np.int32)), "TIFF"), DEEP),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_come_back_as_they_are(name):
+    data, expected = PICTURES[name]
+    payload = Payload.read(data, ".PNG")
+    pixels = payload.arrays["image"]
+    assert pixels.dtype == expected.dtype
+    assert np.array_equal(pixels, expected)
+    assert payload.peak == np.iinfo(expected.dtype).max
+    again = Payload.read(payload.write(), payload.suffix)
+    assert np.array_equal(again.arrays["image"], expected)
+
+
+def test_pictures_are_jpeg_if_asked():
+    payload = Payload.read(picture(np.full((8, 8), 99, np.uint8)), ".png")
+    written = payload.write(".JPG")
+    assert Image.open(io.BytesIO(written)).format == "JPEG"
+    assert (Payload.read(written, ".jpeg").arrays["image"] == 99).all()
+    assert Image.open(io.BytesIO(payload.write(".PNG"))).format == "PNG"
+    with pytest.raises(InputError, match=r"has 16; use \.png"):
+        Payload.read(picture(DEEP), ".png").write(".jpg")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_stand_upright(form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = picture(COLOUR, form, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert np.array_equal(Payload.read(data, ".jpg").arrays["image"], expected)
+    assert expected.shape[:2] == ((9, 12) if orientation < 5 else (12, 9))
+
+
+TRANSPARENT = np.dstack([COLOUR, GREY])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (picture(TRANSPARENT), "transparent in parts"),
+        (picture(Image.merge("LA", [Image.fromarray(GREY)] * 2)), "transparent in parts"),
+        (picture(palette(COLOUR)[0], transparency=3), "transparent in parts"),
+        (picture(GREY, transparency=int(GREY[0, 0])), "transparent in parts"),
+        (picture(DEEP, transparency=int(DEEP[0, 0])), "transparent in parts"),
+        (deep_png(2, 4)[1], "16 bits for each colour, stored as LA;16B"),
+        (picture(Image.new("CMYK", (9, 9)), "JPEG"), "mode CMYK; expected grey or RGB"),
+        (picture(Image.new("LAB", (9, 9)), "TIFF"), "mode LAB"),
+        (picture(np.full((9, 9), 1 << 20, np.int32), "TIFF"), "32 bits"),
+        (picture(np.ones((9, 9), np.float32), "TIFF"), "mode F"),
+        (
+            picture(GREY, "GIF", save_all=True, append_images=[Image.fromarray(GREY.T.copy())]),
+            "has 2 frames",
+        ),
+        (picture(GREY)[:80], "no valid .png file"),
+        (b"", "no valid .png file"),
+    ],
+)
+def test_pictures_that_would_not_come_back_are_refused(data, message):
+    with pytest.raises(InputError, match=message):
+        Payload.read(data, ".png")
+
+
+SOUNDS = [
+    ("WAV", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"]),
+    ("FLAC", ["PCM_S8", "PCM_16", "PCM_24"]),
+]
+
+
+@pytest.mark.parametrize(("form", "subtype"), [(f, s) for f, types in SOUNDS for s in types])
+@pytest.mark.parametrize("samples", [1, 1000])
+def test_sounds_come_back_sample_by_sample(form, subtype, samples):
+    values = np.random.default_rng(1).integers(-(2**31), 2**31, samples).astype(np.int32)
+    values[:2] = [2**31 - 1, -(2**31)][:samples]
+    data = sound(values if subtype.startswith("PCM") else 3 * values / 2.0**31, subtype, form)
+    payload = Payload.read(data, f".{form}")
+    assert payload.subtype == subtype
+    written = payload.write()
+    info = soundfile.info(io.BytesIO(written))
+    assert (info.format, info.subtype, info.samplerate) == (form, subtype, 8000)
+    before, after = (soundfile.read(io.BytesIO(d), dtype="float64")[0] for d in (data, written))
+    assert np.array_equal(before, after)
+
+
+def test_sounds_that_would_not_come_back_are_refused():
+    with pytest.raises(InputError, match="this sound has 2 channels; expected mono"):
+        Payload.read(sound(np.zeros((9, 2))), ".wav")
+    with pytest.raises(InputError, match="samples of type ULAW"):
+        Payload.read(sound(np.zeros(9), "ULAW"), ".wav")
+    with pytest.raises(InputError, match=r"no valid \.wav file"):
+        Payload.read(b"RIFF", ".wav")
+    with pytest.raises(InputError, match=r"\.flac holds no samples of type FLOAT"):
+        Payload.read(sound(np.zeros(9), "FLOAT"), ".wav").write(".flac")
+    # A WAV may be empty, a FLAC of libsndfile not.
+    nothing = Payload.read(sound(np.zeros(0)), ".wav")
+    assert Payload.read(nothing.write(), ".wav").scalars == 0
+    with pytest.raises(InputError, match="no sound without samples"):
+        nothing.write(".flac")
+    # Of 8 bits each format has a kind of its own.
+    eight = Payload.read(sound(np.zeros(9), "PCM_S8", "FLAC"), ".flac")
+    assert soundfile.info(io.BytesIO(eight.write(".wav"))).subtype == "PCM_U8"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays=st.dictionaries(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
+        | st.sampled_from(["file", "allow_pickle", "arr_0", "a/b", "..", "self"]),
+        hnp.arrays(
+            st.sampled_from(["f2", "f4", ">f8", "i1", "<u2", ">i8", "u8", "?"]),
+            hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+        ),
+        max_size=3,
+    ),
+    by_columns=st.booleans(),
+)
+def test_arrays_come_back(arrays, by_columns):
+    if by_columns:
+        arrays = {name: np.asfortranarray(array) for name, array in arrays.items()}
+    payload = Payload("array", arrays, ".npz")
+    data = payload.write()
+    restored = Payload.read(data, ".npz").arrays
+    assert list(restored) == list(arrays)
+    with np.load(io.BytesIO(data)) as loaded:
+        for name, array in arrays.items():
+            for found in (restored[name], loaded[name]):
+                assert (found.dtype, found.shape) == (array.dtype, array.shape)
+                np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "message"),
+    [
+        (".npz", archive([("a.npy", array_file(GREY)), ("b.txt", "text")]), "b.txt is no array"),
+        (".npz", archive([("a.npy", array_file(GREY)), ("a", array_file(GREY))]), "two arrays"),
+        (".npz", array_file(GREY), "no valid .npz file"),
+        (".npy", archive([]), "no array of numpy"),
+        (".npy", array_file(GREY)[:-1], "cut short"),
+        (".npy", array_file(GREY) * 2, "more than one array"),
+        (".npy", array_file(np.array(["a"])), "type <U1; expected real numbers"),
+        (".npy", array_file(np.array([None])), "type object"),
+        (".npy", array_file(np.zeros(2, complex)), "type complex128"),
+        (".npy", array_file(np.zeros(2, np.longdouble)), "at most 64 bits"),
+        (".npy", array_file(np.zeros((2**50, 0))), "claims shape"),
+        (".npy", b"\x93NUMPY", "no valid .npy file"),
+        (".txt", b"", "cannot compress .txt"),
+        ("", b"", "a file without an ending"),
+    ],
+)
+def test_arrays_that_are_none_are_refused(suffix, data, message):
+    with pytest.raises(InputError, match=message):
+        Payload.read(data, suffix)
+
+
+def test_what_is_too_large_is_refused_before_it_is_read():
+    zeros = np.zeros(1000)
+    cases = [
+        (".npy", array_file(zeros)),
+        (".npz", archive([("a.npy", array_file(zeros))])),
+        (".wav", sound(np.zeros(2000))),
+        (".png", picture(np.zeros((80, 100), np.uint8))),
+    ]
+    for suffix, data in cases:
+        assert Payload.read(data, suffix, largest=9000).scalars in (1000, 2000, 8000)
+        with pytest.raises(InputError, match=r"take .* bytes, more than the 7,999 .*--largest"):
+            Payload.read(data, suffix, largest=7999)
+    # The header is believed before there is anything else.
+    bomb = bytearray(picture(np.zeros((80, 100), np.uint8)))
+    bomb[16:24] = struct.pack(">II", 40_000, 40_000)
+    bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
+    with pytest.raises(InputError, match="1,600,000,000 bytes, more than the 1,073,741,824"):
+        Payload.read(bytes(bomb), ".png")
+    claims = array_file(zeros).replace(b"(1000,), }   ", b"(1000000000,), }")
+    with pytest.raises(InputError, match="8,000,000,000 bytes"):
+        Payload.read(claims[:10] + claims[10:128] + claims[-8000:], ".npy")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pixels=hnp.arrays(
+        st.sampled_from([np.uint8, np.uint16]),
+        st.tuples(st.integers(1, 9), st.integers(1, 9))
+        | st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)),
+    ),
+    patch=st.integers(1, 5),
+    piece=st.integers(1, 30),
+)
+def test_pictures_are_cut_and_joined(pixels, patch, piece):
+    vectors = Vectors({"image": pixels}, patch**2, patch, offset=100, gain=50)
+    high, wide = (-(-n // patch) for n in pixels.shape[:2])
+    assert len(vectors) == high * wide * (3 if pixels.ndim == 3 else 1)
+    # Numbers of 16 bits are brought to the scale of 8.
+    unit = 257 if pixels.dtype == np.uint16 else 1
+    first = 50 * vectors.get(0, 1) + 100
+    plane = pixels if pixels.ndim == 2 else pixels[..., 0]
+    edge = [(0, max(0, patch - n)) for n in plane.shape]
+    expected = np.pad(plane[:patch, :patch], edge, mode="edge") / unit
+    assert first[0] == pytest.approx(expected.ravel(), abs=1e-3)
+    copy = Vectors({"image": np.zeros_like(pixels)}, patch**2, patch, offset=100, gain=50)
+    for start in range(0, len(vectors), piece):
+        copy.put(start, vectors.get(start, start + piece))
+    assert np.array_equal(copy.arrays["image"], pixels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays=st.lists(
+        hnp.arrays(
+            st.sampled_from(["i1", "i2", "?", ">u2"]),
+            hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+        ),
+        max_size=3,
+    ),
+    dimension=st.integers(1, 7),
+    piece=st.integers(1, 20),
+)
+def test_arrays_are_cut_and_joined(arrays, dimension, piece):
+    arrays = {str(i): array for i, array in enumerate(arrays)}
+    vectors = Vectors(arrays, dimension)
+    empty = {name: np.empty_like(array) for name, array in arrays.items()}
+    copy = Vectors(empty, dimension)
+    for start in range(0, len(vectors), piece):
+        copy.put(start, vectors.get(start, start + piece))
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(copy.arrays[name].reshape(array.shape), array)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "i8", "u8", "?", "f2"])
+def test_numbers_beyond_a_type_become_its_ends(dtype):
+    numbers = np.zeros(2, dtype)
+    Vectors({"x": numbers}, 2, gain=1e3).put(0, np.array([[-1e30, 1e30]], np.float32))
+    if numbers.dtype.kind == "f":
+        assert numbers.tolist() == [-65504, 65504]
+    elif dtype == "?":
+        assert numbers.tolist() == [False, True]
+    else:
+        limits = np.iinfo(dtype)
+        assert numbers[0] == limits.min
+        assert int(numbers[1]) == pytest.approx(limits.max, rel=1e-15)
+
+
+def test_samples_are_rounded_to_their_integers():
+    samples = np.zeros(3)
+    Vectors({"x": samples}, 3, bits=8).put(0, np.array([[0.3, 1.5, -1.5]], np.float32))
+    assert (samples * 128).tolist() == [38, 127, -128]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    a=hnp.arrays(
+        st.sampled_from(["u1", ">f8", "u8"]),
+        (3, 4),
+        elements={"min_value": 0, "max_value": 100},
+    ),
+    by_columns=st.booleans(),
+)
+def test_distortion_and_variance(a, by_columns):
+    b = np.asfortranarray(np.roll(a, 1)) if by_columns else np.roll(a, 1)
+    before, after = Payload("array", {"x": a}, ".npy"), Payload("array", {"x": b}, ".npy")
+    squares = np.square(a.astype(float) - b.astype(float))
+    assert before.distortion(after) == pytest.approx(squares.mean())
+    assert before.variance() == pytest.approx(a.astype(float).var())
+
+
+def test_nothing_has_no_distortion():
+    nothing = Payload("array", {}, ".npz")
+    assert (nothing.scalars, nothing.variance(), nothing.distortion(nothing)) == (0, 0, 0)
+
+
+def test_a_flac_that_is_read_as_empty_is_refused(monkeypatch):
+    # Of some broken files libsndfile reads nothing; no FLAC could be written of that.
+    empty = np.zeros(0, np.float32), 8000, "PCM_16"
+    monkeypatch.setattr("ltc.media.payload.read_sound", lambda file, largest: empty)
+    with pytest.raises(InputError, match="no samples"):
+        Payload.read(b"", ".flac")
+    assert Payload.read(b"", ".wav").scalars == 0
