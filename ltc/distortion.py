@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
-from torch import Tensor
 
 __all__ = ["Absolute", "Distortion", "Squared"]
 
@@ -35,6 +33,7 @@ class Squared(Distortion):
     """Squared error.
 
     Example:
+        >>> import torch
         >>> Squared().cost(torch.tensor([1.0, -2.0])), Squared().centre(torch.tensor([0.0, 1.0]))
         (tensor([1., 4.]), tensor(0.5000))
     """
@@ -55,6 +54,7 @@ class Absolute(Distortion):
     """Absolute error.
 
     Example:
+        >>> import torch
         >>> Absolute().cost(torch.tensor([1.0, -2.0])), Absolute().centre(torch.tensor([0.0, 1, 9]))
         (tensor([1., 2.]), tensor(1.))
     """
