@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from torch import Tensor
 
 __all__ = ["Absolute", "Distortion", "Squared"]
 
