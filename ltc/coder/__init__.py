@@ -1,6 +1,7 @@
 """Analysis, lattice points, synthesis: a coder, which knows nothing of its training."""
 
+from ltc.coder import sequence
 from ltc.coder.coder import LatticeTransformCoder
 from ltc.coder.encoders import mean_derivative, rate_distortion_optimised
 
-__all__ = ["LatticeTransformCoder", "mean_derivative", "rate_distortion_optimised"]
+__all__ = ["LatticeTransformCoder", "mean_derivative", "rate_distortion_optimised", "sequence"]

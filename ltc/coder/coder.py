@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ltc.coder.encoders import mean_derivative, rate_distortion_optimised
 from ltc.entropy import EntropyModel, PointTable
-from ltc.lattices import Lattice
+from ltc.lattices import Lattice, Section
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
 
@@ -75,7 +75,7 @@ class LatticeTransformCoder(nn.Module):
 
     @contextmanager
     def through(self, lattice: Lattice) -> Iterator[None]:
-        """Quantize on another lattice of the same dimension and the same cosets for a while.
+        """Quantize on another lattice of the same cosets for a while.
 
         Arguments:
             lattice: the other lattice, such as the `surrogate` of the coder's own.
@@ -86,6 +86,31 @@ class LatticeTransformCoder(nn.Module):
             yield
         finally:
             self._use(own)
+
+    @property
+    def endless(self) -> Section | None:
+        """The section that repeats along each channel, if a path may have any length; or None.
+
+        A context chooses a table for each lattice vector: with one, vectors stay as they are.
+        """
+        if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
+            return None
+        return None  # self.quantizer.lattice.section
+
+    @contextmanager
+    def of_length(self, positions: int) -> Iterator[None]:
+        """Code blocks of another length for a while: each channel of one is one path.
+
+        Arguments:
+            positions: source vectors in a block. The coder is `endless`.
+        """
+        own = self.layout
+        self.layout = Layout(positions, self.transform.latent_dimension, positions)
+        try:
+            with self.through(self.quantizer.lattice.of_length(positions)):
+                yield
+        finally:
+            self.layout = own
 
     def _use(self, lattice: Lattice) -> None:
         self.quantizer.lattice = lattice
@@ -108,7 +133,8 @@ class LatticeTransformCoder(nn.Module):
         distortion = min(1 / (2 * math.log(2) * self.lmbda), 0.5 * variance)
         self.quantizer.initialise(distortion, latents)
         self.linearise(samples)
-        self.entropy.initialise(self.vectors(samples).flatten(0, 1))
+        vectors = self.vectors(samples)
+        self.entropy.initialise(vectors, self.table(vectors))
 
     def vectors(self, x: Tensor) -> Tensor:
         """Return what the lattice quantizes.
@@ -137,7 +163,9 @@ class LatticeTransformCoder(nn.Module):
         scale = self.quantizer.scale
         weight = (self.derivative.square().sum(0) * scale**2)[self.layout.channel]
         weight = self.lmbda * weight * self.step.square()
-        return rate_distortion_optimised(self.wanted(x), weight, self.entropy, self.reconstruct)
+        return rate_distortion_optimised(
+            self.wanted(x), weight, self.entropy, self.layout.channel, self.shift
+        )
 
     @torch.no_grad()
     def wanted(self, x: Tensor) -> Tensor:
@@ -197,7 +225,11 @@ class LatticeTransformCoder(nn.Module):
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""
         if self.shift is None:
             return points
-        return points + self.shift(points, self.entropy.row)
+        return points + self.shift(points, self.entropy.kinds(self.table(points)))
+
+    def table(self, points: Tensor) -> Tensor:
+        """Return which table of the entropy model coordinates use, shape (..., rows, n) or less."""
+        return self.entropy.table(points, self.layout.channel)
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.
@@ -208,4 +240,4 @@ class LatticeTransformCoder(nn.Module):
         Returns:
             Bits per block, shape (batch,).
         """
-        return self.entropy.bits(points).sum((-1, -2))
+        return self.entropy.bits(points, self.table(points)).sum((-1, -2))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
-from ltc.lattices.trellis import Trellis, hermite_normal_form
+from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
 
 __all__ = ["Lattice", "TrellisLattice", "dimension_at_least"]
 
@@ -33,6 +33,8 @@ class Lattice(ABC):
         kissing_number: how many points have that norm.
         covering_radius: the greatest distance of a vector from the lattice.
         trellis: its trellis, or None for a lattice that has none.
+        section: the section of its trellis that repeats without end, so that the lattice is one of
+            a family of all dimensions; None where it is not.
         runs_across: whether it is so long that it runs across a block of source vectors, even
             where the dimension of the source is free.
     """
@@ -46,6 +48,7 @@ class Lattice(ABC):
     kissing_number: int | None = None
     covering_radius: float | None = None
     trellis: Trellis | None = None
+    section: Section | None = None
 
     @property
     @abstractmethod
@@ -93,6 +96,17 @@ class Lattice(ABC):
     def surrogate(self) -> Lattice:
         """A lattice of the same dimension and volume to train through, where that is cheaper."""
         return self
+
+    def of_length(self, length: int) -> Lattice:
+        """Return the lattice of another dimension whose trellis has the same `section`.
+
+        Arguments:
+            length: coordinates, at least 1.
+
+        Raises:
+            InputError: no section repeats, or the length is not a positive integer.
+        """
+        raise InputError(f"{self.name} has one length only: no section of its trellis repeats")
 
     def with_shared_zero(self, values: Tensor) -> Tensor | None:
         """Return where coordinates are reconstructed if every state is to offer zero.

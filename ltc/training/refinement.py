@@ -93,7 +93,8 @@ def _as_trained(coder: LatticeTransformCoder, blocks: Tensor) -> None:
 @torch.no_grad()
 def _share_zero(coder: LatticeTransformCoder, blocks: Tensor) -> None:
     """Start from reconstruction points that share zero."""
-    coder.entropy.initialise(coder.vectors(blocks).flatten(0, 1))
+    vectors = coder.vectors(blocks)
+    coder.entropy.initialise(vectors, coder.table(vectors))
     assert coder.shift is not None
     points = coder.shift.points
     values = coder.quantizer.lattice.with_shared_zero(points)
@@ -114,7 +115,7 @@ def _use_finer_steps(coder: LatticeTransformCoder, blocks: Tensor) -> None:
     with torch.no_grad():
         coder.quantizer.log_scale.add_(math.log(0.85))
         vectors = coder.vectors(blocks)
-        coder.entropy.initialise(vectors.flatten(0, 1))
+        coder.entropy.initialise(vectors, coder.table(vectors))
     _fit(coder, coder.quantizer.quantize(vectors), blocks)
 
 
@@ -141,11 +142,11 @@ def _fit_steps(coder: LatticeTransformCoder, blocks: Tensor) -> None:
             coder.entropy.shrink(factor[None])
             try:
                 with torch.enable_grad():
-                    coder.entropy.fit(points)
+                    coder.entropy.fit(points, coder.table(points))
             except OverflowError:  # a line search went astray
                 costs.append(torch.full_like(weight[:, 0], math.inf))
                 continue
-            rate = coder.entropy.bits(points).mean((0, 1))
+            rate = coder.entropy.bits(points, coder.table(points)).mean((0, 1))
             gain = (points * vectors).sum((0, 1, 3)) / points.square().sum((0, 1, 3))
             error = gain.nan_to_num()[:, None] * points - vectors
             costs.append(rate + (weight * (coder.step * error).square().mean((0, 1))).sum(1))
@@ -205,11 +206,12 @@ def _lagrangian(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) ->
 def _fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
     """Refit reconstruction points, synthesis and entropy model to points that stand for blocks."""
     if coder.shift is not None:
-        coder.shift.fit_mean(points, coder.entropy.row, coder.wanted(blocks) - points)
+        kinds = coder.entropy.kinds(coder.table(points))
+        coder.shift.fit_mean(points, kinds, coder.wanted(blocks) - points)
     with torch.no_grad():
         latents = coder.latent(points)
     coder.transform.fit_synthesis(latents.flatten(0, 1), blocks.flatten(0, 1))
     coder.linearise(blocks)
     # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
     with coder.through(coder.quantizer.lattice.surrogate):
-        coder.entropy.fit(points)
+        coder.entropy.fit(points, coder.table(points))
