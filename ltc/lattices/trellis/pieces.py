@@ -23,8 +23,9 @@ SHORTEST, LONGEST = 1 << 12, 1 << 15
 LANES = 16
 MOST_DECISIONS = 1 << 29
 # A window reaches so far to both sides of a joint, times the square of the code's memory in bits,
-# and so much further. Measured on the uniform distribution, where paths are the most alike: squared errors are greater by about 1e-6 for pieces of SHORTEST coordinates and by
-# 2e-7 for those of LONGEST; a window that reaches 4 times the square less far loses 10 times more.
+# and so much further. Measured on the uniform distribution, where paths are the most alike: squared
+# errors are greater by about 1e-6 for pieces of SHORTEST coordinates and by 2e-7 for those of
+# LONGEST; a window that reaches 4 times the square less far loses 10 times more.
 REACH, FURTHER = 12, 50
 
 # Decodes parts of rows, `decode(items, ends, length, middle)`, along a trellis of equal sections,

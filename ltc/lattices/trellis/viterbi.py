@@ -26,7 +26,7 @@ __all__ = ["closest_point", "shortest_path", "states_after"]
 # Costs of so many sections are computed at a time: they stay in the cache. At the beginning of
 # each, but for the first few, the costs of the states count from the least again: sums stay
 # small, and so exact.
-TILE = 128
+TILE = 256
 RESTART = 1024
 
 
