@@ -60,7 +60,7 @@ def test_probabilities_are_the_eigenvector_s_and_sum_to_one(states):
 @small
 def test_against_the_middle_of_a_long_trellis(states):
     lattice, log_mass = Convolutional(states), log_masses()
-    trellis = lattice.of_length(400)
+    trellis = lattice.of_length(400).trellis
     model = stationary(lattice.section, log_mass)
     # The backward pass over the second half: the masses of all completions.
     completions = np.ones(states)
@@ -84,7 +84,9 @@ def test_against_the_middle_of_a_long_trellis(states):
 def test_one_more_section_multiplies_by_the_eigenvalue(states):
     lattice, log_mass = Convolutional(states), log_masses()
     shorter, longer = (
-        float(lattice.of_length(n).log_partition(torch.from_numpy(np.tile(log_mass, (n, 1)))))
+        float(
+            lattice.of_length(n).trellis.log_partition(torch.from_numpy(np.tile(log_mass, (n, 1))))
+        )
         for n in (300, 301)
     )
     assert longer - shorter == pytest.approx(
@@ -102,11 +104,10 @@ def test_a_circle_of_two_states():
 def test_any_length_is_one_path_of_shared_sections():
     lattice = Convolutional(8, 16)
     long = lattice.of_length(20_000)
-    assert lattice.of_length(20_000) is long
-    assert long.dimension == 20_000
-    assert len({id(section) for section in long.sections}) == 4
-    assert lattice.of_length(16) is lattice.trellis
-    assert lattice.of_length(1).states == [1, 2]
+    assert long.dimension == long.trellis.dimension == len(long.trellis.sections) == 20_000
+    assert len({id(section) for section in long.trellis.sections}) == 4
+    assert lattice.of_length(16).trellis is lattice.trellis
+    assert lattice.of_length(1).trellis.states == [1, 2]
     # The path goes on: a point of the long code begins with a point of the short one.
     points = long.closest_point(torch.randn(1, 20_000))
     start = points[:, :50]
