@@ -95,7 +95,7 @@ class LatticeTransformCoder(nn.Module):
         """
         if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
             return None
-        return None  # self.quantizer.lattice.section
+        return self.quantizer.lattice.section
 
     @contextmanager
     def of_length(self, positions: int) -> Iterator[None]:

@@ -33,8 +33,6 @@ class Lattice(ABC):
         kissing_number: how many points have that norm.
         covering_radius: the greatest distance of a vector from the lattice.
         trellis: its trellis, or None for a lattice that has none.
-        section: the section of its trellis that repeats without end, so that the lattice is one of
-            a family of all dimensions; None where it is not.
         runs_across: whether it is so long that it runs across a block of source vectors, even
             where the dimension of the source is free.
     """
@@ -48,7 +46,6 @@ class Lattice(ABC):
     kissing_number: int | None = None
     covering_radius: float | None = None
     trellis: Trellis | None = None
-    section: Section | None = None
 
     @property
     @abstractmethod
@@ -96,6 +93,14 @@ class Lattice(ABC):
     def surrogate(self) -> Lattice:
         """A lattice of the same dimension and volume to train through, where that is cheaper."""
         return self
+
+    @property
+    def section(self) -> Section | None:
+        """The section of its trellis that repeats without end, or None.
+
+        A lattice that has one is one of a family with all lengths; see `of_length`.
+        """
+        return None
 
     def of_length(self, length: int) -> Lattice:
         """Return the lattice of another dimension whose trellis has the same `section`.
