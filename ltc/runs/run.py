@@ -146,7 +146,8 @@ class LatticeRun(Run):
         """Encode and decode held-out blocks, and write them as a file where that is asked for."""
         coder = self.coder
         measurement = measure(coder, blocks)
-        bias = float(coder.entropy.bias(coder.encode(blocks[:1000])).sum((-1, -2)).mean())
+        points = coder.encode(blocks[:1000])
+        bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
         if bias:
             log.info(
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",

@@ -25,9 +25,14 @@ class Transform(nn.Module, ABC):
         dimension: scalars per source vector, d.
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
+    Attributes:
+        overlaps: a latent depends on vectors at several positions.
+
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
+
+    overlaps = False
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()

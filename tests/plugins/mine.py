@@ -23,6 +23,8 @@ class Lapped(Transform):
         learned: whether the synthesis is learned.
     """
 
+    overlaps = True
+
     def __init__(self, dimension, stride=4, learned=False):
         super().__init__(dimension, dimension * stride)
         self.stride = stride

@@ -25,6 +25,8 @@ LMBDA = 4.0
 class LappedPicture(Transform):
     """A lapped transform along rows and columns of a grid."""
 
+    overlaps = True
+
     def __init__(self, stride):
         super().__init__(1, stride**2)
         self.along = Lapped(1, stride)
