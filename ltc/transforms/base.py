@@ -25,9 +25,14 @@ class Transform(nn.Module, ABC):
         dimension: scalars per source vector, d.
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
+    Attributes:
+        stride: positions of a block, along each axis, from one latent position to the next.
+
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
+
+    stride = 1
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()
@@ -48,15 +53,20 @@ class Transform(nn.Module, ABC):
         """Map latents, shape (batch, *latent positions, k), to blocks, (batch, *positions, d)."""
 
     def latent_positions(self, positions: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the positions of the latents of blocks; by default their own.
+        """Return the shape of the positions of the latents of blocks.
 
         Arguments:
             positions: shape of the positions of a block.
 
         Raises:
-            InputError: the transform takes no such blocks.
+            InputError: they are no multiple of the stride.
         """
-        return positions
+        for count in positions:
+            if count % self.stride:
+                raise InputError(
+                    f"source.block={count} is no multiple of the transform's stride {self.stride}"
+                )
+        return tuple(count // self.stride for count in positions)
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
