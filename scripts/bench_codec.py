@@ -37,18 +37,18 @@ def measure(
 ) -> tuple[float, float, float, float]:
     """Return samples per second of encoding and decoding, bits per sample written and modelled."""
     n = lattice.dimension
-    channel = torch.zeros(1, n, dtype=torch.long) if lattice.runs_across else torch.arange(n)[None]
+    channel = torch.tensor([[0]]) if lattice.runs_across else torch.arange(n)[None]
     model = Exact(lattice, channel)
     vectors = deviation * torch.randn(samples // n, 1, n)
-    model.initialise(vectors[:20_000])
-    code = LatticeCode.freeze(model)
+    model.initialise(vectors[:20_000], channel)
+    code = LatticeCode.of(model, channel)
     points = lattice.closest_point(vectors)
     chunks, encode_time = best(lambda: code.encode_chunks(points))
     decoded, decode_time = best(lambda: code.decode_chunks(chunks))
     assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
     written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
     with torch.no_grad():
-        bits = float(model.bits(points).double().mean()) / n
+        bits = float(model.bits(points, channel).double().mean()) / n
     return points.numel() / encode_time, points.numel() / decode_time, written, bits
 
 

@@ -18,7 +18,7 @@ from rich.progress import track
 from scipy.optimize import brentq
 from sweep import configuration
 
-from ltc.codec import LatticeCode
+from ltc.codec import code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.runs.build import build
 from ltc.runs.evaluate import bitstream_rate, measure
@@ -33,7 +33,7 @@ def coder(quantizer: str, training: torch.Tensor, rate: float) -> LatticeTransfo
     @torch.no_grad()
     def excess(log_scale: float) -> float:
         model.quantizer.log_scale.fill_(log_scale)
-        model.entropy.initialise(model.vectors(some).flatten(0, 1))
+        model.entropy.initialise(model.vectors(some), model.layout.channel)
         return float(model.bits(model.encode(some)).mean()) / some[0].numel() - rate
 
     entropy = 0.5 * math.log(2 * math.pi * math.e)
@@ -41,7 +41,7 @@ def coder(quantizer: str, training: torch.Tensor, rate: float) -> LatticeTransfo
     brentq(excess, guess - 1.0, guess + 3.0, xtol=1e-3)
     with torch.no_grad():
         points = model.encode(blocks)
-    model.entropy.fit(points)
+    model.entropy.fit(points, model.layout.channel)
     return model
 
 
@@ -66,7 +66,7 @@ def main() -> None:
             blocks = held_out.reshape(-1, model.layout.block, model.transform.dimension)
             assert model.quantizer.lattice.trellis is not None
             rate = measure(model, blocks).rate
-            written = bitstream_rate(model, LatticeCode.freeze(model.entropy), blocks)
+            written = bitstream_rate(model, code_for(model), blocks)
             rows.append((written - rate, rate))
         over = [(excess, rate) for excess, rate in rows if excess > max(0.002, 0.005 * rate)]
         failed |= bool(over)

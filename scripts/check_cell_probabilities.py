@@ -30,7 +30,7 @@ def main() -> None:
         x = torch.randn(options.points, 1, n, generator=generator)
         with torch.no_grad():
             points = model.encode(x).flatten(0, 1)
-            bits = model.entropy.bits(points).flatten()
+            bits = model.entropy.bits(points, model.layout.channel).flatten()
             matrix = model.transform.analysis(torch.eye(n)).T / (
                 model.quantizer.scale * model.row_scale[0]
             )

@@ -16,14 +16,14 @@ import torch
 from rich.progress import track
 
 from ltc.lattices import Trellis
-from ltc.lattices.families.convolutional import CODES, code_sections
+from ltc.lattices.families.convolutional import CODES, beginning
 
 LENGTH = 1024
 
 
 def second_moment(code: tuple[str, str], samples: int, seed: int) -> tuple[float, float]:
     """Return the mean squared error per coordinate and its standard error."""
-    trellis = Trellis(code_sections(*code, LENGTH))
+    trellis = Trellis(beginning(*code), LENGTH)
     margin = 16 * trellis.states[-1].bit_length()
     count = math.ceil(samples / (LENGTH - 2 * margin))
     generator = torch.Generator().manual_seed(seed)

@@ -3,14 +3,17 @@
 By the chain rule along the trellis, a point costs, section after section, one branch and one
 integer: `p(branch | state) = mass(coset) b(next) / b(state)`, where b(state) is the mass of all
 completions, and `p(z | coset) = f(offset + step z) / mass(coset)`. Their product telescopes to
-exactly `p(point)`. Both are rounded once to units of 2^-24 and stored with the model, so that
-no decoder ever recomputes a floating-point number.
+exactly `p(point)`. Where a section repeats without end, b is the eigenvector of its branch matrix,
+the same for all coordinates of a channel. Both are rounded once to units of 2^-24 and stored with
+the model, so that no decoder ever recomputes a floating-point number.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,52 +26,94 @@ from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.graph import Graph
 from ltc.codec.range_coder import from_bytes, to_bytes
 from ltc.codec.tables import TABLES, fits, freeze, from_tensors
-from ltc.entropy import Exact
+from ltc.entropy import EntropyModel
 from ltc.errors import InputError
-from ltc.lattices import Trellis
+from ltc.lattices import Section
 from ltc.threads import in_parallel
 
 __all__ = ["LatticeCode"]
 
 Array = npt.NDArray[Any]
 
+# Share of a chunk that the states of paths may take.
+MOST_STATES = 0.005
+
 
 class LatticeCode:
     """The integer tables by which lattice points are coded.
 
     Arguments:
-        trellis: the lattice's trellis.
+        graph: the lattice's trellis, or the section of it that repeats without end: then a vector
+            has one coordinate, and the path of a row goes on from vector to vector. It starts in
+            state 0 at every `most_vectors`.
         tables: the arrays that `state` returned.
+        rows: lattice vectors in a point; None: one for each pattern of the tables.
+        context: returns the pattern of each row, shape (count, rows, 1), from points, float32,
+            shape (count, rows, n), of which it sees the rows before; None: row r has pattern r.
 
     Raises:
-        InputError: the tables do not belong to this trellis.
+        InputError: the tables do not belong to this graph.
 
     Example:
+        >>> from ltc.entropy import Exact
         >>> from ltc.lattices import E8
-        >>> model = Exact(E8(), torch.arange(8)[None])
-        >>> code = LatticeCode.freeze(model)
+        >>> channel = torch.arange(8)[None]
+        >>> code = LatticeCode.of(Exact(E8(), channel), channel)
         >>> points = E8().closest_point(torch.randn(100, 1, 8)).double()
         >>> stream = code.encode(points)
         >>> torch.allclose(code.decode(stream, 100), points)
         True
     """
 
-    def __init__(self, trellis: Trellis, tables: Mapping[str, Any]) -> None:
-        self.trellis = trellis
-        self.graph = Graph(trellis)
+    def __init__(
+        self,
+        graph: Graph,
+        tables: Mapping[str, Any],
+        rows: int | None = None,
+        context: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.graph = graph
         self.tables = {key: np.ascontiguousarray(tables[key]) for key in TABLES}
         if not fits(self.tables, self.graph):
             raise InputError("the frozen code in this checkpoint does not fit its lattice")
-        self.rows = len(self.tables["branch_at"])
+        self.rows = len(self.tables["branch_at"]) if rows is None else rows
+        self.context = context
+        if context is None and self.rows != len(self.tables["branch_at"]):
+            raise InputError("its frozen code does not fit its configuration")
 
     @classmethod
-    def freeze(cls, entropy: Exact) -> LatticeCode:
-        """Round an entropy model to integers.
+    def of(
+        cls,
+        entropy: EntropyModel,
+        channel: Tensor,
+        endless: Section | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> LatticeCode:
+        """Return the code of an entropy model with a trellis.
 
         Arguments:
-            entropy: a trained exact model.
+            entropy: a trained model.
+            channel: the channel of each coordinate, shape (rows, n) or (rows, 1).
+            endless: the section that repeats without end, if the lattice is to have no end.
+            state: what `state` of this code returned when it was frozen; None: freeze it now.
+
+        Raises:
+            InputError: the state is no table, or belongs to another code.
         """
-        return cls(entropy.trellis, freeze(entropy))
+        assert entropy.trellis is not None
+        graph = Graph(entropy.trellis.sections)
+        if endless is not None:
+            graph = Graph([endless], len(endless.previous))
+        channel = channel.cpu()
+        if state is None:
+            pattern = torch.arange(entropy.tables)[:, None] if entropy.context else channel
+            tables = freeze(entropy, graph, pattern, endless)
+        else:
+            tables = from_tensors(state)
+        if not entropy.context:
+            return cls(graph, tables, len(channel))
+        table = copy.deepcopy(entropy).cpu().table
+        return cls(graph, tables, len(channel), lambda points: table(points, channel))
 
     def state(self) -> dict[str, Tensor]:
         """Return the tables as tensors, for a checkpoint."""
@@ -79,33 +124,29 @@ class LatticeCode:
             for key, value in self.tables.items()
         }
 
-    @classmethod
-    def from_state(cls, trellis: Trellis, state: Mapping[str, Tensor]) -> LatticeCode:
-        """Return the code that `state` described.
-
-        Arguments:
-            trellis: the lattice's trellis.
-            state: what `state` returned.
-
-        Raises:
-            InputError: it does not belong to this trellis.
-        """
-        return cls(trellis, from_tensors(state))
-
     @property
     def fingerprint(self) -> bytes:
         """A digest of the tables and the trellis, 16 bytes: equal if and only if they are."""
         digest = hashlib.sha256()
         for array in self._arrays:
             digest.update(array.tobytes())
-        for array in self.graph.arrays:
-            digest.update(array.tobytes())
         return digest.digest()[:16]
 
     @property
     def most_vectors(self) -> int:
         """How many vectors a chunk holds at most."""
-        return max(1, LARGEST_CHUNK // (self.rows * self.trellis.dimension))
+        return max(1, LARGEST_CHUNK // math.prod(self.shape))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and coordinates of the vectors of a point."""
+        return self.rows, self.graph.sections
+
+    @property
+    def chunk(self) -> int:
+        """Bytes after which a chunk ends: the states that it begins with are few of them."""
+        states = self.rows * math.log2(self.graph.states) / 8
+        return max(CHUNK, math.ceil(states / MOST_STATES))
 
     def encode(self, points: Tensor) -> bytes:
         """Encode points.
@@ -134,20 +175,15 @@ class LatticeCode:
         Raises:
             InputError: no points have this stream.
         """
-        if count > self.most_vectors:
-            raise InputError(f"a stream of {count} vectors is larger than any that ltc writes")
-        values = np.empty((count, self.rows, self.trellis.dimension))
-        if not walk.decode(from_bytes(stream), values, *self.graph.arrays, *self._arrays):
-            raise InputError("the stream is damaged: no lattice points have it")
-        return torch.from_numpy(values)
+        return self._decode([(count, stream)])[0]
 
-    def encode_chunks(self, points: Tensor, target: int = CHUNK) -> list[tuple[int, bytes]]:
+    def encode_chunks(self, points: Tensor, target: int | None = None) -> list[tuple[int, bytes]]:
         """Encode points as independent streams, in parallel.
 
         Arguments:
             points: lattice units, shape (count, rows, n).
-            target: bytes after which a chunk ends. The division depends on the points alone, so
-                that the same points have the same streams whatever the machine.
+            target: bytes after which a chunk ends; None: `chunk`. The division depends on the
+                points alone, so that the same points have the same streams whatever the machine.
 
         Returns:
             For each chunk the number of its vectors and its stream.
@@ -156,6 +192,7 @@ class LatticeCode:
             InputError: a point does not lie on the lattice, or the shape is another.
         """
         values = self._values(points)
+        target = self.chunk if target is None else target
         starts = range(0, len(values), self.most_vectors)
         return in_parallel(
             lambda start: self._encode(values[start : start + self.most_vectors], start, target),
@@ -165,16 +202,14 @@ class LatticeCode:
     def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
         """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
         pieces = [chunks[start : start + 64] for start in range(0, len(chunks), 64)]
-        return in_parallel(
-            lambda piece: [self.decode(stream, count) for count, stream in piece], pieces
-        )
+        return in_parallel(self._decode, pieces)
 
     def _values(self, points: Tensor) -> Array:
         """Return checked points as an array of doubles."""
-        if points.shape[1:] != (self.rows, self.trellis.dimension):
+        if points.shape[1:] != self.shape:
             raise InputError(
                 f"got points of shape {tuple(points.shape)}; this code needs "
-                f"(count, {self.rows}, {self.trellis.dimension})"
+                f"(count, {self.shape[0]}, {self.shape[1]})"
             )
         return points.detach().to("cpu", torch.float64).contiguous().numpy()
 
@@ -182,10 +217,12 @@ class LatticeCode:
         """Return chunks of `target` bytes each, or one; `first` is the number of the first."""
         chunks: list[tuple[int, bytes]] = []
         words = 1 << 62 if target is None else max(1, target // 4)
+        patterns = self._patterns(values)
+        state = np.zeros(self.rows, dtype=np.int64)
         start = 0
         while start < len(values):
             stream, end, whole = walk.encode(
-                values, start, words, *self.graph.arrays, *self._arrays
+                values, start, words, patterns, state, self.graph.states, *self._arrays
             )
             if not whole:
                 raise InputError(
@@ -195,6 +232,56 @@ class LatticeCode:
             start = end
         return chunks
 
+    def _decode(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
+        """Return the points of each chunk, shape (count, rows, n)."""
+        largest = max((count for count, _ in chunks), default=0)
+        if largest > self.most_vectors:
+            raise InputError(f"a stream of {largest} vectors is larger than any that ltc writes")
+        words = [from_bytes(stream) for _, stream in chunks]
+        values = [np.zeros((count, *self.shape)) for count, _ in chunks]
+        readers = np.zeros((len(chunks), 4), dtype=np.uint64)
+        states = np.zeros((len(chunks), self.rows), dtype=np.int64)
+
+        def step(which: int, vectors: slice, rows: slice, patterns: Array) -> None:
+            """Decode the next rows of a chunk."""
+            found = values[which][vectors, rows]
+            state = states[which, rows]
+            if not walk.decode(
+                words[which], readers[which], found, patterns, state, self.graph.states,
+                *self._arrays,
+            ):  # fmt: skip
+                raise InputError("the stream is damaged: no lattice points have it")
+
+        if self.context is None:
+            for which in range(len(chunks)):
+                step(which, slice(None), slice(None), self._patterns(values[which]))
+            return [torch.from_numpy(points) for points in values]
+        # A row of all chunks at once: the rows before it say which pattern it has.
+        for i in range(largest):
+            here = [which for which, (count, _) in enumerate(chunks) if i < count]
+            for row in range(self.rows):
+                known = np.stack([values[which][i] for which in here])
+                patterns = self._patterns(known)[:, row]
+                for which, pattern in zip(here, patterns, strict=True):
+                    step(which, slice(i, i + 1), slice(row, row + 1), pattern.reshape(1, 1))
+        return [torch.from_numpy(points) for points in values]
+
+    def _patterns(self, values: Array) -> Array:
+        """Return the pattern of each row, shape (1, rows) or (count, rows)."""
+        if self.context is None:
+            return np.arange(self.rows)[None]
+        with torch.no_grad():
+            found = self.context(torch.from_numpy(values).float())
+        patterns = found.expand(*values.shape[:2], 1)[..., 0].long().numpy()
+        number = len(self.tables["branch_at"])
+        if patterns.size and (patterns.min() < 0 or patterns.max() >= number):
+            raise InputError(
+                f"the entropy model chose table {patterns.min()} to {patterns.max()}; it has "
+                f"tables 0 to {number - 1}"
+            )
+        return np.ascontiguousarray(patterns)
+
     @property
     def _arrays(self) -> tuple[Array, ...]:
-        return tuple(self.tables[key] for key in TABLES)
+        """What the kernels walk along."""
+        return (*self.graph.arrays, *(self.tables[key] for key in TABLES))

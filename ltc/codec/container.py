@@ -36,15 +36,17 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from ltc.coder.sequence import LONGEST
 from ltc.errors import InputError
 
 __all__ = ["CHUNK", "LARGEST_CHUNK", "Container"]
 
-# Bytes after which a chunk ends. A damaged byte costs a chunk; a chunk costs its entry in the file
-# and the end of its stream, 4.4 to 6.5 bytes (measured, from 0.3 to 2 bits): at most 0.45 %.
+# Bytes after which a chunk ends, or more where it begins with the states of many paths. A damaged
+# byte costs a chunk; a chunk costs its entry in the file and the end of its stream, 4.4 to 6.5
+# bytes (measured, from 0.3 to 2 bits): at most 0.45 %.
 CHUNK = 1536
 # Coordinates in a chunk at most, so that a forged header cannot make a decoder allocate more.
-LARGEST_CHUNK = 1 << 20
+LARGEST_CHUNK = LONGEST
 
 MAGIC = b"LTC\x1a"
 VERSION = 2

@@ -15,6 +15,7 @@ from torch import Tensor
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.fixed_rate import FixedRateCode
+from ltc.coder import sequence
 from ltc.errors import InputError
 from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
 from ltc.media.size import check_size
@@ -109,26 +110,28 @@ class FileCoder:
     ) -> list[tuple[int, bytes | None]]:
         """Return the chunks of a payload."""
         vectors = self._vectors(payload)
-        block = self.model.layout.block
         # As many as a code takes at a time, for each thread: chunks end where they would anyway.
         group = self.code.most_vectors * torch.get_num_threads()
         chunks: list[tuple[int, bytes | None]] = []
-        points = torch.zeros(0, *self.model.layout.channel.shape)
-        piece = block * max(1, PIECE // (block * vectors.dimension))
-        total = math.ceil(len(vectors) / block) * block
+        parts: list[Tensor] = []
+        waiting = 0
+        unit = sequence.unit(self.model)
+        piece = sequence.longest(self.model) or unit * max(1, PIECE // (unit * vectors.dimension))
+        total = math.ceil(len(vectors) / unit) * unit
         for first in range(0, total, piece):
             values = torch.from_numpy(vectors.get(first, min(first + piece, total)))
             if not (values.abs() < LARGEST_VALUE).all():
                 raise self._too_large(payload)
             try:
-                with torch.no_grad():
-                    encoded = self.model.encode(values.unflatten(0, (-1, block))).flatten(0, 1)
-                points = torch.cat([points, encoded])
-                whole = len(points) if first + piece >= total else len(points) // group * group
-                chunks.extend(self.code.encode_chunks(points[:whole]))
+                parts.append(sequence.encode(self.model, values))
+                waiting += len(parts[-1])
+                whole = waiting if first + piece >= total else waiting // group * group
+                if whole:
+                    points = torch.cat(parts)
+                    chunks.extend(self.code.encode_chunks(points[:whole]))
+                    parts, waiting = [points[whole:]], waiting - whole
             except InputError as error:
                 raise self._too_large(payload) from error
-            points = points[whole:]
             progress(min((first + piece) / total, 1.0))
         return chunks
 
@@ -168,8 +171,7 @@ class FileCoder:
             raise InputError("the header is inconsistent: a chunk is larger than any")
         patch = self._patch(kind)
         counts = [vector_count(shape, self.facts["dimension"], patch) for _, shape, _ in shapes]
-        layout = self.model.layout
-        total = math.ceil(sum(counts) / layout.block) * layout.repeats
+        total = math.ceil(sum(counts) / sequence.unit(self.model)) * self._per_unit
         if total != sum(count for count, _ in container.chunks):
             raise InputError("the header is inconsistent: its chunks do not hold its arrays")
         size = sum(math.prod(shape) * dtype.itemsize for _, shape, dtype in shapes)
@@ -186,10 +188,10 @@ class FileCoder:
         progress: Callable[[float], None],
     ) -> None:
         """Fill the arrays of a payload with what chunks hold; None is the origin."""
-        vectors, layout = self._vectors(payload), self.model.layout
-        group = max(1, GROUP // layout.channel.numel())
-        step = max(1, PIECE // (layout.repeats * layout.channel.numel()))
-        pending = torch.zeros(0, *layout.channel.shape)
+        vectors, size = self._vectors(payload), math.prod(self.code.shape)
+        group = max(1, GROUP // size)
+        step = self._per_unit * max(1, PIECE // (self._per_unit * size))
+        pending = torch.zeros(0, *self.code.shape)
         first = at = 0
         while at < len(chunks):
             begin, count = at, 0
@@ -197,11 +199,10 @@ class FileCoder:
                 count += chunks[at][0]
                 at += 1
             points = torch.cat([pending, *self._points(chunks[begin:at])])
-            whole = len(points) // layout.repeats * layout.repeats
+            whole = len(points) // self._per_unit * self._per_unit
             pending = points[whole:]
-            for part in points[:whole].unflatten(0, (-1, layout.repeats)).split(step):
-                with torch.no_grad():
-                    values = self.model.decode(part).flatten(0, 1)
+            for part in points[:whole].split(step):
+                values = sequence.decode(self.model, part)
                 vectors.put(first, values.numpy())
                 first += len(values)
             progress(at / len(chunks))
@@ -210,11 +211,15 @@ class FileCoder:
         """Return the lattice points of chunks, float32; zeros where a stream is None."""
         whole = [(count, stream) for count, stream in chunks if stream is not None]
         decoded = iter(self.code.decode_chunks(whole))
-        shape = self.model.layout.channel.shape
         return [
-            torch.zeros(count, *shape) if stream is None else next(decoded).float()
+            torch.zeros(count, *self.code.shape) if stream is None else next(decoded).float()
             for count, stream in chunks
         ]
+
+    @property
+    def _per_unit(self) -> int:
+        """Lattice vectors, as the code calls them, of the least that a file can have."""
+        return self.model.layout.repeats if self.model.endless is None else 1
 
     @property
     def _kind(self) -> str:

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.range_coder import (
-    TOTAL,
     finish,
     from_bytes,
-    get,
-    put,
-    quantile,
+    get_uniform,
+    put_uniform,
     start_decoder,
     to_bytes,
 )
@@ -69,7 +67,12 @@ class FixedRateCode:
     @property
     def most_vectors(self) -> int:
         """How many vectors a chunk holds at most."""
-        return max(1, LARGEST_CHUNK // (self.rows * self.quantizer.lattice.dimension))
+        return max(1, LARGEST_CHUNK // math.prod(self.shape))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and coordinates of the vectors of a point."""
+        return self.rows, self.quantizer.lattice.dimension
 
     def encode(self, points: Tensor) -> bytes:
         """Encode codewords.
@@ -113,7 +116,7 @@ class FixedRateCode:
         Raises:
             InputError: a point is no codeword.
         """
-        bits = self.rows * self.quantizer.lattice.dimension * math.log2(self.quantizer.ratio)
+        bits = math.prod(self.shape) * math.log2(self.quantizer.ratio)
         size = min(self.most_vectors, max(1, int(8 * target / bits)))
 
         def encode(start: int) -> list[tuple[int, bytes]]:
@@ -148,8 +151,7 @@ class FixedRateCode:
             raise InputError(
                 f"a stream of {max(counts)} vectors is larger than any that ltc writes"
             )
-        shape = (self.rows, self.quantizer.lattice.dimension)
-        digits = np.empty((sum(counts), *shape), dtype=np.int64)
+        digits = np.empty((sum(counts), *self.shape), dtype=np.int64)
         start = 0
         for count, stream in chunks:
             part = digits[start : start + count].reshape(-1)
@@ -169,9 +171,8 @@ def _encode(digits, ratio):  # type: ignore[no-untyped-def]
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     for digit in digits:
-        left = digit * TOTAL // ratio
-        words, count, lower, width, pending, first = put(
-            words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // ratio - left
+        words, count, lower, width, pending, first = put_uniform(
+            words, count, lower, width, pending, first, digit, ratio
         )
     words, count = finish(words, count, lower, width, pending, first)
     return words[:count]
@@ -184,15 +185,10 @@ def _decode(words, digits, ratio):  # type: ignore[no-untyped-def]
         # The decoder reads at most one word beyond the last that the encoder wrote.
         if position > len(words) + 2:
             return False
-        part = np.int64(quantile(lower, width, point))
-        if not 0 <= part < TOTAL:
-            return False
-        digit = part * ratio // TOTAL
-        if (digit + 1) * TOTAL // ratio <= part:
-            digit += 1
-        left = digit * TOTAL // ratio
-        position, lower, width, point = get(
-            words, position, lower, width, point, left, (digit + 1) * TOTAL // ratio - left
+        position, lower, width, point, digit = get_uniform(
+            words, position, lower, width, point, ratio
         )
+        if digit < 0:
+            return False
         digits[i] = digit
     return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ltc.lattices import Trellis
+from ltc.lattices import Section
 
 __all__ = ["Graph"]
 
@@ -15,10 +16,15 @@ Array = npt.NDArray[Any]
 
 
 class Graph:
-    """A trellis as flat arrays, with branches grouped by the state that they leave.
+    """Sections of a trellis as flat arrays, with branches grouped by the state that they leave.
 
     Sections that are the same object are stored once, as a kind. The branches that leave state
     s of a section of kind k are `start[node[k] + s]` to `start[node[k] + s + 1]`.
+
+    Arguments:
+        sections: of a whole trellis, or the one that repeats without end.
+        states: number of states before the first: 1 of a whole trellis. With more, a path goes on
+            from vector to vector, in the state in which it is.
 
     Attributes:
         kind: the kind of each section, shape (n,).
@@ -31,30 +37,32 @@ class Graph:
         tolerance: half the distance to the nearest other coset, likewise.
     """
 
-    def __init__(self, trellis: Trellis) -> None:
+    def __init__(self, sections: Sequence[Section], states: int = 1) -> None:
         found: dict[int, int] = {}
-        self.kind = np.array([found.setdefault(id(s), len(found)) for s in trellis.sections])
+        self.kind = np.array([found.setdefault(id(s), len(found)) for s in sections])
+        before = [states, *(len(section.previous) for section in sections)]
         target, coset, degree, node, first_coset = [], [], [], [0], [0]
         offset: list[float] = []
         step: list[float] = []
         tolerance: list[float] = []
         for t in np.unique(self.kind, return_index=True)[1]:
-            section, before = trellis.sections[t], trellis.states[t]
+            section = sections[t]
             after = len(section.previous)
             leave = section.previous.reshape(-1)
             order = np.argsort(leave, kind="stable")
             target.append(np.repeat(np.arange(after), section.previous.shape[1])[order])
             coset.append(section.coset.reshape(-1)[order])
-            degree.append(np.bincount(leave, minlength=before))
+            degree.append(np.bincount(leave, minlength=before[t]))
             ring = np.sort(np.mod(section.offset, section.step))
             spacing = np.diff(np.append(ring, ring[0] + section.step)).min()
             offset.extend(section.offset)
             step.extend([section.step] * len(section.offset))
             tolerance.extend([spacing / 2] * len(section.offset))
-            node.append(node[-1] + before)
+            node.append(node[-1] + before[t])
             first_coset.append(len(offset))
-        self.sections = trellis.dimension
-        self.final_states = trellis.states[-1]
+        self.sections = len(sections)
+        self.states = states
+        self.final_states = before[-1]
         self.target = np.concatenate(target).astype(np.int64)
         self.coset = np.concatenate(coset).astype(np.int64)
         self.start = np.concatenate([[0], np.cumsum(np.concatenate(degree))]).astype(np.int64)
@@ -93,18 +101,18 @@ class Graph:
         return self.target[branches], self.coset[branches]
 
     def branch_probabilities(
-        self, mass: Array, same: Array
+        self, mass: Array, same: Array, completion: Array
     ) -> tuple[list[tuple[int, Array]], Array]:
         """Return p(branch | state): the distinct tables, and which of them each section uses.
 
         Arguments:
             mass: log mass of each coset, shape (n, cosets).
             same: sections with equal numbers have the same masses, shape (n,).
+            completion: log mass of all that may follow each final state, shape (final states,).
         """
         tables: list[tuple[int, Array]] = []
         used = np.empty(self.sections, dtype=np.int64)
         known: dict[tuple[int, int], tuple[Array, Array, int]] = {}
-        completion = np.zeros(self.final_states)
         for t in range(self.sections - 1, -1, -1):
             kind = int(self.kind[t])
             key = (kind, int(same[t]))

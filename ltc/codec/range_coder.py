@@ -20,7 +20,9 @@ __all__ = [
     "finish",
     "from_bytes",
     "get",
+    "get_uniform",
     "put",
+    "put_uniform",
     "quantile",
     "start_decoder",
     "to_bytes",
@@ -149,6 +151,31 @@ def get(words, position, lower, width, point, left, probability):  # type: ignor
 def quantile(lower, width, point):  # type: ignore[no-untyped-def]
     """Return which of the 2^24 parts of the interval holds the point; more: invalid data."""
     return (point - lower) // (width >> _PRECISION)
+
+
+@inline
+def put_uniform(words, count, lower, width, pending, first, digit, number):  # type: ignore[no-untyped-def]
+    """Encode one of `number` equally likely digits; returns what `put` returns."""
+    left = digit * TOTAL // number
+    return put(
+        words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // number - left
+    )
+
+
+@inline
+def get_uniform(words, position, lower, width, point, number):  # type: ignore[no-untyped-def]
+    """Decode one of `number` digits: the decoder's new state, and the digit; -1: invalid data."""
+    part = np.int64(quantile(lower, width, point))
+    if not 0 <= part < TOTAL:
+        return position, lower, width, point, -1
+    digit = part * number // TOTAL
+    if (digit + 1) * TOTAL // number <= part:
+        digit += 1
+    left = digit * TOTAL // number
+    position, lower, width, point = get(
+        words, position, lower, width, point, left, (digit + 1) * TOTAL // number - left
+    )
+    return position, lower, width, point, digit
 
 
 def to_bytes(words: npt.NDArray[np.uint32]) -> bytes:

@@ -8,7 +8,6 @@ from typing import Any
 from ltc.codec.code import LatticeCode
 from ltc.codec.fixed_rate import FixedRateCode
 from ltc.coder import LatticeTransformCoder
-from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
 
@@ -30,16 +29,11 @@ def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = Non
     Raises:
         InputError: the state belongs to another coder.
     """
-    rows = len(coder.layout.channel)
+    channel, entropy = coder.layout.channel, coder.entropy
     if isinstance(coder.quantizer, NestedQuantizer):
-        return FixedRateCode(coder.quantizer, rows)
-    if not isinstance(coder.entropy, Exact):
+        return FixedRateCode(coder.quantizer, len(channel))
+    if entropy.trellis is None:
         return None
-    if state is None:
-        return LatticeCode.freeze(coder.entropy)
-    if not isinstance(state, Mapping):
+    if state is not None and not isinstance(state, Mapping):
         raise InputError("its frozen code is no table")
-    code = LatticeCode.from_state(coder.entropy.trellis, state)
-    if code.rows != rows:
-        raise InputError("its frozen code does not fit its configuration")
-    return code
+    return LatticeCode.of(entropy, channel, coder.endless, state)

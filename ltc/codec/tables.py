@@ -2,14 +2,15 @@
 
 | table | shape | what |
 |---|---|---|
-| branch_at | (rows, sections) | where the branches of a section begin in branch_left |
+| branch_at | (patterns, sections) | where the branches of a section begin in branch_left |
 | branch_left | (branches, 2) | sum of the probabilities of a state's branches before, and its own |
-| coset_at | (rows, sections) | the number of a section's first coset |
+| coset_at | (patterns, sections) | the number of a section's first coset |
 | first | (cosets,) | the first integer of a coset that has a probability of its own |
 | start | (cosets + 1,) | where the integers of a coset begin in left |
 | left | (integers,) | sum of the probabilities before each integer, then of the escape, then 2^24 |
 
-All probabilities are in units of 2^-24.
+A pattern is the tables of an entropy model that the coordinates of a lattice vector use: a row of
+vectors has one, or a context chooses. All probabilities are in units of 2^-24.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from torch import Tensor
 
 from ltc.codec.graph import Graph
 from ltc.codec.range_coder import TOTAL
-from ltc.entropy import Exact
+from ltc.entropy import EntropyModel
 from ltc.errors import InputError
+from ltc.lattices import Section
+from ltc.lattices.trellis import stationary
 
 __all__ = ["TABLES", "fits", "freeze", "from_tensors"]
 
@@ -37,28 +40,40 @@ TABLES = {"branch_at": 2, "branch_left": 2, "coset_at": 2, "first": 1, "start": 
 Array = npt.NDArray[Any]
 
 
-def freeze(entropy: Exact) -> dict[str, Array]:
+def freeze(
+    entropy: EntropyModel, graph: Graph, pattern: Tensor, endless: Section | None = None
+) -> dict[str, Array]:
     """Round an entropy model to integers.
 
     Sections that are the same, with the same masses and the same completions, share tables:
     the completions of a long trellis converge within tens of sections of its end.
 
     Arguments:
-        entropy: a trained exact model.
+        entropy: a trained model with a trellis.
+        graph: the trellis that is walked along.
+        pattern: which table of the model each coordinate uses, shape (patterns, n) or
+            (patterns, 1).
+        endless: the section of the graph, if it repeats without end.
 
     Returns:
         The tables by name.
     """
     model = copy.deepcopy(entropy).double().cpu()
-    graph = Graph(model.trellis)
-    kinds = model.row.numpy()  # coordinates of one function and one coset geometry share a row
-    _, example, same = np.unique(kinds, return_index=True, return_inverse=True)
+    with torch.no_grad():
+        mass = model.log_mass(pattern).numpy()
+    # Coordinates of one function and one geometry of cosets are of one kind.
+    kinds = model.kinds(pattern).expand(mass.shape[:-1]).numpy()
+    completion = np.zeros((len(kinds), graph.final_states))
+    if endless is not None:
+        mass, kinds = mass[:, -1:], kinds[:, -1:]
+        completion = stationary(endless, mass[:, 0]).log_completions
+    found, example, same = np.unique(kinds, return_index=True, return_inverse=True)
     first: list[int] = []
     start, left, coset_begin = [0], [], []
-    for at in example:
-        t = int(at) % graph.sections
+    for kind, at in zip(found, example, strict=True):
         coset_begin.append(len(first))
-        for lowest, pmf in _integer_probabilities(model, graph, int(at) // graph.sections, t):
+        t = int(at) % graph.sections
+        for lowest, pmf in _integer_probabilities(model, graph, int(kind), t):
             first.append(lowest)
             left.append(np.concatenate([[0], np.cumsum(_round(pmf))]).astype(np.uint32))
             start.append(start[-1] + len(left[-1]))
@@ -66,14 +81,12 @@ def freeze(entropy: Exact) -> dict[str, Array]:
     branch_at = np.empty(kinds.shape, dtype=np.int64)
     branch_left: list[Array] = []
     size = 0
-    with torch.no_grad():
-        mass = model.log_mass().numpy()
     for row in range(len(mass)):
-        tables, used = graph.branch_probabilities(mass[row], kinds[row])
+        tables, used = graph.branch_probabilities(mass[row], kinds[row], completion[row])
         begin = []
-        for kind, probability in tables:
+        for section, probability in tables:
             begin.append(size)
-            branch_left.append(_round_segments(probability, graph.ranges(kind)))
+            branch_left.append(_round_segments(probability, graph.ranges(section)))
             size += len(probability)
         branch_at[row] = np.array(begin)[used]
     return {
@@ -152,19 +165,20 @@ def from_tensors(state: Mapping[str, Any]) -> dict[str, Array]:
     return tables
 
 
-def _integer_probabilities(model: Exact, graph: Graph, row: int, t: int) -> list[tuple[int, Array]]:
+def _integer_probabilities(
+    model: EntropyModel, graph: Graph, kind: int, t: int
+) -> list[tuple[int, Array]]:
     """Return for each coset of a section the first integer and p(z | coset), the escape's last."""
     found = []
-    kind_of_row = int(model.row[row, t])
-    low, high = (float(end[kind_of_row]) for end in model.support())
-    kind = graph.kind[t]
-    for c in range(graph.first_coset[kind], graph.first_coset[kind + 1]):
+    low, high = (float(end) for end in model.support(torch.tensor(kind)))
+    section = graph.kind[t]
+    for c in range(graph.first_coset[section], graph.first_coset[section + 1]):
         offset, step = graph.offset[c], graph.step[c]
         first = math.floor((low - offset) / step)
         integers = np.arange(first, math.ceil((high - offset) / step) + 1)
         value = torch.as_tensor(offset + step * integers)
         with torch.no_grad():
-            log_density = model.log_density(value, torch.full(value.shape, kind_of_row)).numpy()
+            log_density = model.log_density_of_kinds(value, torch.full(value.shape, kind)).numpy()
         pmf = np.exp(log_density - np.logaddexp.reduce(log_density))
         kept = np.flatnonzero(pmf > 0.25 / TOTAL)
         inside = slice(kept[0], kept[-1] + 1)

@@ -1,6 +1,10 @@
 """The walk of encoder and decoder along a trellis: the arrays of a `Graph`, then the tables.
 
-Both trust the arrays, and check the points and the stream.
+Both trust the arrays, and check the points and the stream. `pattern` says which of the tables'
+patterns each row of a vector has, shape (1, rows), the same for all vectors, or (count, rows).
+`state` is where each row's path stands, shape (rows,). If the trellis has one first state, each
+vector starts in it. If it has more, `states`, a stream begins with those of all paths, after a bit
+that tells whether any is not 0, and `state` goes on from vector to vector.
 """
 
 from __future__ import annotations
@@ -8,7 +12,17 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ltc.codec.range_coder import PRECISION, TOTAL, finish, get, put, quantile, start_decoder
+from ltc.codec.range_coder import (
+    PRECISION,
+    TOTAL,
+    finish,
+    get,
+    get_uniform,
+    put,
+    put_uniform,
+    quantile,
+    start_decoder,
+)
 
 __all__ = ["decode", "encode"]
 
@@ -21,6 +35,9 @@ def encode(  # type: ignore[no-untyped-def]
     points,
     begin,
     enough,
+    pattern,
+    state,
+    states,
     kind,
     node,
     start,
@@ -47,17 +64,27 @@ def encode(  # type: ignore[no-untyped-def]
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     vectors, rows, n = points.shape
+    if states > 1:
+        moved = int(np.any(state))
+        words, count, lower, width, pending, first = put_uniform(
+            words, count, lower, width, pending, first, moved, 2
+        )
+        for row in range(moved * rows):
+            words, count, lower, width, pending, first = put_uniform(
+                words, count, lower, width, pending, first, state[row], states
+            )
     for i in range(begin, vectors):
         if count >= enough:
             words, count = finish(words, count, lower, width, pending, first)
             return words[:count], i, True
         for row in range(rows):
-            state = 0
+            which = pattern[i if len(pattern) > 1 else 0, row]
+            s = state[row]
             for t in range(n):
                 value = points[i, row, t]
                 best, integer, error = -1, 0.0, np.inf
                 k = kind[t]
-                here = node[k] + state
+                here = node[k] + s
                 for b in range(start[here], start[here + 1]):
                     c = first_coset[k] + coset[b]
                     z = np.rint((value - offset[c]) / step[c])
@@ -68,12 +95,12 @@ def encode(  # type: ignore[no-untyped-def]
                 if not error < 0.5 * tolerance[c] or abs(integer) > 2.0**52:
                     return words[:0], i, False
                 if start[here + 1] - start[here] > 1:
-                    entry = branch_at[row, t] + best - start[node[k]]
+                    entry = branch_at[which, t] + best - start[node[k]]
                     words, count, lower, width, pending, first = put(
                         words, count, lower, width, pending, first,
                         branch_left[entry, 0], branch_left[entry, 1],
                     )  # fmt: skip
-                c = coset_at[row, t] + coset[best]
+                c = coset_at[which, t] + coset[best]
                 table = table_start[c]
                 size = table_start[c + 1] - table - 2  # integers in the table
                 z = np.int64(integer) - first_integer[c]
@@ -98,7 +125,9 @@ def encode(  # type: ignore[no-untyped-def]
                         words, count, lower, width, pending, first = put(
                             words, count, lower, width, pending, first, bit * _HALF, _HALF
                         )
-                state = target[best]
+                s = target[best]
+            if states > 1:
+                state[row] = s
     words, count = finish(words, count, lower, width, pending, first)
     return words[:count], vectors, True
 
@@ -106,7 +135,11 @@ def encode(  # type: ignore[no-untyped-def]
 @kernel
 def decode(  # type: ignore[no-untyped-def]
     words,
+    reader,
     points,
+    pattern,
+    state,
+    states,
     kind,
     node,
     start,
@@ -123,23 +156,39 @@ def decode(  # type: ignore[no-untyped-def]
     table_start,
     left,
 ):
-    """Decode words into `points`, shape (count, rows, n); return whether they are a stream."""
-    position, lower, width, point = start_decoder(words)
+    """Decode words into `points`, shape (count, rows, n); return whether they are a stream.
+
+    `reader` is where the decoder stands, four numbers of type uint64: zeros at the start.
+    """
+    position, lower, width, point = np.int64(reader[0]), reader[1], reader[2], reader[3]
     vectors, rows, n = points.shape
+    if position == 0:
+        position, lower, width, point = start_decoder(words)
+        if states > 1:
+            position, lower, width, point, moved = get_uniform(
+                words, position, lower, width, point, 2
+            )
+            for row in range(moved * len(state)):
+                position, lower, width, point, state[row] = get_uniform(
+                    words, position, lower, width, point, states
+                )
+            if moved < 0 or state.min() < 0:
+                return False
     for i in range(vectors):
         for row in range(rows):
-            state = 0
+            which = pattern[i if len(pattern) > 1 else 0, row]
+            s = state[row]
             # The decoder reads at most one word beyond the last that the encoder wrote.
             if position > len(words) + 2:
                 return False
             for t in range(n):
                 k = kind[t]
-                b = start[node[k] + state]
-                if start[node[k] + state + 1] - b > 1:
+                b = start[node[k] + s]
+                if start[node[k] + s + 1] - b > 1:
                     part = quantile(lower, width, point)
                     if part >= TOTAL:
                         return False
-                    entry = branch_at[row, t] + b - start[node[k]]
+                    entry = branch_at[which, t] + b - start[node[k]]
                     while part >= np.uint64(branch_left[entry, 0]) + np.uint64(
                         branch_left[entry, 1]
                     ):
@@ -149,7 +198,7 @@ def decode(  # type: ignore[no-untyped-def]
                         words, position, lower, width, point,
                         branch_left[entry, 0], branch_left[entry, 1],
                     )  # fmt: skip
-                c = coset_at[row, t] + coset[b]
+                c = coset_at[which, t] + coset[b]
                 table = table_start[c]
                 size = table_start[c + 1] - table - 2
                 part = quantile(lower, width, point)
@@ -198,5 +247,8 @@ def decode(  # type: ignore[no-untyped-def]
                     z = -excess if below else size - 1 + excess
                 place = first_coset[k] + coset[b]
                 points[i, row, t] = offset[place] + step[place] * np.float64(z + first_integer[c])
-                state = target[b]
+                s = target[b]
+            if states > 1:
+                state[row] = s
+    reader[0], reader[1], reader[2], reader[3] = position, lower, width, point
     return True

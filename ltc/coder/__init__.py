@@ -1,7 +1,8 @@
 """Analysis, lattice points, synthesis: a coder, which knows nothing of its training."""
 
+from ltc.coder import sequence
 from ltc.coder.coder import LatticeTransformCoder
 from ltc.coder.encoders import rate_distortion_optimised
 from ltc.coder.sensitivity import sensitivity
 
-__all__ = ["LatticeTransformCoder", "rate_distortion_optimised", "sensitivity"]
+__all__ = ["LatticeTransformCoder", "rate_distortion_optimised", "sensitivity", "sequence"]

@@ -12,7 +12,7 @@ from ltc.coder.encoders import rate_distortion_optimised
 from ltc.coder.sensitivity import sensitivity
 from ltc.distortion import Distortion, Squared
 from ltc.entropy import EntropyModel, PointTable
-from ltc.lattices import Lattice
+from ltc.lattices import Lattice, Section
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
 
@@ -79,7 +79,7 @@ class LatticeTransformCoder(nn.Module):
 
     @contextmanager
     def through(self, lattice: Lattice) -> Iterator[None]:
-        """Quantize on another lattice of the same dimension and the same cosets for a while.
+        """Quantize on another lattice of the same cosets for a while.
 
         Arguments:
             lattice: the other lattice, such as the `surrogate` of the coder's own.
@@ -90,6 +90,36 @@ class LatticeTransformCoder(nn.Module):
             yield
         finally:
             self._use(own)
+
+    @property
+    def endless(self) -> Section | None:
+        """The section that repeats along each channel, if a path may have any length; or None.
+
+        A context chooses a table for each lattice vector: with one, vectors stay as they are.
+        """
+        if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
+            return None
+        return self.quantizer.lattice.section
+
+    @contextmanager
+    def of_length(self, positions: int) -> Iterator[None]:
+        """Code blocks of another length for a while: each channel of one is one path.
+
+        Arguments:
+            positions: positions of the latent of a block. The coder is `endless`.
+        """
+        own, transform = self.layout, self.transform
+        self.layout = Layout(
+            positions,
+            transform.latent_dimension,
+            positions * transform.stride,
+            transform.latent_positions,
+        )
+        try:
+            with self.through(self.quantizer.lattice.of_length(positions)):
+                yield
+        finally:
+            self.layout = own
 
     def _use(self, lattice: Lattice) -> None:
         self.quantizer.lattice = lattice
@@ -110,7 +140,8 @@ class LatticeTransformCoder(nn.Module):
         error = min(self.distortion.cell_error(self.lmbda), 0.5 * float(samples.var()))
         self.quantizer.initialise(error, latents)
         self.linearise(samples)
-        self.entropy.initialise(self.vectors(samples).flatten(0, 1))
+        vectors = self.vectors(samples)
+        self.entropy.initialise(vectors, self.table(vectors))
 
     def vectors(self, x: Tensor) -> Tensor:
         """Return what the lattice quantizes.
@@ -137,23 +168,18 @@ class LatticeTransformCoder(nn.Module):
         """
         if not self.quantizer.rdo:
             return self.quantizer.quantize(self.vectors(x))
-        return rate_distortion_optimised(self.wanted(x), self.price, self.entropy, self.reconstruct)
-
-    @torch.no_grad()
-    def price(self, error: Tensor) -> Tensor:
-        """Return the bits that errors of reconstruction points are worth, by the linearisation.
-
-        For squared error and an orthogonal synthesis exact; otherwise each coordinate is judged
-        as if the others had no error.
-
-        Arguments:
-            error: lattice units, shape (..., rows, n).
-
-        Returns:
-            `lmbda * distortion` of each, shape (..., rows, n).
-        """
-        weight = self.lmbda * self.sensitivity[self.layout.channel]
-        return weight * self.distortion.cost(self.quantizer.scale * self.row_scale * error)
+        # For squared error and an orthogonal synthesis these costs are exact; otherwise each
+        # coordinate is judged as if the others had no error.
+        length = self.quantizer.scale * self.row_scale
+        weight = self.sensitivity[self.layout.channel] * length**self.distortion.power
+        return rate_distortion_optimised(
+            self.wanted(x),
+            self.lmbda * weight,
+            self.entropy,
+            self.layout.channel,
+            self.shift,
+            self.distortion.cost,
+        )
 
     @torch.no_grad()
     def wanted(self, x: Tensor) -> Tensor:
@@ -206,7 +232,11 @@ class LatticeTransformCoder(nn.Module):
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""
         if self.shift is None:
             return points
-        return points + self.shift(points, self.entropy.row)
+        return points + self.shift(points, self.entropy.kinds(self.table(points)))
+
+    def table(self, points: Tensor) -> Tensor:
+        """Return which table of the entropy model coordinates use, shape (..., rows, n) or less."""
+        return self.entropy.table(points, self.layout.channel)
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.
@@ -217,4 +247,4 @@ class LatticeTransformCoder(nn.Module):
         Returns:
             Bits per block, shape (batch,).
         """
-        return self.entropy.bits(points).sum((-1, -2))
+        return self.entropy.bits(points, self.table(points)).sum((-1, -2))

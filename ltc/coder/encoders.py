@@ -13,28 +13,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ltc.entropy import EntropyModel
+from ltc.entropy import EntropyModel, PointTable
 
 __all__ = ["rate_distortion_optimised"]
+
+# Coordinates of a lattice vector that are looked at at once.
+PIECE = 1 << 16
 
 
 @torch.no_grad()
 def rate_distortion_optimised(
     vectors: Tensor,
-    price: Callable[[Tensor], Tensor],
+    weight: Tensor,
     entropy: EntropyModel,
-    reconstruct: Callable[[Tensor], Tensor],
+    channel: Tensor,
+    shift: PointTable | None = None,
+    cost: Callable[[Tensor], Tensor] = torch.square,
 ) -> Tensor:
-    """Return the points of least rate + price of their errors.
+    """Return the points of least rate + weighted cost of their errors.
 
-    Of each coset the nearest point and its two neighbours are compared.
+    Of each coset the nearest point and its two neighbours are compared. With a context, row after
+    row: what a choice does to the tables of later rows is not looked at.
 
     Arguments:
         vectors: what the reconstruction points are to come near, lattice units, shape
             (..., rows, n).
-        price: returns the bits that errors are worth, shape (..., rows, n) in and out; convex.
+        weight: bits that an error of cost one is worth, for each coordinate, shape (rows, n) or
+            (rows, 1).
         entropy: an exact entropy model: `-log2 p` is additive along its trellis.
-        reconstruct: returns the reconstruction points of lattice points, shape (..., rows, n).
+        channel: the channel of each coordinate, shape (rows, n) or (rows, 1).
+        shift: how far from each lattice point its reconstruction point lies; None: nowhere.
+        cost: what an error costs; convex and homogeneous.
 
     Returns:
         Points, lattice units, shape of `vectors`.
@@ -42,42 +51,105 @@ def rate_distortion_optimised(
     Example: at a high price of error it is the nearest point, at a low one the most likely.
         >>> from ltc.entropy import Exact
         >>> from ltc.lattices import Zn
-        >>> model = Exact(Zn(), torch.tensor([[0]]))
+        >>> channel = torch.tensor([[0]])
+        >>> model = Exact(Zn(), channel)
         >>> def choose(weight: float) -> float:
-        ...     def price(error: torch.Tensor) -> torch.Tensor:
-        ...         return weight * error**2
-        ...
-        ...     x = torch.tensor([[[0.6]]])
-        ...     return float(rate_distortion_optimised(x, price, model, lambda points: points))
+        ...     x, price = torch.tensor([[[0.6]]]), torch.tensor([[weight]])
+        ...     return float(rate_distortion_optimised(x, price, model, channel))
         >>> [choose(100.0), choose(0.1)]
         [1.0, 0.0]
     """
+    if not entropy.context:
+        table = entropy.table(vectors, channel)
+        return _best_points(vectors, weight, entropy, table, shift, cost)
+    points = torch.zeros_like(vectors)
+    for row in range(len(channel)):
+        table = entropy.table(points, channel)[..., row : row + 1, :]
+        wanted = vectors[..., row : row + 1, :]
+        points[..., row : row + 1, :] = _best_points(
+            wanted, weight[row : row + 1], entropy, table, shift, cost
+        )
+    return points
+
+
+def _best_points(
+    vectors: Tensor,
+    weight: Tensor,
+    entropy: EntropyModel,
+    table: Tensor,
+    shift: PointTable | None,
+    cost: Callable[[Tensor], Tensor],
+) -> Tensor:
     trellis = entropy.trellis
     assert trellis is not None
+    n, size = vectors.shape[-1], max(1, PIECE // vectors.shape[-2])
+    pieces = [slice(start, start + size) for start in range(0, n, size)]
+
+    def piece_of(values: Tensor, piece: slice) -> Tensor:
+        return values[..., piece] if values.shape[-1] > 1 else values
+
+    def geometry(piece: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the offsets of the cosets, shape (n, cosets), and their steps, shape (n, 1)."""
+        offset, step = (
+            torch.tensor(array[piece], dtype=dtype, device=vectors.device)
+            for array in (trellis.offset, trellis.step)
+        )
+        return offset, step.unsqueeze(-1)
+
+    costs, integers = [], []
+    for piece in pieces:
+        least, integer = _coset_costs(
+            vectors[..., piece],
+            piece_of(weight, piece),
+            entropy,
+            piece_of(table, piece),
+            shift,
+            cost,
+            *geometry(piece, vectors.dtype),
+        )
+        costs.append(least)
+        integers.append(integer)
+    chosen = trellis.shortest_path(torch.cat(costs, -2)).unsqueeze(-1)
+    points = []
+    for piece, integer in zip(pieces, integers, strict=True):
+        # In double precision, as the decoder of the bitstream does: the same to the last place.
+        offset, step = geometry(piece, torch.float64)
+        index = chosen[..., piece, :]
+        points.append(
+            offset.expand_as(integer).gather(-1, index) + step * integer.gather(-1, index)
+        )
+    return torch.cat(points, -2).squeeze(-1).to(vectors.dtype)
+
+
+def _coset_costs(
+    vectors: Tensor,
+    weight: Tensor,
+    entropy: EntropyModel,
+    table: Tensor,
+    shift: PointTable | None,
+    cost: Callable[[Tensor], Tensor],
+    offset: Tensor,
+    step: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the least cost in each coset and the integer of its point, (..., rows, n, cosets)."""
     wanted = vectors.unsqueeze(-1)
-    offset = torch.as_tensor(trellis.offset, dtype=vectors.dtype, device=vectors.device)
+    weight = weight.unsqueeze(-1)
     missing = torch.isnan(offset)  # where a section has fewer cosets than others
     offset = offset.nan_to_num(0.0)
-    step = torch.as_tensor(trellis.step, dtype=vectors.dtype, device=vectors.device).unsqueeze(-1)
     nearest = torch.round((wanted - offset) / step)
-    cost = integer = None
+    least = integer = None
     for neighbour in (0, -1, 1):  # of each coset the nearest point and its neighbours
         candidate = offset + step * (nearest + neighbour)
         points = candidate.movedim(-1, 0)
-        log_density = entropy.log_density(points)
-        found = price(reconstruct(points) - vectors) - log_density / math.log(2)
-        found = found.movedim(0, -1)
-        if cost is None or integer is None:
-            cost, integer = found, nearest
+        log_density = entropy.log_density(points, table).movedim(0, -1)
+        if shift is not None:
+            candidate = candidate + shift(points, entropy.kinds(table)).movedim(0, -1)
+        found = weight * cost(candidate - wanted) - log_density / math.log(2)
+        if least is None or integer is None:
+            least, integer = found, nearest
         else:
-            integer = torch.where(found < cost, nearest + neighbour, integer)
-            cost = torch.minimum(found, cost)
-    assert cost is not None
+            integer = torch.where(found < least, nearest + neighbour, integer)
+            least = torch.minimum(found, least)
+    assert least is not None
     assert integer is not None
-    path = trellis.shortest_path(cost.masked_fill(missing, math.inf).flatten(0, -4))
-    chosen = path.reshape(vectors.shape).unsqueeze(-1)
-    # In double precision, as the decoder of the bitstream does: the same to the last place.
-    exact_offset = torch.as_tensor(trellis.offset, device=vectors.device).expand(*integer.shape)
-    exact_step = torch.as_tensor(trellis.step, device=vectors.device)
-    points = exact_offset.gather(-1, chosen) + exact_step.unsqueeze(-1) * integer.gather(-1, chosen)
-    return points.squeeze(-1).to(vectors.dtype)
+    return least.masked_fill(missing, math.inf), integer

@@ -1,8 +1,9 @@
 """Models of the probability of lattice points."""
 
 from ltc.entropy.base import EntropyModel
-from ltc.entropy.exact import Exact, GaussianMixture
+from ltc.entropy.exact import Exact
 from ltc.entropy.fixed_rate import FixedRate
+from ltc.entropy.mixture import GaussianMixture
 from ltc.entropy.monte_carlo import MonteCarlo
 from ltc.entropy.table import PointTable
 

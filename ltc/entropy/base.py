@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ltc.entropy.table import PointTable
 from ltc.errors import InputError
-from ltc.lattices import Lattice, Trellis
+from ltc.lattices import Lattice, Section, Trellis
 
 __all__ = ["EntropyModel"]
 
@@ -17,22 +17,46 @@ __all__ = ["EntropyModel"]
 class EntropyModel(nn.Module, ABC):
     """A probability for every lattice point.
 
+    A model has tables, of probabilities or densities. Which table a coordinate of a point uses is
+    an argument of its methods: integers that broadcast to the points, one for each coordinate, or
+    one for all of a lattice vector, shape (..., rows, 1).
+
     Attributes:
         trellis: along which `-log2 p` is additive; None where it is not. A model that has one can
             be refitted to points, tells an encoder what a point costs, and can be frozen as a
             bitstream.
-        row: with a trellis, the kind of each coordinate of a lattice vector, shape (rows, n).
+        tables: how many tables there are.
+        context: whether `table` looks at the points.
     """
 
     trellis: Trellis | None = None
-    row: Tensor
+    tables: int = 1
+    context: bool = False
+
+    def table(self, points: Tensor, channel: Tensor) -> Tensor:
+        """Return which table each coordinate uses: that of its channel.
+
+        A model with a context overrides it and sets `context`. It then returns one table for each
+        lattice vector. That of row r may depend on the rows before r of the same points, and on
+        nothing else: a decoder knows no more. Floats that differ in the last place from machine
+        to machine must give the same table.
+
+        Arguments:
+            points: lattice units, shape (..., rows, n); not yet quantized where a model starts.
+            channel: the channel of each coordinate, shape (rows, n) or (rows, 1).
+
+        Returns:
+            Integers, shape of `channel`; with a context (..., rows, 1).
+        """
+        return channel
 
     @abstractmethod
-    def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
+    def bits(self, points: Tensor, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return the code lengths of lattice points.
 
         Arguments:
             points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
             dither: the shift of the lattice that the points lie on, same shape; None: none.
 
         Returns:
@@ -40,12 +64,29 @@ class EntropyModel(nn.Module, ABC):
             and the parameters.
         """
 
+    def bits_along(self, points: Tensor, table: Tensor, section: Section) -> Tensor:
+        """Return what each coordinate of an endless path costs, given all before it.
+
+        Arguments:
+            points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
+            section: the section of the trellis that repeats.
+
+        Returns:
+            `-log2 p` in bits, shape of `points`.
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        raise self._not_additive()
+
     @abstractmethod
-    def initialise(self, vectors: Tensor) -> None:
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
         """Start from the distribution of unquantized vectors.
 
         Arguments:
-            vectors: lattice units, shape (count, rows, n).
+            vectors: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
         """
 
     def use(self, lattice: Lattice) -> None:
@@ -53,20 +94,66 @@ class EntropyModel(nn.Module, ABC):
         if self.trellis is not None:
             self.trellis = lattice.trellis
 
-    def log_density(self, value: Tensor, row: Tensor | None = None) -> Tensor:
+    def log_density(self, value: Tensor, table: Tensor) -> Tensor:
         """Return the natural logarithm of what a coordinate adds to `p`, up to a constant.
 
         Arguments:
-            value: coordinates, lattice units, shape (..., rows, n) or (..., *row.shape).
-            row: the kind of each coordinate, integers; None: of whole points.
+            value: coordinates of lattice vectors, lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        return self.log_density_of_kinds(value, self.kinds(table))
+
+    def kinds(self, table: Tensor) -> Tensor:
+        """Return for each coordinate which row of a `PointTable` it uses, shape (..., n).
+
+        Arguments:
+            table: which table each coordinate uses.
 
         Raises:
             InputError: the model is not additive along a trellis.
         """
         raise self._not_additive()
 
-    def fit(self, points: Tensor) -> None:
-        """Maximise the likelihood of lattice points, lattice units, shape (..., rows, n).
+    def log_density_of_kinds(self, value: Tensor, kinds: Tensor) -> Tensor:
+        """Return the `log_density` of coordinates, shape (..., *kinds.shape), of these `kinds`.
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        raise self._not_additive()
+
+    def support(self, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ends of the intervals that hold the mass of kinds, shape of `kinds`.
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        raise self._not_additive()
+
+    def log_mass(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
+        """Return the mass of each coset: the sum of f, of which log is the `log_density`.
+
+        Arguments:
+            table: which table each coordinate uses.
+            dither: shifts of the cosets, shape (..., rows, n); None: none.
+
+        Returns:
+            Natural logarithms, shape (..., rows, n, cosets).
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        raise self._not_additive()
+
+    def fit(self, points: Tensor, table: Tensor) -> None:
+        """Maximise the likelihood of lattice points.
+
+        Arguments:
+            points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
 
         Raises:
             InputError: the model is not additive along a trellis.
@@ -103,11 +190,12 @@ class EntropyModel(nn.Module, ABC):
         """
         raise self._not_additive()
 
-    def bias(self, points: Tensor) -> Tensor:
+    def bias(self, points: Tensor, table: Tensor) -> Tensor:
         """Return by how much `bits` is too large on average; zero where it is exact.
 
         Arguments:
             points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
 
         Returns:
             Bits per lattice vector, shape (..., rows).

@@ -5,129 +5,41 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ltc.entropy.base import EntropyModel
+from ltc.entropy.mixture import GaussianMixture, by_table, columns
 from ltc.entropy.table import REACH, PointTable
 from ltc.errors import InputError
-from ltc.lattices import Lattice, Trellis
+from ltc.lattices import Lattice, Section, Trellis
+from ltc.lattices.trellis import stationary
 from ltc.threads import one_thread
 
-__all__ = ["Exact", "GaussianMixture"]
+__all__ = ["Exact"]
 
-# A Gaussian beyond this many deviations has less mass than float64 resolves.
-TAIL = 9.0
 # Points of a coset that a density may span: 20 bits per coordinate. More is no number any more.
 WIDEST = 1 << 20
 # Weight of the squared corrections of log f in a fit, in nats.
 UNSEEN = 1e-6
 
 
-class GaussianMixture(nn.Module):
-    """A positive function on the line for each channel: a mixture of Gaussian bumps.
-
-    Arguments:
-        channels: number of functions, k.
-        components: bumps in each, J.
-    """
-
-    def __init__(self, channels: int, components: int) -> None:
-        super().__init__()
-        self.log_weight = nn.Parameter(torch.zeros(channels, components))
-        self.mean = nn.Parameter(torch.zeros(channels, components))
-        self.log_width = nn.Parameter(torch.zeros(channels, components))
-
-    def log_density(self, value: Tensor, channel: Tensor) -> Tensor:
-        """Return the logarithm of the functions.
-
-        Arguments:
-            value: where, shape (..., *channel.shape).
-            channel: which function, integers.
-
-        Returns:
-            Natural logarithms, shape of `value`.
-        """
-        log_weight = torch.log_softmax(self.log_weight, -1) - self.log_width
-        deviation = (value.unsqueeze(-1) - self.mean[channel]) * (-self.log_width).exp()[channel]
-        return torch.logsumexp(log_weight[channel] - 0.5 * deviation.square(), -1)
-
-    @torch.no_grad()
-    def support(self) -> tuple[Tensor, Tensor]:
-        """Return the ends of the interval that holds each function's mass, shapes (k,)."""
-        reach = TAIL * self.log_width.exp()
-        return (self.mean - reach).amin(-1), (self.mean + reach).amax(-1)
-
-    @torch.no_grad()
-    def shrink(self, factor: Tensor) -> None:
-        """Divide the values of each channel by a factor, shape (k,) or (1,)."""
-        self.mean.div_(factor[:, None])
-        self.log_width.sub_(factor[:, None].log())
-
-    @torch.no_grad()
-    def fit(self, values: Tensor, iterations: int = 30) -> None:
-        """Start at a mixture fitted to samples by expectation maximisation.
-
-        Arguments:
-            values: samples of each channel, shape (count, k).
-            iterations: number of steps.
-        """
-        components = self.mean.shape[1]
-        quantiles = (torch.arange(components, device=values.device) + 0.5) / components
-        spread = values.std(0).clamp_min(1e-3)
-        mean = torch.quantile(values, quantiles.to(values.dtype), dim=0).T
-        width = spread[:, None] * torch.logspace(
-            -0.5, 0.3, components, base=10, device=values.device
-        ).expand_as(mean)
-        weight = torch.full_like(mean, 1 / components)
-        for _ in range(iterations):
-            deviation = (values.unsqueeze(-1) - mean) / width
-            share = torch.softmax(weight.log() - width.log() - 0.5 * deviation.square(), -1)
-            mass = share.sum(0) + 1e-6
-            mean = (share * values.unsqueeze(-1)).sum(0) / mass
-            error = (values.unsqueeze(-1) - mean).square()
-            # No bump narrower than a lattice cell: between points it would go unseen.
-            width = ((share * error).sum(0) / mass).sqrt().clamp_min(0.3)
-            weight = mass / mass.sum(-1, keepdim=True)
-        self.mean.copy_(mean)
-        self.log_width.copy_(width.log())
-        self.log_weight.copy_(weight.log())
-
-
-def by_channel(vectors: Tensor, channel: Tensor, most: int = 20_000) -> Tensor:
-    """Return the values of each channel, from all of its coordinates alike.
-
-    Arguments:
-        vectors: shape (count, rows, n).
-        channel: the channel of each coordinate, shape (rows, n); all have equally many.
-        most: values of a channel at most, spread over all vectors and coordinates.
-
-    Returns:
-        Values, shape (number, channels).
-
-    Example:
-        >>> by_channel(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[0, 0], [1, 1]]))
-        tensor([[1., 3.],
-                [2., 4.]])
-    """
-    places = channel.flatten().argsort(stable=True).reshape(int(channel.max()) + 1, -1)
-    number = len(vectors) * places.shape[1]
-    chosen = torch.arange(number, device=vectors.device)[:: -(-number // most)]
-    vector, coordinate = chosen // places.shape[1], chosen % places.shape[1]
-    return vectors.flatten(1)[vector[:, None], places.T[coordinate]]
-
-
 class Exact(EntropyModel):
     """`p(point) = prod_t f_t(point_t) / Z`, exact and summing to one by construction.
 
-    Every coordinate has a learned positive function f_t; `Z`, the sum over all lattice points,
-    is one forward pass through the trellis. No integral over Voronoi cells, no sampling.
+    Every coordinate has a learned positive function f_t, one of several tables; `Z`, the sum over
+    all lattice points, is one forward pass through the trellis. No integral over Voronoi cells,
+    no sampling.
 
     Arguments:
         lattice: a lattice with a trellis.
-        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
-        components: Gaussian bumps in each f_t.
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n) or
+            (rows, 1).
+        components: Gaussian bumps in each f.
+        classes: how many f there are for each channel, among which a context chooses: class c of
+            channel k of K is table `k + c K`.
 
     Attributes:
+        channels: number of channels, K.
         correction: what `fit` adds to log f at points near zero, or None; see `free_points`.
 
     Raises:
@@ -135,13 +47,16 @@ class Exact(EntropyModel):
 
     Example: the probabilities of the integers sum to one.
         >>> from ltc.lattices import Zn
-        >>> model = Exact(Zn(), torch.tensor([[0]]))
+        >>> channel = torch.tensor([[0]])
+        >>> model = Exact(Zn(), channel)
         >>> integers = torch.arange(-50.0, 51.0).reshape(-1, 1, 1)
-        >>> float(torch.exp2(-model.bits(integers)).sum().round(decimals=4))
+        >>> float(torch.exp2(-model.bits(integers, channel)).sum().round(decimals=4))
         1.0
     """
 
-    def __init__(self, lattice: Lattice, channel: Tensor, components: int = 5) -> None:
+    def __init__(
+        self, lattice: Lattice, channel: Tensor, components: int = 5, classes: int = 1
+    ) -> None:
         super().__init__()
         if lattice.trellis is None:
             raise InputError(
@@ -150,28 +65,36 @@ class Exact(EntropyModel):
         if components < 1:
             raise InputError(f"entropy.components={components}; expected at least 1")
         self.trellis: Trellis = lattice.trellis
-        self.density = GaussianMixture(int(channel.max()) + 1, components)
-        # Coordinates with the same function and the same cosets share one row of masses.
+        self.channels = int(channel.max()) + 1
+        self.tables = self.channels * classes
+        self.density = GaussianMixture(self.tables, components)
+        # Coordinates with the same function and the same cosets share masses.
         offset = torch.as_tensor(self.trellis.offset).nan_to_num(math.inf)
         spacing = torch.as_tensor(self.trellis.spacing)[:, None]
         geometry = torch.cat([offset, torch.as_tensor(self.trellis.step)[:, None], spacing], 1)
-        kinds, kind = torch.unique(geometry, dim=0, return_inverse=True)
-        pairs = torch.stack([channel, kind.expand_as(channel)], -1).reshape(-1, 2)
-        pairs, index = torch.unique(pairs, dim=0, return_inverse=True)
-        self.channel: Tensor
-        self.row: Tensor
-        self.row_channel: Tensor
-        self.row_offset: Tensor
-        self.row_step: Tensor
-        self.row_spacing: Tensor
-        self.register_buffer("channel", channel.clone(), persistent=False)
-        self.register_buffer("row", index.reshape(channel.shape), persistent=False)
-        self.register_buffer("row_channel", pairs[:, 0], persistent=False)
-        geometry = kinds[pairs[:, 1]]  # float64: rounded where it is used
-        self.register_buffer("row_offset", geometry[:, :-2], persistent=False)
-        self.register_buffer("row_step", geometry[:, -2], persistent=False)
-        self.register_buffer("row_spacing", geometry[:, -1], persistent=False)
+        geometry, place = torch.unique(geometry, dim=0, return_inverse=True)
+        self.geometry: Tensor
+        self.place: Tensor
+        self.register_buffer("geometry", geometry, persistent=False)  # rounded where it is used
+        # One number does for all coordinates where they are alike, whatever their number.
+        self.register_buffer("place", place if len(geometry) > 1 else place[:1], persistent=False)
         self.correction: PointTable | None = None
+
+    def kinds(self, table: Tensor) -> Tensor:
+        """Return the kind of coordinates: a number for each table and each geometry of cosets.
+
+        Arguments:
+            table: integers, shape (..., n) or (..., 1).
+        """
+        return table * len(self.geometry) + self.place
+
+    @property
+    def _every_kind(self) -> Tensor:
+        return torch.arange(self.tables * len(self.geometry), device=self.geometry.device)
+
+    def _spacing(self) -> Tensor:
+        """Return the length of which the values of each kind are multiples."""
+        return self.geometry[:, -1].repeat(self.tables)
 
     def free_points(self) -> PointTable:
         """Let `fit` choose f freely at each point near zero, beyond what mixtures can follow.
@@ -180,85 +103,86 @@ class Exact(EntropyModel):
         function has.
 
         Returns:
-            A table with an entry for each point near zero of each row, for reconstruction points.
+            A table with an entry for each point near zero of each kind, for reconstruction points.
         """
-        self.correction = PointTable(self.row_spacing)
-        return PointTable(self.row_spacing)
+        self.correction = PointTable(self._spacing())
+        return PointTable(self._spacing())
 
     @torch.no_grad()
     def as_likely_as(self, values: Tensor) -> None:
         """Give each of the `free_points`, shape (kinds, 65), the smooth f at another value."""
         assert self.correction is not None
         stands_for, smooth = (
-            self.density.log_density(where.T, self.row_channel).T
-            for where in (values, self.correction.points)
+            self._smooth(where.T, self._every_kind).T for where in (values, self.correction.points)
         )
         self.correction.value.copy_(stands_for - smooth)
 
     def shrink(self, factor: Tensor) -> None:
-        """Divide the values of each channel by a factor, shape (k,) or (1,)."""
-        self.density.shrink(factor)
+        """Divide the values of each channel by a factor, shape (channels,) or (1,)."""
+        self.density.shrink(factor.repeat(1 if len(factor) == 1 else self.tables // len(factor)))
 
-    def log_density(self, value: Tensor, row: Tensor | None = None) -> Tensor:
-        """Return log f at points.
+    def _smooth(self, value: Tensor, kinds: Tensor) -> Tensor:
+        """Return the logarithms of the mixtures; shapes as in `log_density_of_kinds`."""
+        return self.density.log_density(value, kinds // len(self.geometry))
 
-        Arguments:
-            value: coordinates, lattice units, shape (..., *row.shape).
-            row: which function, by kind of coordinate as in `self.row`; None: those of points.
-
-        Returns:
-            Natural logarithms, shape of `value`.
-        """
-        row = self.row if row is None else row
-        channel = self.row_channel[row]
+    def log_density_of_kinds(self, value: Tensor, kinds: Tensor) -> Tensor:
+        """Return log f of coordinates, shape (..., *kinds.shape), of these `kinds`."""
         if self.correction is None:
-            return self.density.log_density(value, channel)
+            return self._smooth(value, kinds)
         if value.requires_grad:  # with respect to the mixtures, which fill the line
-            return self.density.log_density(value, channel) + self.correction(value, row)
+            return self._smooth(value, kinds) + self.correction(value, kinds)
         # Each point once, not each sample.
         points = self.correction.points.T
-        table = self.density.log_density(points, self.row_channel).T + self.correction.value
-        entry, inside = self.correction.entry(value, row)
+        table = self._smooth(points, self._every_kind).T + self.correction.value
+        entry, inside = self.correction.entry(value, kinds)
         log_density = table.flatten()[entry]
         if not inside.all():
-            beyond = self.density.log_density(
-                value[~inside].unsqueeze(-1), channel.expand_as(value)[~inside].unsqueeze(-1)
+            beyond = self._smooth(
+                value[~inside].unsqueeze(-1), kinds.expand_as(value)[~inside].unsqueeze(-1)
             )
             log_density = log_density.masked_scatter(~inside, beyond)
         return log_density
 
-    def support(self) -> tuple[Tensor, Tensor]:
-        """Return the ends of the interval that holds the mass of each row, shapes (rows,)."""
-        low, high = (end[self.row_channel] for end in self.density.support())
+    def support(self, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ends of the intervals that hold the mass of kinds, shape of `kinds`."""
+        low, high = (end[kinds // len(self.geometry)] for end in self.density.support())
         if self.correction is not None:
-            reach = (REACH * self.row_spacing).to(low.dtype)
+            reach = (REACH * self._spacing()[kinds]).to(low.dtype)
             low, high = torch.minimum(low, -reach), torch.maximum(high, reach)
         return low, high
 
-    def initialise(self, vectors: Tensor) -> None:
-        """Fit the mixtures to unquantized vectors, lattice units, shape (count, rows, n)."""
-        self.density.fit(by_channel(vectors, self.channel))
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
+        """Fit the mixtures to unquantized vectors, lattice units, shape (..., rows, n)."""
+        self.density.fit(by_table(vectors, table, self.tables))
 
-    def fit(self, points: Tensor, iterations: int = 30) -> None:
+    def fit(self, points: Tensor, table: Tensor, iterations: int = 30) -> None:
         """Maximise the likelihood of lattice points.
 
-        The likelihood depends on the points only through the histogram of each coordinate, so
-        that a step costs as little for a million points as for ten.
+        The likelihood depends on the points only through the histogram of each kind, so that a
+        step costs as little for a million points as for ten.
 
         Arguments:
             points: lattice units, shape (..., rows, n).
+            table: of each coordinate, or of each vector: shape (..., rows, n) or (..., rows, 1).
             iterations: of L-BFGS.
         """
-        flat = points.detach().reshape(-1, *self.channel.shape)
-        values, counts, rows = [], [], []
-        for row in range(len(self.row_channel)):
+        flat, of = columns(points.detach(), self.kinds(table))
+        number = points[..., 0, 0].numel()
+        values, counts, kinds = [], [], []
+        for kind in torch.unique(of):
             # Rounding joins values that differ in the last place only.
-            taken = (flat[:, self.row == row] * 4096).round()
+            taken = (flat[:, of == kind] * 4096).round()
             value, count = torch.unique(taken, return_counts=True)
             values.append(value / 4096)
-            counts.append(count / len(flat))
-            rows.append(torch.full_like(count, row))
-        value, weight, kind = torch.cat(values), torch.cat(counts), torch.cat(rows)
+            counts.append(count / number)
+            kinds.append(torch.full_like(count, int(kind)))
+        value, weight, kind = torch.cat(values), torch.cat(counts), torch.cat(kinds)
+        # Vectors of the same tables have the same partition function.
+        share = points.new_ones(len(table))
+        if table.dim() > 2:
+            of_each = table.expand(*points.shape[:-1], table.shape[-1]).flatten(0, -2)
+            table, count = torch.unique(of_each, dim=0, return_counts=True)
+            share = count / number
         parameters: list[Tensor] = list(self.density.parameters())
         if self.correction is not None:
             parameters.append(self.correction.value.requires_grad_())
@@ -268,7 +192,8 @@ class Exact(EntropyModel):
 
         def closure() -> float:
             optimizer.zero_grad()
-            nats = self.log_partition().sum() - (weight * self.log_density(value, kind)).sum()
+            nats = (share * self.log_partition(table)).sum()
+            nats = nats - (weight * self.log_density_of_kinds(value, kind)).sum()
             if self.correction is not None:  # a point that was never seen stays possible
                 nats = nats + UNSEEN * self.correction.value.square().sum()
             nats.backward()
@@ -281,10 +206,11 @@ class Exact(EntropyModel):
             if self.correction is not None:
                 self.correction.value = self.correction.value.detach()
 
-    def log_mass(self, dither: Tensor | None = None) -> Tensor:
+    def log_mass(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return the mass of each coset: the sum of f over its points.
 
         Arguments:
+            table: of each coordinate, shape (..., rows, n) or (..., rows, 1).
             dither: shifts of the cosets, shape (..., rows, n); None: none.
 
         Returns:
@@ -293,14 +219,20 @@ class Exact(EntropyModel):
         Raises:
             OverflowError: a density is so wide that it cannot be summed, or not a number.
         """
-        dtype = self.density.mean.dtype
-        row, low, high = None, *self.support()
-        offset, step = self.row_offset.to(dtype), self.row_step.to(dtype)
-        if dither is None:
-            row = torch.arange(len(step), device=step.device)
+        dtype, kinds = self.density.mean.dtype, self.kinds(table)
+        if dither is None:  # each kind once
+            used, kinds = (
+                (self._every_kind, kinds)
+                if len(self.geometry) == 1
+                else torch.unique(kinds, return_inverse=True)
+            )
         else:
-            low, high, step = low[self.row], high[self.row], step[self.row]
-            offset = offset[self.row] + dither.unsqueeze(-1)
+            used = kinds
+        low, high = self.support(used)
+        geometry = self.geometry.to(dtype)[used % len(self.geometry)]
+        offset, step = geometry[..., :-2], geometry[..., -2]
+        if dither is not None:
+            offset = offset + dither.unsqueeze(-1)
         present = torch.isfinite(offset)
         offset = offset.nan_to_num(posinf=0.0)
         widest = float(((high - low) / step).max())
@@ -310,23 +242,62 @@ class Exact(EntropyModel):
         first = torch.floor((low.unsqueeze(-1) - offset) / step.unsqueeze(-1))
         integers = first.unsqueeze(-1) + torch.arange(count, device=first.device)
         value = offset.unsqueeze(-1) + integers * step[..., None, None]
-        # Move (cosets, integers) ahead so that the rows line up with the last dimensions.
+        # Move (cosets, integers) ahead so that the kinds line up with the last dimensions.
         value = value.movedim((-2, -1), (0, 1))
-        if row is None:  # points of a shifted lattice, which have no correction
-            log_density = self.density.log_density(value, self.channel)
-        else:
-            log_density = self.log_density(value, row)
+        if dither is None:
+            log_density = self.log_density_of_kinds(value, used)
+        else:  # points of a shifted lattice, which have no correction
+            log_density = self._smooth(value, used)
         mass = torch.logsumexp(log_density, 1).movedim(0, -1).masked_fill(~present, -math.inf)
-        return mass if row is None else mass[self.row]
+        if dither is None:
+            mass = mass[kinds]
+        return mass.expand(*mass.shape[:-2], self.trellis.dimension, -1)
 
-    def log_partition(self, dither: Tensor | None = None) -> Tensor:
-        """Return log Z in nats: shape (rows,), or (..., rows) with a dither (..., rows, n)."""
-        return self.trellis.log_partition(self.log_mass(dither))
+    def log_partition(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
+        """Return log Z in nats.
 
-    def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
+        Arguments:
+            table: of each coordinate, shape (..., rows, n) or (..., rows, 1).
+            dither: shifts of the cosets, shape (..., rows, n); None: none.
+
+        Returns:
+            Shape (..., rows).
+        """
+        if dither is None and table.dim() > 2 and table.shape[-1] == 1:  # each table once
+            used, table = torch.unique(table[..., 0], return_inverse=True)
+            return self.trellis.log_partition(self.log_mass(used[:, None]))[table]
+        return self.trellis.log_partition(self.log_mass(table, dither))
+
+    def bits(self, points: Tensor, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return `-log2 p` of points, shape (..., rows, n), as shape (..., rows)."""
         if dither is None:
-            log_density = self.log_density(points)
+            log_density = self.log_density(points, table)
         else:
-            log_density = self.density.log_density(points, self.channel)
-        return (self.log_partition(dither) - log_density.sum(-1)) / math.log(2)
+            log_density = self._smooth(points, self.kinds(table))
+        return (self.log_partition(table, dither) - log_density.sum(-1)) / math.log(2)
+
+    @torch.no_grad()
+    def bits_along(self, points: Tensor, table: Tensor, section: Section) -> Tensor:
+        """Return what each coordinate of an endless path costs, given all before it.
+
+        Each branch has its probability given the state that it leaves: see `stationary`.
+
+        Arguments:
+            points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses.
+            section: the section of the trellis that repeats.
+
+        Returns:
+            `-log2 p` in bits, shape of `points`, float64.
+        """
+        every = torch.arange(self.tables, device=points.device)[:, None]
+        mass = self.log_mass(every)[:, -1].double().cpu().numpy()
+        model = stationary(section, mass)
+        eigenvalue, completions = (
+            torch.from_numpy(array).to(points.device)
+            for array in (model.log_eigenvalue, model.log_completions)
+        )
+        after = self.trellis.states_after(points)
+        before = torch.cat([torch.zeros_like(after[..., :1]), after[..., :-1]], -1)
+        nats = eigenvalue[table] + completions[table, before] - completions[table, after]
+        return (nats - self.log_density(points, table).double()) / math.log(2)

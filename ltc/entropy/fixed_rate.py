@@ -23,7 +23,8 @@ class FixedRate(EntropyModel):
 
     Example:
         >>> from ltc.lattices import E8
-        >>> FixedRate(E8(), torch.arange(8)[None], ratio=4).bits(torch.zeros(2, 1, 8))
+        >>> channel = torch.arange(8)[None]
+        >>> FixedRate(E8(), channel, ratio=4).bits(torch.zeros(2, 1, 8), channel)
         tensor([[16.],
                 [16.]], dtype=torch.float64)
     """
@@ -32,9 +33,9 @@ class FixedRate(EntropyModel):
         super().__init__()
         self.bits_per_vector = lattice.dimension * math.log2(ratio)
 
-    def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
+    def bits(self, points: Tensor, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return n log2(ratio) for each of the points, shape (..., rows, n) to (..., rows)."""
         return points.new_full(points.shape[:-1], self.bits_per_vector, dtype=torch.float64)
 
-    def initialise(self, vectors: Tensor) -> None:
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
         """Do nothing: there is nothing to learn."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ltc.entropy.base import EntropyModel
-from ltc.entropy.exact import GaussianMixture, by_channel
+from ltc.entropy.mixture import GaussianMixture, by_table
 from ltc.errors import InputError
 from ltc.lattices import Lattice
 
@@ -25,32 +25,30 @@ CHUNK = 1 << 16
 
 
 class Factorised(nn.Module):
-    """A product over coordinates of normalised Gaussian mixtures, one for each channel.
+    """A product over coordinates of normalised Gaussian mixtures.
 
     Arguments:
-        channel: the channel of each coordinate, shape (rows, n).
-        components: Gaussians in each mixture.
+        tables: number of mixtures.
+        components: Gaussians in each.
     """
 
-    def __init__(self, channel: Tensor, components: int) -> None:
+    def __init__(self, tables: int, components: int) -> None:
         super().__init__()
-        self.mixture = GaussianMixture(int(channel.max()) + 1, components)
-        self.channel: Tensor
-        self.register_buffer("channel", channel.clone(), persistent=False)
+        self.mixture = GaussianMixture(tables, components)
 
-    def initialise(self, vectors: Tensor) -> None:
-        """Fit the mixtures to vectors, lattice units, shape (count, rows, n)."""
-        self.mixture.fit(by_channel(vectors, self.channel))
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
+        """Fit the mixtures to vectors, lattice units, shape (..., rows, n)."""
+        self.mixture.fit(by_table(vectors, table, len(self.mixture.mean)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Return log densities in nats of vectors, shape (..., rows, n), as (..., rows)."""
         # The mixture leaves out the constant of the Gaussian, which cancels in `Exact`.
         constant = 0.5 * math.log(2 * math.pi)
-        return (self.mixture.log_density(x, self.channel) - constant).sum(-1)
+        return (self.mixture.log_density(x, table) - constant).sum(-1)
 
 
 class Flow(nn.Module):
-    """A normalizing flow of n coordinates for each row, after a learned affine map.
+    """A normalizing flow of n coordinates for each row, after a learned affine map; no tables.
 
     Arguments:
         rows: number of flows.
@@ -81,12 +79,13 @@ class Flow(nn.Module):
                 for parameter in (linear[-1] if linear else layer).parameters():
                     nn.init.zeros_(parameter)
 
-    def initialise(self, vectors: Tensor) -> None:
-        """Standardise vectors, lattice units, shape (count, rows, n)."""
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
+        """Standardise vectors, lattice units, shape (..., rows, n)."""
+        vectors = vectors.flatten(0, -3)
         self.mean.copy_(vectors.mean(0))
         self.log_width.copy_(vectors.std(0).clamp_min(1e-3).log())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Return log densities in nats of vectors, shape (..., rows, n), as (..., rows)."""
         x = (x - self.mean) * (-self.log_width).exp()
         rows = [flow().log_prob(y) for flow, y in zip(self.flows, x.unbind(-2), strict=True)]
@@ -104,7 +103,8 @@ class MonteCarlo(EntropyModel):
 
     Arguments:
         lattice: any lattice.
-        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n) or
+            (rows, 1); each has a table of its own.
         density: `factorised`, a mixture of Gaussians for each channel, or a normalizing flow for
             each row: `realnvp` (coupling: Dinh et al., ICLR 2017), `maf` (autoregressive:
             Papamakarios et al., NeurIPS 2017), `nsf` (autoregressive splines: Durkan et al.,
@@ -123,8 +123,9 @@ class MonteCarlo(EntropyModel):
 
     Example: of the standard Gaussian, the integer 0 has the probability of [-1/2, 1/2].
         >>> from ltc.lattices import Zn
-        >>> model = MonteCarlo(Zn(), torch.tensor([[0]]), components=1).eval()
-        >>> round(torch.exp2(-model.bits(torch.zeros(1, 1))).item(), 2)
+        >>> channel = torch.tensor([[0]])
+        >>> model = MonteCarlo(Zn(), channel, components=1).eval()
+        >>> round(torch.exp2(-model.bits(torch.zeros(1, 1), channel)).item(), 2)
         0.38
     """
 
@@ -162,32 +163,31 @@ class MonteCarlo(EntropyModel):
         self.sampling = sampling
         self.density: Factorised | Flow
         if density == "factorised":
-            self.density = Factorised(channel, components)
+            self.density = Factorised(int(channel.max()) + 1, components)
         else:
-            rows, n = channel.shape
-            self.density = Flow(rows, n, density, transforms, hidden)
+            self.density = Flow(len(channel), lattice.dimension, density, transforms, hidden)
         self.fixed: Tensor
         self.register_buffer("fixed", self._draw(0).float(), persistent=False)
 
     @torch.no_grad()
-    def initialise(self, vectors: Tensor) -> None:
-        """Start from unquantized vectors, lattice units, shape (count, rows, n).
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
+        """Start from unquantized vectors, lattice units, shape (..., rows, n).
 
         Mixtures are fitted to them; flows start at the Gaussian of their means and deviations.
         """
-        self.density.initialise(vectors)
+        self.density.initialise(vectors, table)
 
-    def bits(self, points: Tensor, dither: Tensor | None = None) -> Tensor:
+    def bits(self, points: Tensor, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return `-log2 p` of points, shape (..., rows, n), as shape (..., rows).
 
         The cell of a point of a shifted lattice is the cell around that point, so that the
         dither makes no difference.
         """
-        log_mean, _ = self._integrate(points)
+        log_mean, _ = self._integrate(points, table)
         return -log_mean / math.log(2)
 
     @torch.no_grad()
-    def bias(self, points: Tensor) -> Tensor:
+    def bias(self, points: Tensor, table: Tensor) -> Tensor:
         """Return by how much the logarithm of a mean makes `bits` too large on average.
 
         By the delta method, `Var[density] / (2 N p^2 ln 2)`, from the same samples; antithetic
@@ -196,27 +196,32 @@ class MonteCarlo(EntropyModel):
 
         Arguments:
             points: lattice units, shape (..., rows, n).
+            table: which table each coordinate uses, integers that broadcast to `points`.
 
         Returns:
             Bits per lattice vector, shape (..., rows).
         """
-        _, relative_variance = self._integrate(points)
+        _, relative_variance = self._integrate(points, table)
         return relative_variance / (2 * math.log(2))
 
-    def _integrate(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def _integrate(self, points: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithm of the mean in nats, and its variance over its square."""
         offsets = self.fixed
         if self.training:
             offsets = self._draw(int(torch.randint(2**62, ()).item()))
         offsets = offsets.to(points)
         flat = points.reshape(-1, *points.shape[-2:])
+        of = table.reshape(-1, *table.shape[-2:])  # one for all points, or one for each
         which: Tensor | slice = slice(None)
-        if not torch.is_grad_enabled():  # in few dimensions the same points come again and again
+        # In few dimensions the same points come again and again.
+        if len(of) == 1 and not torch.is_grad_enabled():
             flat, which = torch.unique(flat, dim=0, return_inverse=True)
         means, variances = [], []
-        for part in flat.split(max(1, CHUNK // (len(offsets) * points.shape[-2]))):
+        size = max(1, CHUNK // (len(offsets) * points.shape[-2]))
+        for start in range(0, len(flat), size):
+            here = of[0] if len(of) == 1 else of[start : start + size]
             # Shape (samples, points, rows).
-            log_density = self.density(part + offsets[:, None, None])
+            log_density = self.density(flat[start : start + size] + offsets[:, None, None], here)
             log_mean = torch.logsumexp(log_density, 0) - math.log(len(offsets))
             means.append(log_mean)
             with torch.no_grad():

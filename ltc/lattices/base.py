@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ltc.errors import InputError
-from ltc.lattices.trellis import Trellis, hermite_normal_form
+from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
 
 __all__ = ["Lattice", "TrellisLattice", "dimension_at_least"]
 
@@ -93,6 +93,25 @@ class Lattice(ABC):
     def surrogate(self) -> Lattice:
         """A lattice of the same dimension and volume to train through, where that is cheaper."""
         return self
+
+    @property
+    def section(self) -> Section | None:
+        """The section of its trellis that repeats without end, or None.
+
+        A lattice that has one is one of a family with all lengths; see `of_length`.
+        """
+        return None
+
+    def of_length(self, length: int) -> Lattice:
+        """Return the lattice of another dimension whose trellis has the same `section`.
+
+        Arguments:
+            length: coordinates, at least 1.
+
+        Raises:
+            InputError: no section repeats, or the length is not a positive integer.
+        """
+        raise InputError(f"{self.name} has one length only: no section of its trellis repeats")
 
     def with_shared_zero(self, values: Tensor) -> Tensor | None:
         """Return where coordinates are reconstructed if every state is to offer zero.

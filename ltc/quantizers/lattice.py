@@ -35,7 +35,8 @@ class Layout:
         block: source vectors per block.
         positions: shape of the positions of its latent.
         repeats: how often one block holds lattice vectors of the same distribution.
-        channel: the channel of each coordinate of the lattice vectors, shape (rows, n).
+        channel: the channel of each coordinate of the lattice vectors, shape (rows, n); where
+            all of a vector have the same, (rows, 1).
 
     Raises:
         InputError: neither the channels nor the positions are a multiple of n.
@@ -74,7 +75,7 @@ class Layout:
                 f"choose a multiple of {n}, or of trellis codes another quantizer.length"
             )
         index = torch.arange(channels)
-        self.channel = index[:, None].expand(-1, n) if self.across else index.reshape(-1, n)
+        self.channel = index[:, None] if self.across else index.reshape(-1, n)
         self.repeats = count // n if self.across else count
 
     def split(self, latent: Tensor) -> Tensor:

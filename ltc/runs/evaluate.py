@@ -6,7 +6,7 @@ import logging
 import math
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ltc import __version__
 from ltc.codec import Code, Container
-from ltc.coder import LatticeTransformCoder
+from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
 
 if TYPE_CHECKING:
@@ -78,20 +78,32 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
 
     Arguments:
         coder: the coder.
-        blocks: held-out samples, shape (count, *positions, d).
-        chunk: scalars in flight.
+        blocks: held-out samples, shape (count, block, d). An endless trellis takes them as one
+            sequence.
+        chunk: scalars in flight, where the lattice has an end.
 
     Returns:
         The rate and the distortion.
     """
     coder.eval()
     bits, errors = [], []
-    for part in blocks.split(max(1, chunk // blocks[0].numel())):
-        points = coder.encode(part)
-        bits.append(coder.bits(points).double() / part[0].numel())
-        error = (coder.decode(points) - part).double()
-        errors.append(coder.distortion.cost(error).flatten(1).mean(1))
-    return summarise(torch.cat(bits), torch.cat(errors))
+    for part in _parts(coder, blocks, chunk):
+        points = sequence.encode(coder, part)
+        bits.append(sequence.vector_bits(coder, points))
+        error = (sequence.decode(coder, points) - part).double()
+        errors.append(coder.distortion.cost(error).sum(1))
+    scalars = blocks[0].numel()
+    of_blocks = (
+        torch.cat(parts).reshape(len(blocks), -1).sum(1) / scalars for parts in (bits, errors)
+    )
+    return summarise(*of_blocks)
+
+
+def _parts(coder: LatticeTransformCoder, blocks: Tensor, chunk: int) -> Sequence[Tensor]:
+    """Cut blocks, one after the other, into what is coded at once: shape (number, d) each."""
+    block, dimension = blocks.shape[1:]
+    number = sequence.longest(coder) or block * max(1, chunk // (block * dimension))
+    return blocks.flatten(0, 1).split(number)
 
 
 @torch.no_grad()
@@ -106,8 +118,8 @@ def bitstream_rate(
     Arguments:
         coder: the coder.
         code: its frozen entropy coder.
-        blocks: held-out samples, shape (count, *positions, d).
-        chunk: scalars in flight.
+        blocks: held-out samples, shape (count, block, d).
+        chunk: scalars in flight, where the lattice has an end.
 
     Returns:
         Bits per scalar, headers included.
@@ -116,8 +128,8 @@ def bitstream_rate(
         RuntimeError: what was read back is not what was written.
     """
     coder.eval()
-    parts = blocks.split(max(1, chunk // blocks[0].numel()))
-    points = torch.cat([coder.encode(part).flatten(0, 1).cpu() for part in parts])
+    parts = _parts(coder, blocks, chunk)
+    points = torch.cat([sequence.encode(coder, part).cpu() for part in parts])
     written = Container(code.fingerprint, {}, list(code.encode_chunks(points))).pack()
     chunks = [(n, stream) for n, stream in Container.unpack(written).chunks if stream is not None]
     decoded = torch.cat(code.decode_chunks(chunks))
@@ -209,7 +221,8 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     coder = run.coder.to(device)
     blocks = run.held_out(device)
     measurement = measure(coder, blocks)
-    bias = float(coder.entropy.bias(coder.encode(blocks[:1000])).sum((-1, -2)).mean())
+    points = coder.encode(blocks[:1000])
+    bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
     if bias:
         log.info(
             "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",

@@ -40,12 +40,12 @@ def fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
         OverflowError: a line search went astray.
     """
     if coder.shift is not None:
-        wanted = coder.wanted(blocks) - points
-        coder.shift.fit(points, coder.entropy.row, wanted, coder.distortion)
+        kinds = coder.entropy.kinds(coder.table(points))
+        coder.shift.fit(points, kinds, coder.wanted(blocks) - points, coder.distortion)
     with torch.no_grad():
         latents = coder.latent(points)
     coder.transform.fit_synthesis(latents, blocks, coder.distortion)
     coder.linearise(blocks)
     # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
     with coder.through(coder.quantizer.lattice.surrogate):
-        coder.entropy.fit(points)
+        coder.entropy.fit(points, coder.table(points))

@@ -58,7 +58,9 @@ class CoderTraining(lightning.LightningModule):
         else:
             points, dither = self.coder.quantizer.quantize(vectors), None
         try:
-            rate = self.coder.entropy.bits(points, dither).sum() / x.numel()
+            rate = (
+                self.coder.entropy.bits(points, self.coder.table(points), dither).sum() / x.numel()
+            )
         except OverflowError as error:
             raise self._diverged(str(error)) from error
         distortion = self.coder.distortion.cost(self.coder.decode(points) - x).mean()
@@ -106,7 +108,7 @@ class CoderTraining(lightning.LightningModule):
     def validation_loss(self, blocks: Tensor) -> float:
         """Return rate + lmbda * distortion of blocks, (batch, *positions, d), as validated."""
         points = self.coder.quantizer.quantize(self.coder.vectors(blocks))
-        rate = self.coder.entropy.bits(points).sum() / blocks.numel()
+        rate = self.coder.bits(points).sum() / blocks.numel()
         distortion = self.coder.distortion.cost(self.coder.decode(points) - blocks).mean()
         return float(rate + self.coder.lmbda * distortion)
 

@@ -58,7 +58,8 @@ def as_trained(coder: LatticeTransformCoder, blocks: Tensor) -> None:
 @torch.no_grad()
 def share_zero(coder: LatticeTransformCoder, blocks: Tensor) -> None:
     """Start from reconstruction points that share zero."""
-    coder.entropy.initialise(coder.vectors(blocks).flatten(0, 1))
+    vectors = coder.vectors(blocks)
+    coder.entropy.initialise(vectors, coder.table(vectors))
     assert coder.shift is not None
     points = coder.shift.points
     values = coder.quantizer.lattice.with_shared_zero(points)
@@ -79,7 +80,7 @@ def use_finer_lattice(coder: LatticeTransformCoder, blocks: Tensor) -> None:
     with torch.no_grad():
         coder.quantizer.log_scale.add_(math.log(0.85))
         vectors = coder.vectors(blocks)
-        coder.entropy.initialise(vectors.flatten(0, 1))
+        coder.entropy.initialise(vectors, coder.table(vectors))
     fit(coder, coder.quantizer.quantize(vectors), blocks)
 
 
@@ -106,11 +107,11 @@ def fit_row_scales(coder: LatticeTransformCoder, blocks: Tensor) -> None:
             coder.entropy.shrink(factor[None])
             try:
                 with torch.enable_grad():
-                    coder.entropy.fit(points)
+                    coder.entropy.fit(points, coder.table(points))
             except OverflowError:  # a line search went astray
                 lagrangians.append(torch.full_like(weight[:, 0], math.inf))
                 continue
-            rate = coder.entropy.bits(points).mean((0, 1))
+            rate = coder.entropy.bits(points, coder.table(points)).mean((0, 1))
             gain = (points * vectors).sum((0, 1, 3)) / points.square().sum((0, 1, 3))
             error = length * (gain.nan_to_num()[:, None] * points - vectors)
             lagrangians.append(rate + (weight * coder.distortion.cost(error).mean((0, 1))).sum(1))

@@ -20,9 +20,8 @@ from PIL import Image
 from ltc import __version__
 from ltc.cli import compress as cli
 from ltc.cli.train import main as train
-from ltc.codec import Container, LatticeCode, Payload
+from ltc.codec import Container, Payload
 from ltc.errors import InputError
-from ltc.lattices import E8
 from ltc.runs.checkpoint import load_coder
 
 QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
@@ -490,7 +489,7 @@ def test_sizes_that_nothing_backs_take_no_memory(compressed, run, salvage):
 def test_checkpoints_hold_the_code(runs):
     state = torch.load(runs / "image/checkpoints/best.ckpt", weights_only=True)
     assert state["source"]["patch"] == 4
-    assert LatticeCode.from_state(E8().trellis, state["code"]).rows == 2
+    assert len(state["code"]["branch_at"]) == 2
 
 
 @pytest.mark.parametrize("change", ["rows", "target"])

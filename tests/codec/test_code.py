@@ -41,18 +41,24 @@ def name(lattice):
     return f"{lattice.name}{lattice.dimension}"
 
 
+def channel_of(points):
+    """The channel of each coordinate of points, shape (count, rows, n)."""
+    return torch.arange(points[0].numel()).reshape(points.shape[1:])
+
+
 @functools.cache  # no test changes what it returns
 def trained(lattice, scale=1.0, rows=1, seed=0, corrected=False):
     """Return a model fitted to Gaussian vectors, its code, and points."""
     torch.manual_seed(seed)
     n = lattice.dimension
-    model = Exact(lattice, torch.arange(rows * n).reshape(rows, n))
+    channel = torch.arange(rows * n).reshape(rows, n)
+    model = Exact(lattice, channel)
     vectors = scale * torch.randn(4000, rows, n) * torch.linspace(0.5, 2, rows)[:, None]
-    model.initialise(vectors)
+    model.initialise(vectors, channel)
     if corrected:
         model.free_points()
         model.correction.value.uniform_(-2, 2)
-    return model, LatticeCode.freeze(model), lattice.closest_point(vectors)
+    return model, LatticeCode.of(model, channel), lattice.closest_point(vectors)
 
 
 @pytest.mark.parametrize("lattice", LATTICES, ids=name)
@@ -61,7 +67,7 @@ def trained(lattice, scale=1.0, rows=1, seed=0, corrected=False):
 def test_stream_is_as_long_as_the_model_says(lattice, scale, corrected):
     model, code, points = trained(lattice, scale, rows=2, corrected=corrected)
     with torch.no_grad():
-        bits = float(model.bits(points).double().sum())
+        bits = float(model.bits(points, channel_of(points)).double().sum())
     stream = code.encode(points)
     # 24 bits of precision, and the coder ends on a byte.
     excess = 8 * len(stream) - bits
@@ -102,9 +108,11 @@ def test_tables_are_probabilities(lattice):
 def test_sections_that_have_converged_share_tables():
     length = 400
     lattice = Convolutional(16, length)
-    model = Exact(lattice, torch.zeros(1, length, dtype=torch.long))
-    model.initialise(torch.randn(1000, 1, length, generator=torch.Generator().manual_seed(0)))
-    tables = LatticeCode.freeze(model).tables
+    channel = torch.tensor([[0]])
+    model = Exact(lattice, channel)
+    vectors = torch.randn(1000, 1, length, generator=torch.Generator().manual_seed(0))
+    model.initialise(vectors, channel)
+    tables = LatticeCode.of(model, channel).tables
     assert len(tables["branch_left"]) < 50 * 2 * 16
 
 
@@ -125,30 +133,30 @@ def test_sections_that_have_converged_share_tables():
     ],
 )
 def test_tables_of_another_kind_are_refused(key, forge):
-    _, code, _ = trained(GOSSET, rows=2)
+    model, code, points = trained(GOSSET, rows=2)
     state = code.state()
     state[key] = forge(state[key])
     with pytest.raises(InputError, match="frozen code"):
-        LatticeCode.from_state(GOSSET.trellis, state)
+        LatticeCode.of(model, channel_of(points), state=state)
 
 
 @pytest.mark.parametrize("key", ["branch_at", "branch_left", "coset_at", "start", "left"])
 @pytest.mark.parametrize("forge", [lambda table: -table - 1, lambda table: table + (1 << 62)])
 def test_tables_out_of_range_are_refused(key, forge):
-    _, code, _ = trained(GOSSET, rows=2)
+    model, code, points = trained(GOSSET, rows=2)
     state = code.state()
     state[key] = forge(state[key])
     with pytest.raises(InputError, match="frozen code"):
-        LatticeCode.from_state(GOSSET.trellis, state)
+        LatticeCode.of(model, channel_of(points), state=state)
 
 
 def test_places_that_overflow_are_refused():
     """Steps from one place to the next that wrap around 2^64 look positive."""
-    _, code, _ = trained(GOSSET)
+    model, code, points = trained(GOSSET)
     state = code.state()
     state["start"][1], state["start"][2], state["start"][3] = (1 << 63) - 1, -(1 << 63) + 5, -1
     with pytest.raises(InputError, match="frozen code"):
-        LatticeCode.from_state(GOSSET.trellis, state)
+        LatticeCode.of(model, channel_of(points), state=state)
 
 
 def test_points_of_another_shape_are_refused():
@@ -162,14 +170,15 @@ def test_points_of_another_shape_are_refused():
 @settings(max_examples=20, deadline=None)
 def test_forged_tables_are_refused_or_decode_in_bounds(key, data):
     lattice = GOSSET
-    _, code, points = trained(lattice)
+    model, code, points = trained(lattice)
     stream = code.encode(points[:20])
     state = {name: value.clone() for name, value in code.state().items()}
     flat = state[key].reshape(-1)
     place = data.draw(st.integers(0, len(flat) - 1))
     flat[place] = data.draw(st.integers(-(2**63), 2**63 - 1))
     with contextlib.suppress(InputError):
-        assert LatticeCode.from_state(lattice.trellis, state).decode(stream, 20).shape == (20, 1, 8)
+        forged = LatticeCode.of(model, channel_of(points), state=state)
+        assert forged.decode(stream, 20).shape == (20, 1, 8)
 
 
 @settings(deadline=None, max_examples=60)
@@ -210,11 +219,11 @@ def test_chunks_do_not_depend_on_threads():
 
 def test_state_restores_the_code():
     model, code, points = trained(GOSSET)
-    restored = LatticeCode.from_state(model.trellis, code.state())
+    restored = LatticeCode.of(model, channel_of(points), state=code.state())
     assert restored.fingerprint == code.fingerprint
     assert restored.encode(points) == code.encode(points)
     with pytest.raises(InputError, match="does not fit"):
-        LatticeCode.from_state(A2().trellis, code.state())
+        LatticeCode.of(trained(A2())[0], channel_of(points), state=code.state())
 
 
 def test_bad_input():

@@ -19,6 +19,8 @@ from ltc.quantizers import LatticeQuantizer, Layout
 class Coder(nn.Module):
     """Lattice quantization of Gaussian vectors without any transform."""
 
+    endless = None
+
     def __init__(self, lattice, dimension, scale, block=None):
         super().__init__()
         self.layout = Layout(lattice.dimension, dimension, block)
@@ -26,7 +28,7 @@ class Coder(nn.Module):
         self.entropy = Exact(lattice, self.layout.channel)
         generator = torch.Generator().manual_seed(0)
         blocks = torch.randn(2000, self.layout.block, dimension, generator=generator)
-        self.entropy.initialise(self.vectors(blocks).flatten(0, 1))
+        self.entropy.initialise(self.vectors(blocks), self.layout.channel)
 
     def vectors(self, x):
         return self.layout.split(x / self.quantizer.scale)
@@ -40,7 +42,7 @@ class Coder(nn.Module):
 
 def coder(facts, lattice=None, scale=0.1, block=None):
     model = Coder(lattice or E8(), facts["dimension"], scale, block)
-    return FileCoder(model, LatticeCode.freeze(model.entropy), facts)
+    return FileCoder(model, LatticeCode.of(model.entropy, model.layout.channel), facts)
 
 
 IMAGE = {"dimension": 16, "patch": 4, "offset": 120.0, "gain": 60.0}

@@ -45,6 +45,10 @@ def model_of(lattice, width, seed=0):
     return model
 
 
+def channels(lattice):
+    return torch.arange(lattice.dimension)[None]
+
+
 def name(lattice):
     return f"{lattice.name}{lattice.dimension}"
 
@@ -59,7 +63,7 @@ def test_probabilities_sum_to_one(lattice, corrected):
     if corrected:
         model.free_points()
         model.correction.double().value.normal_()
-    total = torch.exp2(-model.bits(points[:, None])).sum()
+    total = torch.exp2(-model.bits(points[:, None], channels(lattice))).sum()
     assert abs(float(total) - 1) < 1e-9
 
 
@@ -70,10 +74,12 @@ def test_dithered_probabilities_sum_to_one(lattice):
     model = model_of(lattice, 0.12)
     dither = 0.2 * torch.randn(lattice.dimension, dtype=torch.float64)
     shifted = (points + dither)[:, None]
-    partition = model.log_partition(dither.expand(1, 1, -1))
-    total = torch.exp(model.density.log_density(shifted, model.channel).sum((-1, -2)) - partition)
+    partition = model.log_partition(channels(lattice), dither.expand(1, 1, -1))
+    total = torch.exp(
+        model.density.log_density(shifted, channels(lattice)).sum((-1, -2)) - partition
+    )
     assert abs(float(total.sum()) - 1) < 1e-9
-    bits = model.bits(shifted[:5], dither.expand(5, 1, -1))
+    bits = model.bits(shifted[:5], channels(lattice), dither.expand(5, 1, -1))
     assert torch.allclose(torch.exp2(-bits[:, 0]), total.flatten()[:5])
 
 
@@ -81,7 +87,9 @@ def test_dither_by_a_lattice_point_changes_nothing():
     lattice = E8()
     model = model_of(lattice, 1.0)
     point = lattice.closest_point(torch.randn(1, 1, 8, dtype=torch.float64) * 3)
-    assert torch.allclose(model.log_partition(point), model.log_partition(), atol=1e-12)
+    channel = channels(lattice)
+    shifted = model.log_partition(channel, point)
+    assert torch.allclose(shifted, model.log_partition(channel), atol=1e-12)
 
 
 @pytest.mark.parametrize("across", [False, True])
@@ -91,8 +99,8 @@ def test_layouts_share_parameters_by_channel(across):
     model = Exact(lattice, layout.channel)
     assert len(model.density.mean) == 16
     latent = torch.randn(5, layout.block, 16)
-    model.initialise(layout.split(latent).flatten(0, 1))
-    bits = model.bits(lattice.closest_point(layout.split(latent)))
+    model.initialise(layout.split(latent), layout.channel)
+    bits = model.bits(lattice.closest_point(layout.split(latent)), layout.channel)
     assert bits.shape == ((5, 2, 16) if across else (5, 1, 2))
     assert (bits > 0).all()
 
@@ -106,7 +114,9 @@ def test_gradient_reaches_points_and_parameters():
     def bits(points, mean, log_width, log_weight):
         values = {"mean": mean, "log_width": log_width, "log_weight": log_weight}
         return torch.func.functional_call(
-            model, {f"density.{key}": value for key, value in values.items()}, (points,)
+            model,
+            {f"density.{key}": value for key, value in values.items()},
+            (points, channels(lattice)),
         )
 
     model.forward = model.bits
@@ -116,21 +126,23 @@ def test_gradient_reaches_points_and_parameters():
 def test_fit_recovers_a_gaussian():
     # On the integers, the discretised Gaussian has the entropy of the cell probabilities.
     torch.manual_seed(0)
-    model = Exact(Zn(), torch.tensor([[0]]))
+    channel = torch.tensor([[0]])
+    model = Exact(Zn(), channel)
     samples = torch.randn(200_000, 1, 1) * 4
-    model.initialise(samples[:20_000])
+    model.initialise(samples[:20_000], channel)
     edges = torch.arange(-200, 201, dtype=torch.float64) - 0.5
     cells = torch.special.ndtr(edges / 4).diff()
     entropy = -torch.xlogy(cells, cells).sum() / math.log(2)
     with torch.no_grad():
-        rate = model.bits(samples.round()).mean()
+        rate = model.bits(samples.round(), channel).mean()
     assert float(rate) == pytest.approx(float(entropy), abs=0.01)
 
 
 def test_extreme_points_have_finite_lengths():
-    model = Exact(Zn(), torch.tensor([[0]]))
-    model.initialise(torch.randn(1000, 1, 1))
-    bits = model.bits(torch.tensor([[[0.0]], [[1e6]], [[-1e6]]]))
+    channel = torch.tensor([[0]])
+    model = Exact(Zn(), channel)
+    model.initialise(torch.randn(1000, 1, 1), channel)
+    bits = model.bits(torch.tensor([[[0.0]], [[1e6]], [[-1e6]]]), channel)
     assert torch.isfinite(bits).all()
 
 

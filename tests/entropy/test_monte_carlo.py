@@ -17,6 +17,8 @@ from ltc.quantizers import Layout
 from ltc.runs.build import build
 
 SAMPLINGS = ["plain", "antithetic", "sobol", "scrambled_sobol"]
+CHANNEL = torch.arange(8)[None]  # of each coordinate of a vector of E8
+SHARED = torch.tensor([[0]])  # one for all coordinates
 DENSITIES = ["factorised", "realnvp", "maf", "nsf"]
 
 
@@ -42,8 +44,10 @@ def test_probabilities_of_cubes(sampling, dimension):
     points = torch.randn(50, 1, dimension, dtype=torch.float64).round()
     exact = cells(points, 1.2)
     # Five standard errors of plain samples.
-    error = 5 * (2 * math.log(2) * model.bias(points)).sqrt() if sampling == "plain" else 0.01
-    assert ((torch.exp2(-model.bits(points)) / exact - 1).abs() < error).all()
+    error = (
+        5 * (2 * math.log(2) * model.bias(points, SHARED)).sqrt() if sampling == "plain" else 0.01
+    )
+    assert ((torch.exp2(-model.bits(points, SHARED)) / exact - 1).abs() < error).all()
 
 
 @torch.no_grad()
@@ -52,12 +56,13 @@ def test_probabilities_of_cubes(sampling, dimension):
 def test_probabilities_sum_to_one(density, lattice):
     torch.manual_seed(0)
     n = lattice.dimension
-    model = MonteCarlo(lattice, torch.arange(n)[None], density, samples=256).double().eval()
-    model.initialise(torch.randn(1000, 1, n, dtype=torch.float64) * 1.5 + 0.4)
+    channel = torch.arange(n)[None]
+    model = MonteCarlo(lattice, channel, density, samples=256).double().eval()
+    model.initialise(torch.randn(1000, 1, n, dtype=torch.float64) * 1.5 + 0.4, channel)
     for parameter in model.density.parameters():
         parameter.add_(0.05 * torch.randn_like(parameter))
     points = lattice.enumerate(9.0)[:, None]
-    assert float(torch.exp2(-model.bits(points)).sum()) == pytest.approx(1, abs=3e-3)
+    assert float(torch.exp2(-model.bits(points, channel)).sum()) == pytest.approx(1, abs=3e-3)
 
 
 @torch.no_grad()
@@ -69,7 +74,8 @@ def test_smooth_integrands_gain_from_better_samples():
         squares = []
         for seed in range(10):
             model.fixed = model._draw(seed)
-            squares.append((torch.exp2(-model.bits(points)) / cells(points, 1.5) - 1).square())
+            probability = torch.exp2(-model.bits(points, SHARED))
+            squares.append((probability / cells(points, 1.5) - 1).square())
         errors[sampling] = float(torch.stack(squares).mean().sqrt())
     assert errors["scrambled_sobol"] < 0.5 * errors["antithetic"] < 0.5 * errors["plain"]
 
@@ -82,8 +88,8 @@ def test_bias_estimate_is_the_bias(sampling):
     excess, estimates = [], []
     for seed in range(2000):
         model.fixed = model._draw(seed)
-        excess.append(model.bits(point) + cells(point, 0.7).log2())
-        estimates.append(model.bias(point))
+        excess.append(model.bits(point, SHARED) + cells(point, 0.7).log2())
+        estimates.append(model.bias(point, SHARED))
     excess = torch.stack(excess)
     error = float(excess.std() / len(excess) ** 0.5)
     estimate = float(torch.stack(estimates).mean())
@@ -96,14 +102,14 @@ def test_bias_estimate_is_the_bias(sampling):
 def test_evaluation_is_repeatable(density):
     def start():
         torch.manual_seed(0)
-        model = MonteCarlo(E8(), torch.arange(8)[None], density, samples=64)
-        model.initialise(torch.linspace(-3, 3, 800).reshape(100, 1, 8))
+        model = MonteCarlo(E8(), CHANNEL, density, samples=64)
+        model.initialise(torch.linspace(-3, 3, 800).reshape(100, 1, 8), CHANNEL)
         return model
 
     points = torch.zeros(1, 1, 8)
     model, again = start(), start()
-    assert not torch.equal(model.bits(points), model.bits(points))
-    assert torch.equal(model.eval().bits(points), again.eval().bits(points))
+    assert not torch.equal(model.bits(points, CHANNEL), model.bits(points, CHANNEL))
+    assert torch.equal(model.eval().bits(points, CHANNEL), again.eval().bits(points, CHANNEL))
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -113,9 +119,9 @@ def test_gradient_reaches_points_and_parameters(density, across):
     layout = Layout(8, 2 if across else 16)
     model = MonteCarlo(E8(), layout.channel, density, samples=16)
     vectors = layout.split(torch.randn(5, layout.block, 2 if across else 16))
-    model.initialise(vectors.flatten(0, 1))
+    model.initialise(vectors, layout.channel)
     points = E8().closest_point(vectors).requires_grad_()
-    bits = model.bits(points)
+    bits = model.bits(points, layout.channel)
     assert bits.shape == vectors.shape[:-1]
     assert torch.isfinite(bits).all()
     bits.sum().backward()
@@ -123,22 +129,23 @@ def test_gradient_reaches_points_and_parameters(density, across):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
-    assert model.density(vectors).shape == bits.shape
+    assert model.density(vectors, layout.channel).shape == bits.shape
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("density", DENSITIES)
 def test_chunks_make_no_difference(density, monkeypatch):
-    model = MonteCarlo(A2(), torch.arange(4).reshape(2, 2), density, samples=64).double().eval()
-    model.initialise(torch.randn(100, 2, 2, dtype=torch.float64))
+    channel = torch.arange(4).reshape(2, 2)
+    model = MonteCarlo(A2(), channel, density, samples=64).double().eval()
+    model.initialise(torch.randn(100, 2, 2, dtype=torch.float64), channel)
     points = A2().closest_point(torch.randn(7, 3, 2, 2, dtype=torch.float64))
-    whole = model.bits(points), model.bias(points)
+    whole = model.bits(points, channel), model.bias(points, channel)
     monkeypatch.setattr(monte_carlo, "CHUNK", 500)
-    parts = model.bits(points), model.bias(points)
+    parts = model.bits(points, channel), model.bias(points, channel)
     assert torch.allclose(whole[0], parts[0], rtol=1e-12)
     assert torch.allclose(whole[1], parts[1], rtol=1e-9)
     with torch.enable_grad():  # does not join equal points
-        assert torch.allclose(whole[0], model.bits(points), rtol=1e-12)
+        assert torch.allclose(whole[0], model.bits(points, channel), rtol=1e-12)
 
 
 @torch.no_grad()
@@ -148,17 +155,18 @@ def test_agrees_with_exact_after_initialisation():
     vectors = torch.randn(5000, 1, 8) * 1.5
     points = E8().closest_point(torch.randn(500, 1, 8) * 1.5)
     rates = []
-    for model in Exact(E8(), torch.arange(8)[None]), MonteCarlo(E8(), torch.arange(8)[None]):
-        model.initialise(vectors)
-        rates.append(float(model.eval().bits(points).mean()) / 8)
+    for model in Exact(E8(), CHANNEL), MonteCarlo(E8(), CHANNEL):
+        model.initialise(vectors, CHANNEL)
+        rates.append(float(model.eval().bits(points, CHANNEL).mean()) / 8)
     assert rates[0] == pytest.approx(rates[1], abs=0.02)
 
 
 def test_extreme_points_have_finite_lengths():
     for density in DENSITIES:
-        model = MonteCarlo(Zn(), torch.tensor([[0]]), density, samples=16).eval()
-        model.initialise(torch.randn(1000, 1, 1))
-        assert torch.isfinite(model.bits(torch.tensor([[[0.0]], [[1e6]], [[-1e6]]]))).all()
+        model = MonteCarlo(Zn(), SHARED, density, samples=16).eval()
+        model.initialise(torch.randn(1000, 1, 1), SHARED)
+        bits = model.bits(torch.tensor([[[0.0]], [[1e6]], [[-1e6]]]), SHARED)
+        assert torch.isfinite(bits).all()
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,16 @@ LATTICES = [
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: lattice.name)
 def test_every_point_near_zero_has_its_own_entry(lattice):
     n = lattice.dimension
-    model = Exact(lattice, torch.zeros(1, n, dtype=torch.long))
+    channel = torch.tensor([[0]])
+    model = Exact(lattice, channel)
     table = model.free_points()
     generator = torch.Generator().manual_seed(0)
     points = lattice.closest_point(1.5 * torch.randn(2000, n, generator=generator))
     table.value = table.points.clone()
-    inside = points.abs() <= REACH * model.row_spacing[model.row[0]]
+    kinds = model.kinds(channel)
+    inside = points.abs() <= REACH * table.spacing[kinds[0]]
     assert inside.float().mean() > 0.9
-    found = table(points[:, None], model.row)[:, 0]
+    found = table(points[:, None], kinds)[:, 0]
     assert torch.allclose(found, torch.where(inside, points, 0.0).float(), atol=1e-5)
 
 

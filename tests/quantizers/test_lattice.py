@@ -18,11 +18,11 @@ def test_join_undoes_split(n, groups, across, batch):
     channels = 3 if across else n * groups
     latent = torch.arange(batch * layout.block * channels).reshape(batch, layout.block, channels)
     vectors = layout.split(latent)
-    assert vectors.shape == (batch, layout.repeats, *layout.channel.shape)
+    assert vectors.shape == (batch, layout.repeats, len(layout.channel), n)
     assert torch.equal(layout.join(vectors), latent)
     # `channel` says where every coordinate came from.
     channel = torch.arange(channels).expand(batch, layout.block, channels)
-    expected = layout.channel.expand(batch, layout.repeats, -1, -1)
+    expected = layout.channel.expand(batch, layout.repeats, -1, n)
     assert torch.equal(layout.split(channel), expected)
 
 

@@ -25,7 +25,7 @@ def test_bytes_are_read_back_and_as_many_as_the_rate_says(lattice):
     model = LatticeTransformCoder(Identity(n), LatticeQuantizer(lattice), layout, entropy, lmbda=8)
     x = torch.randn(4000, 1, n)
     model.initialise(x)
-    code = LatticeCode.freeze(entropy)
+    code = LatticeCode.of(entropy, layout.channel)
     rate = measure(model, x).rate
     written = bitstream_rate(model, code, x)
     assert rate < written < rate + 0.01 + 8 * 200 / x.numel()

@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ltc.coder import LatticeTransformCoder
-from ltc.entropy.exact import by_channel
+from ltc.entropy.mixture import by_table
 from ltc.errors import InputError
 from ltc.files import config_directory
 from ltc.quantizers import Layout
@@ -123,10 +123,11 @@ def test_encoding_does_not_depend_on_how_blocks_are_cut():
 @pytest.mark.parametrize(("n", "channels", "block"), [(8, 16, 1), (8, 2, 16), (64, 3, 64)])
 def test_the_density_starts_from_all_coordinates(n, channels, block):
     channel = Layout(n, channels, block).channel
-    vectors = torch.arange(5.0)[:, None, None] + torch.randn(5, *channel.shape)
-    values = by_channel(vectors, channel)
+    vectors = torch.arange(5.0)[:, None, None] + torch.randn(5, len(channel), n)
+    values = by_table(vectors, channel, channels)
+    channel = channel.expand(-1, n)
     for k in range(channels):
         own = vectors[:, channel == k].flatten()
         assert torch.equal(values[:, k].sort().values, own.sort().values)
-    few = by_channel(vectors, channel, most=7)
+    few = by_table(vectors, channel, channels, most=7)
     assert 4 <= len(few) <= 7

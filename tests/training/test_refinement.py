@@ -88,7 +88,7 @@ def test_a_fall_into_sending_nothing_is_undone():
     x = torch.randn(400, 256, 1)
     with torch.no_grad():
         model.quantizer.log_scale += math.log(1.5)
-        model.entropy.initialise(model.vectors(x).flatten(0, 1))
+        model.entropy.initialise(model.vectors(x), model.layout.channel)
     values = refine(model, x)
     nothing_sent = float(x[-len(x) // 8 :].square().mean())
     points = model.encode(x)
@@ -118,9 +118,10 @@ def test_points_that_share_zero_start_as_likely_as_zero():
     points = model.shift.points.T
     stand_for = points + model.shift.value.T
     assert (stand_for == 0).sum() == 2
-    row = torch.arange(points.shape[1])
-    smooth = model.entropy.density.log_density(stand_for, model.entropy.row_channel[row])
-    assert torch.allclose(model.entropy.log_density(points, row), smooth, atol=1e-4)
+    kind = torch.arange(points.shape[1])  # each channel's coordinates are all alike
+    smooth = model.entropy.density.log_density(stand_for, kind)
+    found = model.entropy.log_density_of_kinds(points, kind)
+    assert torch.allclose(found, smooth, atol=1e-4)
 
 
 def test_steps_are_fitted_to_channels_of_low_rate():
@@ -132,7 +133,7 @@ def test_steps_are_fitted_to_channels_of_low_rate():
     model.initialise(x)
     with torch.no_grad():
         model.quantizer.log_scale.fill_(math.log(1.2))  # too fine
-    model.entropy.initialise(model.vectors(x).flatten(0, 1))
+    model.entropy.initialise(model.vectors(x), model.layout.channel)
     lowest = min(refine(model, x))
     # Reverse water-filling at the slope 1: D = 1 / (2 ln 2) in what is sent.
     water = 1 / (2 * math.log(2))
@@ -160,7 +161,7 @@ def test_channels_that_send_nothing_do_no_harm():
 
 
 def test_an_overflow_leaves_the_real_lattice(monkeypatch):
-    def fail(self, points):
+    def fail(self, points, table):
         raise OverflowError
 
     monkeypatch.setattr(Exact, "fit", fail)
@@ -214,12 +215,13 @@ def test_least_squares_synthesis_has_orthogonal_errors():
 
 def test_fitted_entropy_is_a_maximum_of_the_likelihood():
     torch.manual_seed(0)
-    model = Exact(Zn(), torch.tensor([[0]]))
+    channel = torch.tensor([[0]])
+    model = Exact(Zn(), channel)
     points = (2 * torch.randn(100_000, 1, 1)).round()
-    model.initialise(torch.randn(1000, 1, 1))
-    model.fit(points)
+    model.initialise(torch.randn(1000, 1, 1), channel)
+    model.fit(points, channel)
     _, counts = torch.unique(points, return_counts=True)
     probability = counts / counts.sum()
     empirical = float(-(probability * probability.log2()).sum())
-    assert empirical <= float(model.bits(points).mean().detach()) < empirical + 2e-3
+    assert empirical <= float(model.bits(points, channel).mean().detach()) < empirical + 2e-3
     assert math.isfinite(empirical)

@@ -91,7 +91,40 @@ class Convolutional(Lattice):
     @functools.cached_property
     def trellis(self) -> Trellis:  # type: ignore[override]
         """The trellis, of unit volume per point: there are 2 points in 4 at each coordinate."""
-        return Trellis(code_sections(*CODES[self.states], self.length))
+        return _trellis(self.states, self.length)
+
+    def of_length(self, length: int) -> Convolutional:
+        """Return the lattice of the same code with another number of coordinates.
+
+        One path, whose state goes on from the first coordinate to the last; a path of millions of
+        coordinates takes no more memory than its vectors, and is decoded in pieces. Once all
+        states are reached the sections are the same object, for this and every other length.
+
+        Arguments:
+            length: coordinates, at least 1.
+
+        Raises:
+            InputError: the length is not a positive integer.
+
+        Example:
+            >>> long = Convolutional(states=8, length=16).of_length(100_000)
+            >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+            >>> points = long.closest_point(x)
+            >>> bool((points - x).square().mean() < 0.066)
+            True
+            >>> int(long.trellis.states_after(points)[-1]) < 8
+            True
+        """
+        if not isinstance(length, int) or length < 1:
+            raise InputError(f"got a trellis of length {length!r}; expected a positive integer")
+        other = Convolutional(self.states)
+        other.length = length  # which may be shorter than the blocks that are worth training
+        return other
+
+    @property
+    def section(self) -> Section:
+        """The section that repeats, from as many states to as many."""
+        return beginning(*CODES[self.states])[-1]
 
     @property
     def surrogate(self) -> Lattice:
@@ -132,10 +165,17 @@ class Convolutional(Lattice):
         return x - self._closest_point(x)
 
 
-def code_sections(h1: str, h0: str, length: int) -> list[Section]:
-    """Return the sections of a code as a shift register, whose lowest bit is the newest.
+@functools.lru_cache(maxsize=4)
+def _trellis(states: int, length: int) -> Trellis:
+    return Trellis(beginning(*CODES[states]), length)
 
-    A sequence of free bits u gives z1 = h0 u and z0 = h1 u, which obey the parity check.
+
+@functools.lru_cache(maxsize=16)
+def beginning(h1: str, h0: str) -> tuple[Section, ...]:
+    """Return the sections of a code up to the first that repeats.
+
+    A shift register, whose lowest bit is the newest: a sequence of free bits u gives z1 = h0 u
+    and z0 = h1 u, which obey the parity check.
     """
     check1, check0 = int(h1, 8), int(h0, 8)
     memory = check0.bit_length() - 1
@@ -143,14 +183,11 @@ def code_sections(h1: str, h0: str, length: int) -> list[Section]:
     parity = np.array([word.bit_count() % 2 for word in range(2 * full)])
     offset = np.array([0.0, 0.5, 1.0, 1.5])  # 2 points in a period of 4: halved, the volume is 1
     sections: list[Section] = []
-    for t in range(length):
-        if t > memory:
-            sections.append(sections[-1])  # from here on nothing changes
-            continue
+    for t in range(memory + 1):
         # What the register holds on arrival in each state: its bits, and the one that leaves.
         register = np.arange(min(2 << t, full))[:, None]
         if t == memory:
             register = register + np.array([0, full])
         coset = 2 * parity[register & check0] + parity[register & check1]
         sections.append(Section(register >> 1, coset, offset, 2.0))
-    return sections
+    return tuple(sections)

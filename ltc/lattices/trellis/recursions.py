@@ -6,6 +6,9 @@ command that computes nothing starts without numba.
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,13 +18,17 @@ from torch import Tensor
 
 from ltc.errors import InputError
 from ltc.lattices.backend import UNRESOLVED, in_parallel, runs_on_numba
+from ltc.lattices.trellis import in_torch
 from ltc.lattices.trellis.minimal import minimal_sections
-from ltc.lattices.trellis.structure import Structure
+from ltc.lattices.trellis.pieces import by_pieces, is_cut, whole_rows
+from ltc.lattices.trellis.structure import Flat, FloatArray, IntArray, Structure
 
 __all__ = ["Trellis"]
 
 # Branches, times items, that are worth a thread: about 0.1 ms of work.
 GRAIN = 1_000_000
+# Decisions of the Viterbi algorithm in torch that are kept at a time, one byte each.
+MOST_DECISIONS = 1 << 28
 
 
 class Trellis(Structure):
@@ -31,9 +38,13 @@ class Trellis(Structure):
 
     Arguments:
         sections: one for each coordinate. Sections that are the same object are stored once.
+        length: number of coordinates, n, if the last section repeats. Such a path may have
+            millions of coordinates: it is cut into pieces, and its squared error or cost is
+            greater than the least by less than a millionth (`ltc.lattices.trellis.pieces`).
 
     Raises:
-        InputError: the branches of neighbouring sections do not fit together.
+        InputError: the branches of neighbouring sections do not fit together, or the sections
+            before the last are not what it offers to paths that start in state 0.
 
     Example: the checkerboard lattice D2, pairs of integers with an even sum.
         >>> Trellis.from_integer_basis([[1, 1], [0, 2]]).closest_point(torch.tensor([0.9, 0.3]))
@@ -72,6 +83,16 @@ class Trellis(Structure):
             raise InputError(f"`{name}` is {values.dtype}; expected float32 or float64")
         return values.reshape(-1, self.dimension, self.cosets)
 
+    def _vectors(self, x: Tensor) -> Tensor:
+        """Return vectors as (count, n)."""
+        if x.shape[-1:] != (self.dimension,):
+            raise InputError(
+                f"got vectors of shape {tuple(x.shape)}; this trellis needs (..., {self.dimension})"
+            )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"got vectors of {x.dtype}; expected float32 or float64")
+        return x.detach().reshape(-1, self.dimension)
+
     def closest_point(self, x: Tensor) -> Tensor:
         """Return a nearest point of the lattice to each row, by the Viterbi algorithm.
 
@@ -86,43 +107,35 @@ class Trellis(Structure):
         Raises:
             InputError: the shape or the type of `x` is not as above.
         """
-        if x.shape[-1:] != (self.dimension,):
-            raise InputError(
-                f"got vectors of shape {tuple(x.shape)}; this trellis needs (..., {self.dimension})"
-            )
-        if x.dtype not in (torch.float32, torch.float64):
-            raise InputError(f"got vectors of {x.dtype}; expected float32 or float64")
-        rows = x.detach().reshape(-1, self.dimension)
+        rows = self._vectors(x)
         if runs_on_numba(x):
-            from ltc.lattices.trellis import kernels
+            from ltc.lattices.trellis import viterbi
 
             points = torch.empty(rows.shape, dtype=x.dtype)
-            in_parallel(
-                kernels.closest_point,
-                len(rows),
-                GRAIN // self.branches,
-                rows.contiguous().numpy(),
-                points.numpy(),
-                self.flat,
-                self.offset,
-                self.step,
-            )
+            self._compiled(viterbi.closest_point, rows, points, self.offset, self.step)
             return points.reshape(x.shape)
-        step = torch.as_tensor(self.step, device=x.device)
-        offset = torch.as_tensor(self.offset, device=x.device)
-        # In steps and in double precision, whatever the type of x: what is left after rounding
-        # is then as exact for a large x as for a small one.
-        scaled = rows.double() / step
-        whole = torch.round(scaled)
-        resolved = scaled.abs() < UNRESOLVED
-        rest = torch.where(resolved, scaled - whole, 0.0).to(x.dtype).unsqueeze(-1)
-        rest = rest - (offset / step[:, None]).to(x.dtype)
+        scaled, whole, rest, offset, step = self._in_steps(rows)
         rounded = torch.round(rest)
         cost = ((rest - rounded) * step[:, None].to(x.dtype)).square()
         index = self.shortest_path(cost).unsqueeze(-1)
         whole = whole + rounded.gather(-1, index).squeeze(-1)
         points = whole * step + offset.expand_as(rest).gather(-1, index).squeeze(-1)
+        resolved = scaled.abs() < UNRESOLVED
         return torch.where(resolved, points.to(x.dtype), rows).reshape(x.shape)
+
+    def _in_steps(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return vectors in steps, rounded, what is left to the cosets, offsets and steps.
+
+        In double precision, whatever the type of the vectors: what is left after rounding is then
+        as exact for a large vector as for a small one.
+        """
+        step = torch.tensor(self.step, device=rows.device)
+        offset = torch.tensor(self.offset, device=rows.device)
+        scaled = rows.double() / step
+        whole = torch.round(scaled)
+        rest = torch.where(scaled.abs() < UNRESOLVED, scaled - whole, 0.0).to(rows.dtype)
+        rest = rest.unsqueeze(-1) - (offset / step[:, None]).to(rows.dtype)
+        return scaled, whole, rest, offset, step
 
     def shortest_path(self, cost: Tensor) -> Tensor:
         """Return the cosets along the path of least total cost, by the Viterbi algorithm.
@@ -146,30 +159,108 @@ class Trellis(Structure):
         shape = cost.shape[:-1]
         path = torch.empty(tables.shape[:-1], dtype=torch.int64, device=cost.device)
         if runs_on_numba(cost):
-            from ltc.lattices.trellis import kernels
+            from ltc.lattices.trellis import viterbi
 
-            in_parallel(
-                kernels.shortest_path,
-                len(tables),
-                GRAIN // self.branches,
-                tables.contiguous().numpy(),
-                path.numpy(),
-                self.flat,
-            )
-            return path.reshape(shape)
-        total = tables.new_zeros(len(tables), 1)
-        decisions = []
-        tensors = self._tensors(cost.device)
-        for t, (previous, coset) in enumerate(tensors):
-            total, decision = (total[:, previous] + tables[:, t][:, coset]).min(-1)
-            decisions.append(decision)
-        state = total.argmin(-1)
-        for t in range(self.dimension - 1, -1, -1):
-            previous, coset = tensors[t]
-            branch = decisions[t].gather(-1, state.unsqueeze(-1)).squeeze(-1)
-            path[:, t] = coset[state, branch]
-            state = previous[state, branch]
+            self._compiled(viterbi.shortest_path, tables, path)
+        else:
+            branches = self._tensors(cost.device)
+            self._in_torch(functools.partial(in_torch.shortest_path, tables, path, branches), path)
         return path.reshape(shape)
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether a path is so long that it is decoded in pieces."""
+        return self.repeats is not None and is_cut(self.dimension)
+
+    @property
+    def _most_states(self) -> int:
+        return max(len(section.previous) for section in self._kinds)
+
+    def _compiled(
+        self, kernel: Callable[..., None], given: Tensor, result: Tensor, *geometry: FloatArray
+    ) -> None:
+        """Fill `result`, (rows, n), by a kernel that decodes items."""
+        x, y = given.contiguous().numpy(), result.numpy()
+
+        def call(items: IntArray, ends: IntArray, joint: IntArray, flat: Flat) -> None:
+            shares = [np.ascontiguousarray(numbers[: len(flat.degree)]) for numbers in geometry]
+            grain = GRAIN // int((flat.degree * flat.states[1:]).sum())
+            in_parallel(kernel, len(items), grain, x, items, ends, y, joint, flat, *shares)
+
+        def decode(items: IntArray, ends: IntArray, length: int, middle: bool) -> IntArray:
+            joint = np.empty(len(items) if middle else 0, dtype=np.int64)
+            call(items, ends, joint, self.flat_steady(length))
+            return joint
+
+        if self._is_cut:
+            by_pieces(decode, len(y), self.dimension, self._most_states)
+        else:
+            call(*whole_rows(len(y), self.dimension), np.empty(0, dtype=np.int64), self.flat)
+
+    def _in_torch(self, function: Callable[..., Tensor], result: Tensor) -> None:
+        """Fill `result`, (rows, n), by a function that decodes items."""
+
+        def decode(items: IntArray, ends: IntArray, length: int, middle: bool) -> IntArray:
+            kinds = np.full(length, self._given_kind[-1])
+            # So many that their decisions do not fill the memory.
+            together = max(1, MOST_DECISIONS // (length * self._most_states))
+            joint = [
+                function(items[i : i + together], ends[i : i + together], kinds, middle)
+                for i in range(0, len(items), together)
+            ]
+            return torch.cat(joint).cpu().numpy()
+
+        if self._is_cut:
+            by_pieces(decode, len(result), self.dimension, self._most_states)
+        else:
+            function(*whole_rows(len(result), self.dimension), self._kind, False)
+
+    def states_after(self, points: Tensor) -> Tensor:
+        """Return the state after each coordinate of points of the lattice.
+
+        Arguments:
+            points: shape (..., n), float32 or float64. Of other vectors, the nearest coset of each
+                coordinate counts.
+
+        Returns:
+            States, shape (..., n), int64, on the same device.
+
+        Raises:
+            InputError: the shape or the type is not as above, the vectors are no points, or two
+                branches from a state have the same coset.
+
+        Example: in D2 the state is the parity of what has been seen.
+            >>> d2 = Trellis.from_integer_basis([[1, 1], [0, 2]])
+            >>> d2.states_after(torch.tensor([[3.0, 1.0], [2.0, 4.0]]))
+            tensor([[1, 0],
+                    [0, 0]])
+        """
+        rows = self._vectors(points)
+        if runs_on_numba(points):
+            from ltc.lattices.trellis import viterbi
+
+            states = torch.empty(rows.shape, dtype=torch.int64)
+            offset = np.full((len(self._kinds), self.cosets), np.nan)
+            for line, section in zip(offset, self._kinds, strict=True):
+                line[: len(section.offset)] = section.offset
+            step = np.array([section.step for section in self._kinds])
+            given = (rows.contiguous().numpy(), states.numpy(), self._given_kind)
+            grain = GRAIN // (10 * self.dimension)
+            in_parallel(
+                viterbi.states_after, len(rows), grain, *given, self.following, offset, step
+            )
+        else:
+            rest = self._in_steps(rows)[2]
+            cost = (rest - torch.round(rest)).square().nan_to_num(math.inf)
+            states = torch.empty(rows.shape, dtype=torch.int64, device=rows.device)
+            following = torch.as_tensor(self.following, device=rows.device).long()
+            branches = self._tensors(rows.device)
+            self._in_torch(
+                functools.partial(in_torch.states_after, cost, states, branches, following), states
+            )
+        if (states < 0).any():
+            raise InputError("the vectors are no points of this trellis; quantize them first")
+        return states.reshape(points.shape)
 
     def log_partition(self, log_mass: Tensor) -> Tensor:
         """Return the logarithm of the sum, over all points, of the product of their masses.
@@ -202,7 +293,9 @@ class Trellis(Structure):
     def _log_partition(self, tables: Tensor) -> Tensor:
         """`log_partition` in torch, logarithms throughout: for every range and every device."""
         total = tables.new_zeros(len(tables), 1)
-        for t, (previous, coset) in enumerate(self._tensors(tables.device)):
+        branches = self._tensors(tables.device)
+        for t, kind in enumerate(self._kind):
+            previous, coset = branches[kind]
             total = torch.logsumexp(total[:, previous] + tables[:, t][:, coset], -1)
         return torch.logsumexp(total, -1)
 
@@ -212,14 +305,14 @@ class _ForwardBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, log_mass: Tensor, trellis: Trellis) -> Tensor:
-        from ltc.lattices.trellis import kernels
+        from ltc.lattices.trellis import forward_backward
 
         given = trellis._tables(log_mass, "log_mass").contiguous()
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
         in_parallel(
-            kernels.log_partition,
+            forward_backward.log_partition,
             len(given),
             GRAIN // (4 * trellis.branches),
             given.numpy(),

@@ -13,14 +13,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import extending
 from numba.core import types
 from numba.extending import models, register_model
 
-__all__ = ["add", "less", "load", "maximum", "multiply", "select", "splat", "store"]
+__all__ = [
+    "add",
+    "aligned",
+    "compiled",
+    "less",
+    "load",
+    "maximum",
+    "multiply",
+    "select",
+    "store",
+    "store_bits",
+]
 
 BYTES = 64
+
+# Division by zero gives infinity, as in numpy.
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 # Called without the typing context that stands first in the definition.
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = extending.intrinsic
@@ -45,6 +61,14 @@ class _VectorModel(models.PrimitiveModel):
         )
 
 
+@numba.njit(inline="always")
+def aligned(size: int, like: Any) -> Any:
+    """Return an uninitialised array of `like`'s type that begins on a cache line."""
+    room = np.empty(size + 64 // like.itemsize, like.dtype)
+    skip = (-room.ctypes.data % 64) // like.itemsize
+    return room[skip : skip + size]
+
+
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, vector: ir.VectorType) -> Any:
     array = context.make_array(signature.args[0])(context, builder, args[0])
     return builder.bitcast(builder.gep(array.data, [args[1]]), ir.PointerType(vector))
@@ -64,16 +88,29 @@ def load(typing: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, array: Any, index: Any, vector: Vector) -> Any:
-    """Write a vector to a contiguous array from element `index` on; integers are narrowed."""
+    """Write a vector to a contiguous array of its type from element `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        target = ir.VectorType(context.get_data_type(array.dtype), vector.lanes)
-        value = args[2] if args[2].type == target else builder.trunc(args[2], target)
-        pointer = _pointer(context, builder, signature, args, target)
-        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+        pointer = _pointer(context, builder, signature, args, context.get_value_type(vector))
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate
+
+
+@intrinsic
+def store_bits(typing: Any, array: Any, index: Any, mask: Vector) -> Any:
+    """Write a vector of booleans to element `index` of an array of integers, lane i as bit i."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        element = context.get_data_type(array.dtype)
+        value = builder.bitcast(args[2], ir.IntType(mask.lanes))
+        if mask.lanes < array.dtype.bitwidth:
+            value = builder.zext(value, element)
+        builder.store(value, _pointer(context, builder, signature, args, element))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, mask), generate
 
 
 @intrinsic
@@ -111,18 +148,3 @@ def less(typing: Any, a: Vector, b: Vector) -> Any:
 def select(typing: Any, mask: Vector, a: Vector, b: Vector) -> Any:
     """Return a where the mask is true, otherwise b."""
     return a(mask, a, b), lambda context, builder, signature, args: builder.select(*args)
-
-
-@intrinsic
-def splat(typing: Any, like: Vector, value: Any) -> Any:
-    """Return the integer in every lane, as many lanes as `like` has."""
-    vector = Vector(types.int32, like.lanes)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        wide = ir.VectorType(ir.IntType(32), like.lanes)
-        scalar = builder.trunc(args[1], ir.IntType(32))
-        undefined = ir.Constant(wide, ir.Undefined)
-        first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(wide, [0] * like.lanes))
-
-    return vector(like, types.int64), generate

@@ -8,7 +8,7 @@ of the coset on its branch (Forney, *Coset codes II*, IEEE Trans. Inform. Theory
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,8 +58,6 @@ class Flat(NamedTuple):
     degree: npt.NDArray[np.int64]
     states: npt.NDArray[np.int64]
     cosets: npt.NDArray[np.int64]
-    # Without elements. Its type counts the branches into a state: 16 bits wherever they suffice.
-    counter: npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Structure:
@@ -69,20 +67,30 @@ class Structure:
 
     Arguments:
         sections: one for each coordinate. Sections that are the same object are stored once.
+        length: number of coordinates, n, if the last section repeats. The sections before it must
+            be what it offers to paths that start in state 0.
 
     Raises:
         InputError: the branches of neighbouring sections do not fit together.
 
     Attributes:
-        sections: the sections.
+        dimension: number of coordinates, n.
         cosets: the number of cosets of the section that has most.
+        repeats: the section that goes on for ever, or None.
     """
 
-    def __init__(self, sections: Sequence[Section]) -> None:
+    def __init__(self, sections: Sequence[Section], length: int | None = None) -> None:
         if not sections:
             raise InputError("a trellis needs at least one section")
         states = 1
+        found: dict[int, int] = {}
+        fitting = set()
         for t, section in enumerate(sections):
+            found.setdefault(id(section), len(found))
+            if (id(section), states) in fitting:
+                states = len(section.previous)
+                continue
+            fitting.add((id(section), states))
             if section.previous.shape != section.coset.shape or section.previous.ndim != 2:
                 raise InputError(f"section {t}: `previous` and `coset` must be equal matrices")
             if section.previous.min() < 0 or section.previous.max() >= states:
@@ -90,16 +98,25 @@ class Structure:
             if section.coset.min() < 0 or section.coset.max() >= len(section.offset):
                 raise InputError(f"section {t} names cosets that have no offset")
             states = len(section.previous)
-        self.sections = tuple(sections)
-        self.cosets = max(len(section.offset) for section in sections)
-        self._on_device: dict[torch.device, list[tuple[Tensor, Tensor]]] = {}
+        self.dimension = len(sections) if length is None else length
+        self.repeats = None if length is None else _repeating(sections)
+        self._given = tuple(sections[: self.dimension])
+        self._given_kind = np.array([found[id(section)] for section in self._given])
+        self._kinds = [sections[t] for t in np.unique(self._given_kind, return_index=True)[1]]
+        self.cosets = max(len(section.offset) for section in self._kinds)
+        self._on_device: dict[torch.device, list[tuple[Tensor, ...]]] = {}
 
-    @property
-    def dimension(self) -> int:
-        """Number of sections, n."""
-        return len(self.sections)
+    @functools.cached_property
+    def _kind(self) -> IntArray:
+        """The kind of each section, shape (n,)."""
+        return np.pad(self._given_kind, (0, self.dimension - len(self._given)), mode="edge")
 
-    @property
+    @functools.cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The sections, one for each coordinate."""
+        return self._given + (self.dimension - len(self._given)) * self._given[-1:]
+
+    @functools.cached_property
     def states(self) -> list[int]:
         """Number of states before each section and after the last, n + 1 numbers."""
         return [1, *(len(section.previous) for section in self.sections)]
@@ -107,55 +124,116 @@ class Structure:
     @property
     def branches(self) -> int:
         """Number of branches in all sections."""
-        return sum(section.previous.size for section in self.sections)
+        sizes = [section.previous.size for section in self._given]
+        return sum(sizes) + (self.dimension - len(sizes)) * sizes[-1]
 
     @functools.cached_property
     def offset(self) -> FloatArray:
         """Offsets of the cosets of every section, shape (n, cosets); NaN where there are fewer."""
-        offset = np.full((self.dimension, self.cosets), np.nan)
-        for row, section in zip(offset, self.sections, strict=True):
+        if self.repeats is not None:
+            return _repeated(self.repeats.offset, self.dimension)
+        offset = np.full((len(self._kinds), self.cosets), np.nan)
+        for row, section in zip(offset, self._kinds, strict=True):
             row[: len(section.offset)] = section.offset
-        return offset
+        return offset[self._kind]
 
     @functools.cached_property
     def step(self) -> FloatArray:
         """Distance between neighbours in a coset of each section, shape (n,)."""
-        return np.array([section.step for section in self.sections])
+        return self._of_each(lambda section: section.step)
 
     @functools.cached_property
     def spacing(self) -> FloatArray:
         """The largest length of which all values of each coordinate are multiples, shape (n,)."""
-        return np.array([_common_divisor([*s.offset, s.step]) for s in self.sections])
+        return self._of_each(lambda section: _common_divisor([*section.offset, section.step]))
 
     @functools.cached_property
     def flat(self) -> Flat:
         """The branches as the compiled kernels read them."""
-        stored = list({id(section): section for section in self.sections}.values())
-        begin = np.cumsum([0, *(section.previous.size for section in stored)])
-        first = {id(section): number for section, number in zip(stored, begin[:-1], strict=True)}
-        degree = np.array([section.previous.shape[1] for section in self.sections])
-        return Flat(
-            previous=np.concatenate([s.previous.ravel() for s in stored]).astype(np.int32),
-            coset=np.concatenate([s.coset.ravel() for s in stored]).astype(np.int32),
-            first=np.array([first[id(section)] for section in self.sections]),
-            degree=degree,
-            states=np.array(self.states),
-            cosets=np.array([len(section.offset) for section in self.sections]),
-            counter=np.empty(0, np.uint16 if degree.max() <= 1 << 16 else np.uint32),
-        )
+        return _flat(self._kinds, self._kind, before=1)
 
-    def _tensors(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-        """Return `previous` and `coset` of each section on a device."""
+    def flat_steady(self, length: int) -> Flat:
+        """Return so many of the section that repeats, as the compiled kernels read them."""
+        assert self.repeats is not None
+        kind = np.zeros(length, dtype=np.int64)
+        return _flat([self.repeats], kind, before=len(self.repeats.previous))
+
+    @functools.cached_property
+    def following(self) -> npt.NDArray[np.int32]:
+        """The state after a state and a coset in each kind of section; -1 where there is none.
+
+        Shape (kinds, states, cosets).
+
+        Raises:
+            InputError: a state is left by two branches of the same coset.
+        """
+        most = max(int(s.previous.max()) + 1 for s in self._kinds)
+        following = np.full((len(self._kinds), most, self.cosets), -1, dtype=np.int32)
+        for table, section in zip(following, self._kinds, strict=True):
+            after = np.arange(len(section.previous), dtype=np.int32)[:, None]
+            table[section.previous, section.coset] = after
+            if (table >= 0).sum() < section.previous.size:
+                raise InputError("two branches from a state have the same coset")
+        return following
+
+    def _of_each(self, what: Callable[[Section], float]) -> npt.NDArray[Any]:
+        """Return a number for each section, computed once for those that are the same object."""
+        if self.repeats is not None:
+            return _repeated(np.array(what(self.repeats)), self.dimension)
+        return np.array([what(section) for section in self._kinds])[self._kind]
+
+    def _tensors(self, device: torch.device) -> list[tuple[Tensor, ...]]:
+        """Return `previous` and `coset` of each kind of section on a device."""
         if device not in self._on_device:
-            made: dict[int, tuple[Tensor, Tensor]] = {}
-            for section in self.sections:
-                if id(section) not in made:
-                    made[id(section)] = (
-                        torch.as_tensor(section.previous, device=device),
-                        torch.as_tensor(section.coset, device=device),
-                    )
-            self._on_device[device] = [made[id(section)] for section in self.sections]
+            self._on_device[device] = [
+                tuple(torch.as_tensor(a, device=device) for a in (section.previous, section.coset))
+                for section in self._kinds
+            ]
         return self._on_device[device]
+
+
+def _repeated(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Return an array so many times, shape (length, ...), which takes no more memory.
+
+    As `np.broadcast_to`, but torch warns of arrays that cannot be written to.
+    """
+    return np.lib.stride_tricks.as_strided(values, (length, *values.shape), (0, *values.strides))
+
+
+def _repeating(sections: Sequence[Section]) -> Section:
+    """Return the last section if it repeats and the others are its beginning."""
+    last = sections[-1]
+    before = 1
+    for section in sections:
+        possible = last.previous < before
+        before = len(section.previous)
+        if not (
+            np.array_equal(last.previous[possible], section.previous.ravel())
+            and np.array_equal(last.coset[possible], section.coset.ravel())
+            and not possible[before:].any()
+            and last.previous.max() < len(last.previous)
+            and np.array_equal(last.offset, section.offset)
+            and last.step == section.step
+        ):
+            raise InputError(
+                "the last section cannot repeat: it leaves states that it does not reach, or the "
+                "others are not the beginning of a path along it"
+            )
+    return last
+
+
+def _flat(kinds: Sequence[Section], kind: IntArray, before: int) -> Flat:
+    """Return sections of these kinds, `before` states before the first."""
+    begin = np.cumsum([0, *(section.previous.size for section in kinds)])
+    after = np.array([len(section.previous) for section in kinds])
+    return Flat(
+        previous=np.concatenate([s.previous.ravel() for s in kinds]).astype(np.int32),
+        coset=np.concatenate([s.coset.ravel() for s in kinds]).astype(np.int32),
+        first=begin[kind],
+        degree=np.array([s.previous.shape[1] for s in kinds])[kind],
+        states=np.append(before, after[kind]),
+        cosets=np.array([len(section.offset) for section in kinds])[kind],
+    )
 
 
 def _common_divisor(lengths: Sequence[float]) -> float:

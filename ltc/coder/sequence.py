@@ -1,0 +1,68 @@
+"""Sequences of source vectors through a coder, as lattice vectors in the order of a bitstream.
+
+A lattice of one dimension takes a sequence in blocks. A trellis that repeats without end takes it
+as one path for each channel: what a code then calls a lattice vector is one position, a coordinate
+of each path.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ltc.coder.coder import LatticeTransformCoder
+
+__all__ = ["LONGEST", "decode", "encode", "longest", "unit", "vector_bits"]
+
+# Latent scalars of paths that go on without a new start. A start in a known state costs a few bits.
+LONGEST = 1 << 20
+
+
+def unit(coder: LatticeTransformCoder) -> int:
+    """Return of how many source vectors a sequence has to be a multiple."""
+    return coder.layout.block if coder.endless is None else coder.transform.stride
+
+
+def longest(coder: LatticeTransformCoder) -> int | None:
+    """Return the source vectors after which paths start anew; None where there are blocks."""
+    if coder.endless is None:
+        return None
+    return max(1, LONGEST // len(coder.layout.channel)) * coder.transform.stride
+
+
+@torch.no_grad()
+def encode(coder: LatticeTransformCoder, x: Tensor) -> Tensor:
+    """Return the lattice vectors of a sequence.
+
+    Arguments:
+        coder: the coder.
+        x: source vectors, shape (number, d); a multiple of `unit`.
+
+    Returns:
+        Lattice units, shape (count, rows, n); with an endless trellis (positions of the latent,
+        channels, 1).
+    """
+    if coder.endless is None:
+        return coder.encode(x.unflatten(0, (-1, coder.layout.block))).flatten(0, 1)
+    with coder.of_length(len(x) // coder.transform.stride):
+        return coder.layout.join(coder.encode(x[None]))[0].unsqueeze(-1)
+
+
+@torch.no_grad()
+def decode(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
+    """Return the reconstruction of a sequence, shape (number, d), from what `encode` returned."""
+    if coder.endless is None:
+        return coder.decode(points.unflatten(0, (-1, coder.layout.repeats))).flatten(0, 1)
+    with coder.of_length(len(points)):
+        return coder.decode(coder.layout.split(points[None].squeeze(-1)))[0]
+
+
+@torch.no_grad()
+def vector_bits(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
+    """Return the code length of each lattice vector that `encode` returned, shape (count,)."""
+    section = coder.endless
+    if section is None:
+        return coder.entropy.bits(points, coder.table(points)).double().sum(-1)
+    with coder.of_length(len(points)):
+        paths = coder.layout.split(points[None].squeeze(-1))
+        return coder.entropy.bits_along(paths, coder.table(paths), section).sum((0, 1, 2))

@@ -1,0 +1,102 @@
+"""The stationary model of a trellis whose sections repeat without end."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ltc.errors import InputError
+from ltc.lattices.trellis.structure import FloatArray, Section
+
+__all__ = ["Stationary", "stationary"]
+
+MOST_STEPS = 100_000
+
+
+class Stationary(NamedTuple):
+    """What the backward pass over an endless trellis converges to, natural logarithms.
+
+    Attributes:
+        log_eigenvalue: the leading eigenvalue of the branch matrix, shape (...): what one more
+            section multiplies the partition function by.
+        log_completions: its right eigenvector, the mass of all completions of a state, shape
+            (..., states); the greatest is one.
+        log_probability: of each branch given the state that it leaves, shape of `section.previous`
+            after (...): `p(branch | state) = mass(coset) b(next) / (eigenvalue b(state))`.
+    """
+
+    log_eigenvalue: FloatArray
+    log_completions: FloatArray
+    log_probability: FloatArray
+
+
+def stationary(section: Section, log_mass: npt.ArrayLike) -> Stationary:
+    """Return the model of an endless trellis of this one section.
+
+    The branch matrix has the mass of all branches from state to state. Power iteration in
+    float64 and in logarithms, branch by branch, until the bounds of Collatz and Wielandt on the
+    eigenvalue, the least and the greatest growth of a state, meet (Horn and Johnson, *Matrix
+    Analysis*, section 8.1; of such models: Shannon, *A mathematical theory of communication*,
+    1948, appendix 4).
+
+    Arguments:
+        section: a section that ends in as many states as it begins in, each reached from each.
+        log_mass: natural logarithm of the mass of each coset, shape (..., cosets), finite.
+
+    Raises:
+        InputError: the section or the masses are not as above, or the iteration does not
+            converge.
+
+    Example: with two free branches from each state, every branch is tossed by a fair coin.
+        >>> from ltc.lattices import Convolutional
+        >>> model = stationary(Convolutional(8).section, [0.0, 0.0, 0.0, 0.0])
+        >>> bool(np.allclose(np.exp(model.log_probability), 0.5))
+        True
+    """
+    mass = np.asarray(log_mass, dtype=np.float64)
+    states, cosets = len(section.previous), len(section.offset)
+    if mass.shape[-1:] != (cosets,) or not np.isfinite(mass).all():
+        raise InputError(
+            f"got log masses of shape {mass.shape}; expected finite numbers, (..., {cosets})"
+        )
+    # The branches, grouped by the state that they leave.
+    leave = section.previous.reshape(-1)
+    order = np.argsort(leave, kind="stable")
+    count = np.bincount(leave, minlength=states)
+    if len(count) != states or not count.all():
+        raise InputError(
+            f"the section ends in {states} states, but {np.count_nonzero(count)} of "
+            f"{max(states, len(count))} are left by a branch; only a section that repeats has a "
+            "stationary model"
+        )
+    first = np.cumsum(count) - count
+    target = (np.arange(leave.size) // section.previous.shape[1])[order]
+    along = mass[..., section.coset.reshape(-1)[order]]
+    completions = np.zeros((*mass.shape[:-1], states))
+    for _ in range(MOST_STEPS):
+        longer = np.logaddexp.reduceat(along + completions[..., target], first, axis=-1)
+        growth = longer - completions
+        least, greatest = growth.min(-1), growth.max(-1)
+        # Logarithms of this size are rounded to about this.
+        rounding = 1e-14 * (100 + np.abs(longer).max(-1))
+        if (greatest - least <= rounding).all():
+            break
+        # Half a step, the mean of the logarithms: a whole one would go in circles where a circle
+        # of branches outweighs all others. The map does not expand, so its means converge
+        # (Ishikawa, Proc. Amer. Math. Soc. 59, 1976).
+        completions = (completions + longer) / 2
+        completions -= completions.max(-1, keepdims=True)
+    else:
+        raise InputError(
+            f"the backward masses have not converged after {MOST_STEPS} steps; expected a section "
+            "whose states are all reached from each other, and masses less far apart"
+        )
+    eigenvalue = (least + greatest) / 2
+    # Over the growth of each state, and not the eigenvalue: so the sums are one to the last digit.
+    probability = np.empty((*mass.shape[:-1], leave.size))
+    probability[..., order] = along + completions[..., target] - np.repeat(longer, count, axis=-1)
+    return Stationary(
+        eigenvalue, completions, probability.reshape(*mass.shape[:-1], *section.previous.shape)
+    )

@@ -1,0 +1,328 @@
+"""The Viterbi algorithm, compiled for the CPU.
+
+A kernel works on the items from `start` to `stop`, a block of lanes at a time. It allocates its
+own memory and releases Python's lock, so that `ltc.lattices.backend.in_parallel` runs it on
+several threads. Kernels are compiled at their first call and kept on disk. A trellis is handed
+over as `ltc.lattices.trellis.structure.Flat`.
+
+An item is (row, begin, length): the part of a row that begins there, as long as the trellis or
+shorter; what it is shorter by costs nothing. Its `ends` are the states that it begins and ends
+in, -1 where it is free.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from ltc.lattices.backend import UNRESOLVED
+from ltc.lattices.trellis import simd
+from ltc.lattices.trellis.simd import add, aligned, compiled, less, load, select, store, store_bits
+
+__all__ = ["closest_point", "shortest_path", "states_after"]
+
+# Costs of so many sections are computed at a time: they stay in the cache. At the beginning of
+# each, but for the first few, the costs of the states count from the least again: sums stay
+# small, and so exact.
+TILE = 256
+RESTART = 1024
+
+
+@numba.njit(inline="always")
+def _room(trellis: Any, width: int, x: Any) -> Any:
+    """Return memory for a block of lanes: costs of a tile, totals, decisions, and a path."""
+    lanes = simd.BYTES // x.itemsize
+    choices = (trellis.states[1:] * (trellis.degree - 1)).sum()
+    return (
+        aligned(TILE * width * lanes, x),
+        aligned(2 * trellis.states.max() * lanes, x),
+        np.empty(choices, np.uint16),
+        np.zeros((TILE, lanes), np.int64),
+    )
+
+
+@compiled
+def _begin(trellis: Any, ends: Any, total: Any) -> None:
+    """Write the costs of the states in which the lanes begin."""
+    states = trellis.states[0]
+    lanes = simd.BYTES // total.itemsize
+    total[: lanes * states] = 0
+    for lane in range(len(ends)):
+        for s in range(states):
+            if ends[lane, 0] >= 0 and s != ends[lane, 0]:
+                total[lanes * s + lane] = np.inf
+
+
+@compiled
+def _end(trellis: Any, ends: Any, total: Any, old: int, state: Any) -> None:
+    """Write the states in which the lanes end."""
+    lanes = len(state)
+    state[:] = 0
+    for s in range(1, trellis.states[len(trellis.degree)]):
+        for lane in range(lanes):
+            if total[old + lanes * s + lane] < total[old + lanes * state[lane] + lane]:
+                state[lane] = s
+    for lane in range(len(ends)):
+        if ends[lane, 1] >= 0:
+            state[lane] = ends[lane, 1]
+
+
+@compiled
+def _survivors(
+    trellis: Any, start: int, stop: int, cost: Any, total: Any, old: int, decision: Any, d: int
+) -> Any:
+    """Run the Viterbi recursion on a block of lanes, from section `start` to `stop`.
+
+    `cost` holds lanes of each coset of each of these sections, `total`, twice the room of a
+    section's states, the costs of the states from `old` on. `decision` receives from `d` on, for
+    every branch into a state but the first, a bit for each lane: whether it is better than those
+    before it. Returns the new `old` and `d`.
+    """
+    previous, coset, first, degree, states = trellis[:5]
+    lanes = simd.BYTES // total.itemsize
+    half = len(total) // 2
+    width = len(cost) // TILE
+    if start % RESTART == 0 and start > 0:
+        _take_away_least(total[old : old + lanes * states[start]], lanes)
+    for t in range(start, stop):
+        new = half - old
+        b = first[t]
+        row = width * (t - start)
+        more = degree[t] - 1
+        if more == 1:  # by far the most frequent: without an inner loop
+            for s in range(states[t + 1]):
+                best = add(
+                    load(total, old + lanes * previous[b]), load(cost, row + lanes * coset[b])
+                )
+                b += 1
+                other = add(
+                    load(total, old + lanes * previous[b]), load(cost, row + lanes * coset[b])
+                )
+                b += 1
+                better = less(other, best)
+                store_bits(decision, d + s, better)
+                store(total, new + lanes * s, select(better, other, best))
+            d += states[t + 1]
+        else:
+            for s in range(states[t + 1]):
+                best = add(
+                    load(total, old + lanes * previous[b]), load(cost, row + lanes * coset[b])
+                )
+                b += 1
+                for _ in range(more):
+                    other = add(
+                        load(total, old + lanes * previous[b]), load(cost, row + lanes * coset[b])
+                    )
+                    b += 1
+                    better = less(other, best)
+                    best = select(better, other, best)
+                    store_bits(decision, d, better)
+                    d += 1
+                store(total, new + lanes * s, best)
+        old = new
+    return old, d
+
+
+@compiled
+def _take_away_least(total: Any, lanes: int) -> None:
+    """Take away from the costs of all states, so many lanes of each, the least of each lane."""
+    least = total[:lanes].copy()
+    for at in range(lanes, len(total), lanes):
+        for lane in range(lanes):
+            least[lane] = min(least[lane], total[at + lane])
+    for at in range(0, len(total), lanes):
+        for lane in range(lanes):
+            total[at + lane] -= least[lane]
+
+
+@compiled
+def _trace_back(
+    trellis: Any, start: int, stop: int, state: Any, decision: Any, d: int, path: Any
+) -> int:
+    """Write the cosets of the best paths, (n, lanes), of sections `start` to `stop` to `path`.
+
+    `state` has the states after these sections, and receives those before; `d` is where their
+    decisions end. Returns where they begin.
+    """
+    previous, coset, first, degree, states = trellis[:5]
+    for t in range(stop - 1, start - 1, -1):
+        choices = degree[t] - 1
+        d -= states[t + 1] * choices
+        begin = first[t]
+        # One section of every lane before the next section: the look-ups do not wait.
+        if choices == 1:
+            for lane in range(len(state)):
+                s = state[lane]
+                at = begin + 2 * s + (decision[d + s] >> lane & 1)
+                path[t - start, lane] = coset[at]
+                state[lane] = previous[at]
+        else:
+            for lane in range(len(state)):
+                s = state[lane]
+                branch = 0
+                for j in range(choices):
+                    # Without a jump: a processor cannot foresee it.
+                    branch = j + 1 if decision[d + s * choices + j] >> lane & 1 else branch
+                at = begin + s * degree[t] + branch
+                path[t - start, lane] = coset[at]
+                state[lane] = previous[at]
+    return d
+
+
+@compiled
+def _in_steps(
+    x: Any, items: Any, start: int, stop: int, step: Any, scaled: Any, residual: Any
+) -> None:
+    """Write coordinates `start` to `stop` of items in steps, and what is left after rounding.
+
+    In double precision, whatever the type of x: what is left is then as exact for a large x as
+    for a small one.
+    """
+    for lane in range(len(items)):
+        row, begin, size = items[lane]
+        for t in range(start, min(size, stop)):
+            scaled[t - start, lane] = x[row, begin + t] / step[t]
+    for t in range(stop - start):
+        for lane in range(scaled.shape[1]):
+            value = scaled[t, lane]
+            rest = value - np.rint(value)
+            residual[t, lane] = rest if abs(value) < UNRESOLVED else 0.0
+
+
+@compiled
+def closest_point(
+    start: int,
+    stop: int,
+    x: Any,
+    items: Any,
+    ends: Any,
+    points: Any,
+    joint: Any,
+    trellis: Any,
+    offset: Any,
+    step: Any,
+) -> None:
+    """Write nearest points to pieces of the rows of `x` to the same places of `points`.
+
+    If `joint` has elements, no points are written, but the states in the middle of the trellis to
+    `joint`.
+    """
+    n = len(trellis.degree)
+    width = offset.shape[1]
+    lanes = simd.BYTES // x.itemsize
+    until = n // 2 if len(joint) else 0
+    relative = (offset / step.reshape(n, 1)).astype(x.dtype)
+    length = step.astype(x.dtype)
+    scaled = np.zeros((TILE, lanes))
+    residual = np.zeros((TILE, lanes), x.dtype)
+    state = np.zeros(lanes, np.int64)
+    cost, total, decision, path = _room(trellis, width, x)
+    for block in range(start, stop, lanes):
+        item = items[block : min(block + lanes, stop)]
+        end = ends[block : min(block + lanes, stop)]
+        _begin(trellis, end, total)
+        old = d = 0
+        for first in range(0, n, TILE):
+            last = min(first + TILE, n)
+            _in_steps(x, item, first, last, step, scaled, residual)
+            for t in range(first, last):
+                for k in range(trellis.cosets[t]):
+                    at = ((t - first) * width + k) * lanes
+                    for lane in range(lanes):
+                        rest = residual[t - first, lane] - relative[t, k]
+                        rest = (rest - np.rint(rest)) * length[t]
+                        cost[at + lane] = rest * rest
+            for lane in range(len(item)):
+                cost[max(0, item[lane, 2] - first) * width * lanes + lane :: lanes] = 0
+            old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
+        _end(trellis, end, total, old, state)
+        for last in range(n, until, -TILE):
+            first = max(last - TILE, until)
+            d = _trace_back(trellis, first, last, state, decision, d, path)
+            if until:
+                continue
+            for lane in range(len(item)):
+                row, begin, size = item[lane]
+                for t in range(first, min(last, size)):
+                    k = path[t - first, lane]
+                    value = x[row, begin + t] / step[t]
+                    whole = np.rint(value)
+                    if abs(value) < UNRESOLVED:
+                        # The same sums as above, so that the point is the one that was costed.
+                        rest = x.dtype.type(value - whole) - relative[t, k]
+                        whole += np.float64(np.rint(rest))
+                        points[row, begin + t] = whole * step[t] + offset[t, k]
+                    else:
+                        points[row, begin + t] = x[row, begin + t]
+        if until:
+            joint[block : block + len(item)] = state[: len(item)]
+
+
+@compiled
+def shortest_path(
+    start: int, stop: int, cost: Any, items: Any, ends: Any, paths: Any, joint: Any, trellis: Any
+) -> None:
+    """Write the cosets of least total cost, of tables (rows, n, cosets), to `paths`, (rows, n).
+
+    If `joint` has elements, the states in the middle of the trellis are written to it instead.
+    """
+    n = len(trellis.degree)
+    width = cost.shape[2]
+    lanes = simd.BYTES // cost.itemsize
+    until = n // 2 if len(joint) else 0
+    state = np.zeros(lanes, np.int64)
+    tile, total, decision, path = _room(trellis, width, cost)
+    tile[:] = 0
+    for block in range(start, stop, lanes):
+        item = items[block : min(block + lanes, stop)]
+        end = ends[block : min(block + lanes, stop)]
+        _begin(trellis, end, total)
+        old = d = 0
+        for first in range(0, n, TILE):
+            last = min(first + TILE, n)
+            for lane in range(len(item)):
+                row, begin, size = item[lane]
+                for t in range(first, min(last, size)):
+                    for k in range(trellis.cosets[t]):
+                        tile[((t - first) * width + k) * lanes + lane] = cost[row, begin + t, k]
+                tile[max(0, size - first) * width * lanes + lane :: lanes] = 0
+            old, d = _survivors(trellis, first, last, tile, total, old, decision, d)
+        _end(trellis, end, total, old, state)
+        for last in range(n, until, -TILE):
+            first = max(last - TILE, until)
+            d = _trace_back(trellis, first, last, state, decision, d, path)
+            for lane in range(0 if until else len(item)):
+                row, begin, size = item[lane]
+                for t in range(first, min(last, size)):
+                    paths[row, begin + t] = path[t - first, lane]
+        if until:
+            joint[block : block + len(item)] = state[: len(item)]
+
+
+@compiled
+def states_after(
+    start: int, stop: int, x: Any, states: Any, kinds: Any, following: Any, offset: Any, step: Any
+) -> None:
+    """Write the state after each coordinate of points, (rows, n); -1 from where there is none.
+
+    `following` has the state after a state and a coset, shape (kinds, states, cosets), where
+    section t is of kind `kinds[t]`, or of the last one; likewise `offset` and `step`.
+    """
+    last = len(kinds) - 1
+    for row in range(start, stop):
+        state = 0
+        for t in range(x.shape[1]):
+            kind = kinds[min(t, last)]
+            value = x[row, t] / step[kind]
+            best = np.inf
+            nearest = 0
+            for k in range(offset.shape[1]):
+                rest = value - offset[kind, k] / step[kind]
+                rest = abs(rest - np.rint(rest))
+                if rest < best:
+                    best = rest
+                    nearest = k
+            state = following[kind, state, nearest] if state >= 0 else -1
+            states[row, t] = state

@@ -1,0 +1,130 @@
+"""The model of an endless trellis, against eigenvectors and against long finite trellises."""
+
+import numpy as np
+import pytest
+import torch
+
+from ltc.errors import InputError
+from ltc.lattices import Convolutional, Section
+from ltc.lattices.trellis import stationary
+
+small = pytest.mark.parametrize("states", [4, 8])
+
+
+def log_masses(spread=2.0):
+    return spread * np.random.default_rng(0).standard_normal(4)
+
+
+def branch_matrix(section, mass):
+    """The sum of the masses of all branches from each state (row) to each state."""
+    matrix = np.zeros(2 * (len(section.previous),))
+    for after, row in enumerate(section.previous):
+        for branch, before in enumerate(row):
+            matrix[before, after] += mass[section.coset[after, branch]]
+    return matrix
+
+
+def leading(matrix):
+    """The eigenvalue of greatest magnitude and its right eigenvector, of greatest entry one."""
+    values, vectors = np.linalg.eig(matrix)
+    best = np.abs(values).argmax()
+    vector = vectors[:, best].real
+    return values[best].real, vector / vector[np.abs(vector).argmax()]
+
+
+@small
+@pytest.mark.parametrize("spread", [0.5, 2.0, 8.0])
+def test_against_the_eigenvector(states, spread):
+    section = Convolutional(states).section
+    log_mass = log_masses(spread)
+    eigenvalue, vector = leading(branch_matrix(section, np.exp(log_mass)))
+    model = stationary(section, log_mass)
+    assert np.exp(model.log_eigenvalue) == pytest.approx(eigenvalue, rel=1e-10)
+    np.testing.assert_allclose(np.exp(model.log_completions), vector, rtol=1e-8)
+
+
+@pytest.mark.parametrize("states", [4, 8, 256])
+def test_probabilities_are_the_eigenvector_s_and_sum_to_one(states):
+    section = Convolutional(states).section
+    log_mass = np.stack([log_masses(), log_masses(100.0)])
+    model = stationary(section, log_mass)
+    b = model.log_completions
+    expected = log_mass[:, section.coset] + b[:, :, None] - b[:, section.previous]
+    expected -= model.log_eigenvalue[:, None, None]
+    np.testing.assert_allclose(model.log_probability, expected, atol=1e-10)
+    for probability in np.exp(model.log_probability):
+        sums = np.bincount(section.previous.ravel(), probability.ravel())
+        np.testing.assert_allclose(sums, 1, atol=1e-12)
+
+
+@small
+def test_against_the_middle_of_a_long_trellis(states):
+    lattice, log_mass = Convolutional(states), log_masses()
+    trellis = lattice.of_length(400).trellis
+    model = stationary(lattice.section, log_mass)
+    # The backward pass over the second half: the masses of all completions.
+    completions = np.ones(states)
+    for section in trellis.sections[:200:-1]:
+        completions = branch_matrix(section, np.exp(log_mass)) @ completions
+        completions /= completions.max()
+    np.testing.assert_allclose(np.exp(model.log_completions), completions, rtol=1e-10)
+    # The posterior of the cosets in the middle: the chain's branches in the long run.
+    tables = torch.from_numpy(np.tile(log_mass, (400, 1))).requires_grad_()
+    (posterior,) = torch.autograd.grad(trellis.log_partition(tables), tables)
+    chain, share = np.zeros((states, states)), np.exp(model.log_probability)
+    np.add.at(chain, (section.previous, np.arange(states)[:, None]), share)
+    _, visits = leading(chain.T)
+    cosets = np.bincount(
+        section.coset.ravel(), ((visits / visits.sum())[section.previous] * share).ravel()
+    )
+    np.testing.assert_allclose(posterior[200], cosets, rtol=1e-9)
+
+
+@small
+def test_one_more_section_multiplies_by_the_eigenvalue(states):
+    lattice, log_mass = Convolutional(states), log_masses()
+    shorter, longer = (
+        float(
+            lattice.of_length(n).trellis.log_partition(torch.from_numpy(np.tile(log_mass, (n, 1))))
+        )
+        for n in (300, 301)
+    )
+    assert longer - shorter == pytest.approx(
+        float(stationary(lattice.section, log_mass).log_eigenvalue), abs=1e-10
+    )
+
+
+def test_a_circle_of_two_states():
+    turn = Section(np.array([[1], [0]]), np.array([[0], [1]]), np.array([0.0, 0.5]), 1.0)
+    model = stationary(turn, [0.0, 1.0])
+    assert float(model.log_eigenvalue) == pytest.approx(0.5, abs=1e-12)
+    np.testing.assert_allclose(model.log_completions, [0.0, -0.5], atol=1e-12)
+
+
+def test_any_length_is_one_path_of_shared_sections():
+    lattice = Convolutional(8, 16)
+    long = lattice.of_length(20_000)
+    assert long.dimension == long.trellis.dimension == len(long.trellis.sections) == 20_000
+    assert len({id(section) for section in long.trellis.sections}) == 4
+    assert lattice.of_length(16).trellis is lattice.trellis
+    assert lattice.of_length(1).trellis.states == [1, 2]
+    # The path goes on: a point of the long code begins with a point of the short one.
+    points = long.closest_point(torch.randn(1, 20_000))
+    start = points[:, :50]
+    assert torch.equal(lattice.of_length(50).closest_point(start), start)
+
+
+def test_bad_input_is_refused():
+    lattice = Convolutional(4)
+    for length in (0, -1, 2.0):
+        with pytest.raises(InputError, match="positive integer"):
+            lattice.of_length(length)
+    with pytest.raises(InputError, match="finite"):
+        stationary(lattice.section, [0, 0, 0, -np.inf])
+    with pytest.raises(InputError, match=r"\(\.\.\., 4\)"):
+        stationary(lattice.section, [0, 0, 0])
+    with pytest.raises(InputError, match="repeats"):
+        stationary(lattice.trellis.sections[0], np.zeros(4))
+    apart = Section(np.array([[0], [1]]), np.array([[0], [1]]), np.array([0.0, 0.5]), 1.0)
+    with pytest.raises(InputError, match="reached from each other"):
+        stationary(apart, [0.0, 1.0])
