@@ -95,7 +95,7 @@ def test_a_coder_of_pictures(lattice):
     x = torch.randn(20, 16, 16, 1)
     coder.initialise(x)
     points = coder.encode(x)
-    assert points.shape == (20, layout.repeats, *layout.channel.shape)
+    assert points.shape == (20, layout.repeats, len(layout.channel), lattice.dimension)
     decoded = coder.decode(points).detach()
     assert decoded.shape == x.shape
     assert float((decoded - x).square().mean()) < 2 / (2 * math.log(2) * 64)
