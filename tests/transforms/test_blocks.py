@@ -4,10 +4,13 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from ltc.coder import LatticeTransformCoder, sensitivity
+from ltc.codec import FileCoder, code_for
+from ltc.codec.files import Payload
+from ltc.coder import LatticeTransformCoder, sensitivity, sequence
 from ltc.distortion import Absolute, Squared
 from ltc.entropy import Exact
 from ltc.lattices import E8, Convolutional, Zn
@@ -141,6 +144,18 @@ def test_overlaps_use_the_correlation_of_a_source(lattice, rdo, learned):
         lagrangian.append(coder_lagrangian(coder, points, held_out))
     # At high rate the coding gain would be 1.2 bits; the slope asks for 1 bit per sample here.
     assert lagrangian[1] < lagrangian[0] - 0.4
+
+
+def test_a_file_is_cut_alike_by_encoder_and_decoder(monkeypatch):
+    x = autoregressive(1, 1003)[0].numpy()
+    coder = build(Lapped(1, 4), Convolutional(8, 16), 64)
+    coder.initialise(autoregressive(200, 64))
+    files = FileCoder(coder, code_for(coder), {"dimension": 1})
+    monkeypatch.setattr(sequence, "LONGEST", 64)
+    monkeypatch.setattr("ltc.codec.code.LARGEST_CHUNK", 64)
+    decoded, _ = files.decompress(files.compress(Payload("array", {"x": x}, ".npy")))
+    error = decoded.arrays["x"] - x
+    assert np.abs(error).max() < 10 * np.square(error).mean() ** 0.5 < 4
 
 
 def test_the_inverse_of_a_synthesis_comes_nearest():
