@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ltc
+from ltc.checks import digest
 from ltc.errors import InputError
 
 __all__ = [
@@ -96,8 +96,8 @@ def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:
         >>> a == b
         True
     """
-    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
-    return cache_directory() / kind / f"{digest}{suffix}"
+    name = digest(json.dumps(dict(key), sort_keys=True))
+    return cache_directory() / kind / f"{name}{suffix}"
 
 
 def config_directory() -> Path:

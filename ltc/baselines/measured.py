@@ -9,7 +9,7 @@ import torch
 
 from ltc.baselines.scalar import ecsq
 from ltc.baselines.vector import VectorQuantizer
-from ltc.runs.evaluate import Measurement, summarise
+from ltc.measurement import Measurement, summarise
 from ltc.sources import Source
 
 __all__ = ["BASELINES", "scalar_baseline", "vector_baseline"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ltc.bounds.curve import positive
+from ltc.checks import number
 from ltc.errors import InputError
 
 __all__ = ["ScalarQuantizer", "ecsq"]
@@ -74,7 +74,7 @@ def ecsq(source: Any, lmbda: float) -> ScalarQuantizer:
         >>> round(best.rate, 2), round(-10 * math.log10(best.distortion), 2)
         (1.0, 4.58)
     """
-    positive("lmbda", lmbda)
+    number("lmbda", lmbda)
     # At high rate the distortion is 1 / (2 ln 2 lmbda), and a twelfth of the cells squared.
     cell = math.sqrt(6 / (math.log(2) * lmbda))
     known_by_samples = isinstance(source, np.ndarray)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from ltc.baselines.scalar import ecsq
+from ltc.checks import number
 from ltc.errors import InputError
 from ltc.lattices import A2, Dn, DnDual, Lattice, Zn
 
@@ -77,8 +78,7 @@ class VectorQuantizer(NamedTuple):
             >>> round(float(bits.mean()) / 2, 1), round(float(errors.mean()) / 2, 1)
             (0.9, 0.4)
         """
-        if not isinstance(lmbda, int | float) or not 0 < lmbda < math.inf:
-            raise InputError(f"lmbda={lmbda}; expected a positive number")
+        lmbda = number("lmbda", lmbda)
         x = np.asarray(samples, dtype=float)
         if x.ndim != 2 or not len(x) or x.shape[1] not in LATTICES:
             raise InputError(

@@ -12,8 +12,8 @@ from torch import Tensor
 from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
 from ltc.bounds.kernel import Kernel
 from ltc.bounds.problem import Problem, Solution
+from ltc.checks import digest
 from ltc.errors import InputError
-from ltc.sources._checks import digest
 
 __all__ = ["AlphabetProblem", "Cloud", "Path", "mean_shift"]
 

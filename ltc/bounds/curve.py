@@ -18,8 +18,6 @@ __all__ = [
     "Progress",
     "RateDistortion",
     "checked",
-    "not_negative",
-    "positive",
 ]
 
 # Called with a line of text and the share, 0 to 1, of the work on a slope that is done; with 1 when
@@ -109,44 +107,6 @@ class RateDistortion(ABC):
         brackets = [self.bracket(float(value), tolerance) for value in np.asarray(distortions)]
         lower, upper = np.array(brackets, dtype=float).reshape(-1, 2).T
         return lower, upper
-
-
-def positive(name: str, value: float) -> float:
-    """Return `value` if it is a positive, finite number.
-
-    Arguments:
-        name: what the number is, for the message.
-        value: the number.
-
-    Raises:
-        InputError: it is not.
-
-    Example:
-        >>> positive("distortion", 0.5)
-        0.5
-    """
-    if not 0 < value < np.inf:
-        raise InputError(f"{name}={value}; expected a positive, finite number")
-    return float(value)
-
-
-def not_negative(name: str, value: float) -> float:
-    """Return `value` if it is a finite number that is not negative.
-
-    Arguments:
-        name: what the number is, for the message.
-        value: the number.
-
-    Raises:
-        InputError: it is not.
-
-    Example:
-        >>> not_negative("distortion", 0)
-        0.0
-    """
-    if not 0 <= value < np.inf:
-        raise InputError(f"{name}={value}; expected a finite number that is not negative")
-    return float(value)
 
 
 def checked(lower: float | None, upper: float | None, name: str, proof: bool) -> Bracket:

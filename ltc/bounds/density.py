@@ -16,7 +16,7 @@ from ltc.bounds.interior import METHOD, interior_point
 from ltc.bounds.kernel import Kernel, Optimum, along_axes
 from ltc.bounds.problem import Problem, Solution
 from ltc.bounds.quadrature import Density, Nodes
-from ltc.sources._checks import digest
+from ltc.checks import digest
 
 __all__ = ["DensityProblem"]
 

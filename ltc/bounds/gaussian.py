@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ltc.bounds.curve import Bracket, RateDistortion, not_negative
+from ltc.bounds.curve import Bracket, RateDistortion
+from ltc.checks import number
 from ltc.errors import InputError
 
 __all__ = ["ReverseWaterFilling"]
@@ -70,7 +71,7 @@ class ReverseWaterFilling(RateDistortion):
 
         At distortion zero that is infinity, or no bound at all.
         """
-        if not_negative("distortion", distortion) == 0:
+        if number("distortion", distortion, closed=True) == 0:
             return Bracket(math.inf, math.inf) if self.exact else Bracket(None, None)
         # With the components in ascending order, try each as the first that the water leaves
         # dry: the smaller ones are covered and the level follows from what is left.

@@ -13,10 +13,9 @@ from ltc.bounds.curve import (
     Progress,
     RateDistortion,
     checked,
-    not_negative,
-    positive,
 )
 from ltc.bounds.problem import Problem, Solution
+from ltc.checks import number
 from ltc.files import atomic_write, cache_file
 
 __all__ = ["ParametricRateDistortion"]
@@ -68,7 +67,7 @@ class ParametricRateDistortion(RateDistortion):
         self.problem = problem
         self.name = problem.name
         self.note, self.about = problem.note, problem.about
-        self.tolerance = positive("tolerance", tolerance)
+        self.tolerance = number("tolerance", tolerance)
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
         self.file = cache_file("bounds", problem.key, ".npz")
@@ -88,8 +87,8 @@ class ParametricRateDistortion(RateDistortion):
             RuntimeError: the lower bound is above the upper one.
         """
         problem = self.problem
-        tolerance = self.tolerance if tolerance is None else positive("tolerance", tolerance)
-        total = not_negative("distortion", distortion) * problem.dimension
+        tolerance = self.tolerance if tolerance is None else number("tolerance", tolerance)
+        total = number("distortion", distortion, closed=True) * problem.dimension
         if total == 0:
             rate = problem.lossless and problem.lossless / (problem.dimension * NATS)
             return Bracket(rate, rate)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ltc.bounds.alphabet import Cloud, mean_shift
 from ltc.bounds.problem import Problem, Solution
+from ltc.checks import digest, integer
 from ltc.errors import InputError
-from ltc.sources._checks import digest
 
 __all__ = ["Mixture", "SampleProblem"]
 
@@ -161,8 +161,7 @@ class SampleProblem(Problem):
             raise InputError(
                 f"training rows have {train.shape[1]} columns, held-out rows {held_out.shape[1]}"
             )
-        if components < 1:
-            raise InputError(f"components={components}; expected a positive integer")
+        components = integer("bound.components", components)
         generator = torch.Generator().manual_seed(seed)
         shuffled = train[torch.randperm(len(train), generator=generator)].double().to(device)
         # A tenth decides when to stop.

@@ -16,7 +16,7 @@ from ltc.bounds.product_grid import BlahutArimotoProblem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
 from ltc.bounds.samples import SampleProblem
 from ltc.errors import InputError
-from ltc.sources import FiniteSource, Source
+from ltc.sources import Source
 
 __all__ = ["bound_by_blahut_arimoto", "bound_for", "bound_from_samples"]
 
@@ -165,12 +165,9 @@ def bound_from_samples(
         True
     """
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(source, FiniteSource):  # each row once, not drawn with replacement
-        train = source.train[torch.randperm(len(source.train), generator=generator)[: count // 4]]
-        held_out = source.test[torch.randperm(len(source.test), generator=generator)[:count]]
-    else:
-        train = source.sample(count // 4, generator)
-        held_out = source.held_out(count, generator)
+    train = source.training_set(count // 4, generator)
+    held_out = source.held_out(count, generator)
+    held_out = held_out[torch.randperm(len(held_out), generator=generator)[:count]]
     problem = SampleProblem(train, held_out, components, spread, seed=seed, device=device)
     limits = ParametricRateDistortion(problem, tolerance, progress)
     gaussian = ReverseWaterFilling(source.covariance, exact=False)

@@ -13,20 +13,14 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    track,
-)
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
+from ltc.checks import integer, number
 from ltc.cli.command import command, console, run_folder
 from ltc.errors import InputError
 from ltc.files import atomic_write
+from ltc.progress import Progress
 from ltc.sources import Source
 
 __all__ = ["main"]
@@ -38,10 +32,7 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> None:
-    if not isinstance(config.points, int) or config.points < 2:
-        raise InputError(f"points={config.points}; expected an integer of at least 2")
-    if not isinstance(config.tol, int | float) or not 0 < config.tol < np.inf:
-        raise InputError(f"tol={config.tol}; expected a positive number")
+    count, tol = integer("points", config.points, 2), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
     if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1]:
@@ -59,38 +50,32 @@ def _task(config: DictConfig) -> None:
         of_source["dimension"] = 1
     source: Source = instantiate(of_source, _convert_="all")
     variance = source.variance
-    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], config.points)
-    columns = (TextColumn("R(D)"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
-    status = TextColumn("{task.description}", markup=False)
+    distortions = variance * 4.0 ** -np.linspace(rates[0], rates[1], count)
     rows: list[dict[str, Any]] = []
-    with Progress(*columns, status, transient=True, console=console) as bar:
-        task = bar.add_task("", total=len(distortions))
-        if console.is_terminal:  # one bar is enough
-
-            def show(text: str, share: float) -> None:
-                bar.update(task, description=text)
-
-            if "progress" in settings:
-                settings["progress"] = show
+    with Progress("R(D)", count) as bar:
+        if "progress" in settings:  # one bar is enough
+            settings["progress"] = lambda text, share: bar.update(len(rows), text)
         bound: RateDistortion = instantiate(settings, source=source, _convert_="all")
         for distortion in distortions:
-            rows.append(_row(bound, float(distortion), variance, float(config.tol)))
-            bar.update(task, advance=1, description=bound.name)
+            rows.append(_row(bound, float(distortion), variance, tol))
+            bar.update(len(rows), bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []
     for name in names:
-        for distortion in track(distortions, name, transient=True, console=console):
-            # The slope of a Gaussian source's R(D) at this distortion.
-            lmbda = 1 / (2 * math.log(2) * float(distortion))
-            generator = torch.Generator().manual_seed(config.seed)
-            try:
-                reached = BASELINES[name](source, lmbda, generator)
-            except InputError as error:
-                console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
-                break
-            d = reached.distortion
-            snr = 10 * math.log10(variance / d) if d > 0 else None
-            points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
+        with Progress(name, count) as bar:
+            for done, distortion in enumerate(distortions):
+                bar.update(done)
+                # The slope of a Gaussian source's R(D) at this distortion.
+                lmbda = 1 / (2 * math.log(2) * float(distortion))
+                generator = torch.Generator().manual_seed(config.seed)
+                try:
+                    reached = BASELINES[name](source, lmbda, generator)
+                except InputError as error:
+                    console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
+                    break
+                d = reached.distortion
+                snr = 10 * math.log10(variance / d) if d > 0 else None
+                points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]

@@ -9,7 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.errors import InputError, nearest_names
+from ltc.checks import nearest_names
+from ltc.errors import InputError
 from ltc.files import config_directories, config_directory
 
 __all__ = ["composed", "lattices"]

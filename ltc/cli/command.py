@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 import ltc
+from ltc.checks import digest
 from ltc.cli.messages import (
     chain,
     describe,
@@ -96,7 +96,7 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
     # Overrides hold paths and spaces; shells and Hydra take names without them as they are.
     name = re.sub(r"[^\w.-]+", "_", str(name)).strip("_.-") or "run"
     if len(name) > 120:
-        name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        name = f"{name[:100]}_{digest(name)[:12]}"
     for i in range(1, 100_000):
         unique = name if i == 1 else f"{name}_{i}"
         try:

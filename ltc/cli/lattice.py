@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich import box
 from rich.table import Table
 
+from ltc.checks import integer
 from ltc.cli.choices import lattices
 from ltc.cli.command import command, console
-from ltc.errors import InputError
 from ltc.progress import Progress
 
 __all__ = ["main"]
@@ -31,11 +31,7 @@ def _task(config: DictConfig, as_json: bool) -> None:
         from ltc.lattices.card import card
         from ltc.runs.build import build_quantizer
 
-    samples = config.samples
-    if isinstance(samples, float) and samples.is_integer():
-        samples = int(samples)
-    if not isinstance(samples, int) or samples < 2:
-        raise InputError(f"samples={config.samples}; expected an integer of at least 2")
+    samples = integer("samples", config.samples, 2)
     if config.get("quantizer"):
         with Progress("measuring"):
             found = card(build_quantizer(config).lattice, samples, config.seed)

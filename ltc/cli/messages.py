@@ -13,8 +13,9 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ltc.checks import nearest_names
 from ltc.cli.choices import composed, lattices
-from ltc.errors import InputError, nearest_names
+from ltc.errors import InputError
 from ltc.files import config_directories, config_directory
 
 __all__ = [

@@ -23,15 +23,11 @@ def main() -> None:
 
 def _task(config: DictConfig) -> float:
     with Progress("loading"):  # torch is slow to import, and --help should not be
-        from ltc.runs.train import train, train_vector_quantizer
+        from ltc.runs.train import train
 
     folder = run_folder()
-    if "lattice" in config.quantizer:
-        run, metrics = train(config, folder)
-        high_rate_gap = run.coder.quantizer.lattice.high_rate_gap
-    else:
-        metrics, high_rate_gap = train_vector_quantizer(config, folder), None
-    console.print(table(metrics, high_rate_gap))
+    run, metrics = train(config, folder)
+    console.print(table(metrics, run.high_rate_gap))
     console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
 

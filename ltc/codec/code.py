@@ -11,7 +11,6 @@ the model, so that no decoder ever recomputes a floating-point number.
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ltc.checks import digest
 from ltc.codec import walk
 from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.graph import Graph
@@ -127,10 +127,7 @@ class LatticeCode:
     @property
     def fingerprint(self) -> bytes:
         """A digest of the tables and the trellis, 16 bytes: equal if and only if they are."""
-        digest = hashlib.sha256()
-        for array in self._arrays:
-            digest.update(array.tobytes())
-        return digest.digest()[:16]
+        return bytes.fromhex(digest(*self._arrays))
 
     @property
     def most_vectors(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltc.checks import digest
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.fixed_rate import FixedRateCode
@@ -65,11 +65,9 @@ class FileCoder:
     @property
     def fingerprint(self) -> bytes:
         """A digest of everything that a decoder needs, 16 bytes."""
-        digest = hashlib.sha256(self.code.fingerprint)
-        for name, value in sorted(self.model.state_dict().items()):
-            digest.update(name.encode() + value.cpu().numpy().tobytes())
-        digest.update(repr(sorted(self.facts.items())).encode())
-        return digest.digest()[:16]
+        parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
+        facts = repr(sorted(self.facts.items()))
+        return bytes.fromhex(digest(self.code.fingerprint, *parameters, facts))
 
     def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
         """Return an `.ltc` file of a payload.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numba
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ltc.checks import digest
 from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.range_coder import (
     finish,
@@ -55,10 +55,10 @@ class FixedRateCode:
     @property
     def fingerprint(self) -> bytes:
         """A digest of the code, 16 bytes."""
-        digest = hashlib.sha256(f"fixed rate {self.quantizer.ratio} {self.rows}".encode())
-        for tensor in (self.quantizer.shift, torch.tensor(self.quantizer.lattice.generator_matrix)):
-            digest.update(tensor.cpu().numpy().tobytes())
-        return digest.digest()[:16]
+        quantizer = self.quantizer
+        kind = f"fixed rate {quantizer.ratio} {self.rows}"
+        parts = digest(kind, quantizer.shift, np.asarray(quantizer.lattice.generator_matrix))
+        return bytes.fromhex(parts)
 
     def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ltc.checks import integer
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.mixture import GaussianMixture, by_table, columns
 from ltc.entropy.table import REACH, PointTable
@@ -62,8 +63,7 @@ class Exact(EntropyModel):
             raise InputError(
                 f"{lattice.name} has no trellis, so no exact entropy model; use entropy=monte_carlo"
             )
-        if components < 1:
-            raise InputError(f"entropy.components={components}; expected at least 1")
+        components = integer("entropy.components", components)
         self.trellis: Trellis = lattice.trellis
         self.channels = int(channel.max()) + 1
         self.tables = self.channels * classes

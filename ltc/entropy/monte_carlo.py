@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ltc.checks import choice, integer
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.mixture import GaussianMixture, by_table
 from ltc.errors import InputError
@@ -141,17 +142,12 @@ class MonteCarlo(EntropyModel):
         hidden: Sequence[int] = (64, 64),
     ) -> None:
         super().__init__()
-        if density != "factorised" and density not in FLOWS:
-            names = ", ".join(["factorised", *FLOWS])
-            raise InputError(f"entropy.density={density!r}; expected one of {names}")
-        if sampling not in SAMPLINGS:
-            names = ", ".join(SAMPLINGS)
-            raise InputError(f"entropy.sampling={sampling!r}; expected one of {names}")
+        choice("entropy.density", density, ["factorised", *FLOWS])
+        choice("entropy.sampling", sampling, SAMPLINGS)
         numbers = {"samples": samples, "components": components, "transforms": transforms}
         numbers.update({f"hidden[{i}]": width for i, width in enumerate(hidden)})
         for key, value in numbers.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"entropy.{key}={value!r}; expected a positive integer")
+            integer(f"entropy.{key}", value)
         if sampling == "antithetic" and samples % 2:
             raise InputError(f"entropy.samples={samples}; antithetic samples come in pairs")
         if "sobol" in sampling and samples & (samples - 1):

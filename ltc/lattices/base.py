@@ -14,7 +14,7 @@ from torch import Tensor
 from ltc.errors import InputError
 from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
 
-__all__ = ["Lattice", "TrellisLattice", "dimension_at_least"]
+__all__ = ["Lattice", "TrellisLattice"]
 
 
 class Lattice(ABC):
@@ -222,21 +222,3 @@ class TrellisLattice(Lattice):
 
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)
-
-
-def dimension_at_least(least: int, dimension: int) -> int:
-    """Return a lattice's dimension if it is an integer and not too small.
-
-    Arguments:
-        least: the smallest dimension that the family begins with.
-        dimension: what was asked for.
-
-    Raises:
-        InputError: it is not an integer, or less than that.
-    """
-    if not isinstance(dimension, int) or dimension < least:
-        raise InputError(
-            f"quantizer.dimension={dimension!r}; this family of lattices needs an integer of at "
-            f"least {least}"
-        )
-    return dimension

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ltc.checks import choice, integer, number
 from ltc.errors import InputError
 from ltc.lattices import Lattice
 
@@ -56,9 +57,7 @@ class Layout:
         n = lattice_dimension
         if block is None:
             block = n if channels < n else 1
-        if not isinstance(block, int) or block < 1:
-            raise InputError(f"source.block={block}; expected a positive integer")
-        self.block = block
+        self.block = block = integer("source.block", block)
         self.positions = (block,) if positions is None else positions((block,))
         count = math.prod(self.positions)
         self.across = count > 1 and count % n == 0
@@ -120,19 +119,11 @@ class LatticeQuantizer(nn.Module):
         rdo: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(rdo, bool):
-            raise InputError(f"quantizer.rdo={rdo!r}; expected true or false")
-        if train not in ("ste", "dither"):
-            raise InputError(f"quantizer.train={train!r}; expected ste or dither")
-        if scale is not None and not (
-            isinstance(scale, int | float) and scale > 0 and math.isfinite(scale)
-        ):
-            raise InputError(
-                f"quantizer.scale={scale!r}; expected a positive number, or null to learn it"
-            )
+        if scale is not None:
+            scale = number("quantizer.scale", scale, hint=", or null to learn it")
         self.lattice = lattice
-        self.train_with = train
-        self.rdo = rdo
+        self.train_with = choice("quantizer.train", train, ("ste", "dither"))
+        self.rdo = choice("quantizer.rdo", rdo, (True, False))
         self.log_scale = nn.Parameter(
             torch.tensor(math.log(scale or 1.0)), requires_grad=scale is None
         )

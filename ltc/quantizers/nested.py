@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltc.errors import InputError
+from ltc.checks import integer
 from ltc.lattices import Lattice
 from ltc.quantizers.lattice import LatticeQuantizer
 
@@ -67,15 +67,10 @@ class NestedQuantizer(LatticeQuantizer):
     shift: Tensor
 
     def __init__(self, lattice: Lattice, ratio: int = 4, search: int = 32) -> None:
-        if not isinstance(ratio, int) or not 2 <= ratio <= 1 << 16:
-            raise InputError(
-                f"quantizer.ratio={ratio!r}; expected an integer from 2 to 65536, the number of "
-                "codewords per sample: 4 for 2 bits"
-            )
-        if not isinstance(search, int) or isinstance(search, bool) or search < 0:
-            raise InputError(f"quantizer.search={search!r}; expected a number of steps, 0 or more")
         super().__init__(lattice)
-        self.ratio = ratio
+        hint = ", the number of codewords per sample: 4 for 2 bits"
+        self.ratio = integer("quantizer.ratio", ratio, 2, 1 << 16, hint)
+        search = integer("quantizer.search", search, 0, hint=", a number of steps")
         n = lattice.dimension
         basis = torch.as_tensor(lattice.generator_matrix, dtype=torch.float64)
         rng = torch.Generator().manual_seed(0)

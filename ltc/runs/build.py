@@ -3,102 +3,34 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
+from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
+from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.runs.run import LatticeRun, Run, VectorRun
 
 if TYPE_CHECKING:  # neither is needed to code files
-    from ltc.bounds import RateDistortion
-    from ltc.codec import Code
     from ltc.sources import Source
 
 __all__ = [
-    "Run",
     "build",
     "build_coder",
     "build_quantizer",
     "build_source",
-    "check",
-    "generator",
     "plain",
 ]
 
 log = logging.getLogger("ltc")
 
-# Bits per sample, and coordinates of a block, beyond which training would not end.
+# Bits per sample beyond which training would not end.
 MOST_BITS = 12
-LONGEST = 1 << 16
-
-# Streams of random numbers that never meet: each use of the seed has its own.
-STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
-
-
-def generator(seed: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return the generator of one of the `STREAMS` of a run's seed.
-
-    Example:
-        >>> a, b = generator(0, "train"), generator(0, "held_out")
-        >>> bool((torch.rand(1, generator=a) == torch.rand(1, generator=b)).item())
-        False
-    """
-    return torch.Generator(device).manual_seed((seed << 8) + STREAMS[stream])
-
-
-@dataclass
-class Run:
-    """The parts of a run.
-
-    Attributes:
-        config: the resolved configuration, plain values.
-        source: the source.
-        coder: the coder.
-        bound: the source's rate-distortion function, or None.
-        code: the frozen entropy model, once trained; None where there is no bitstream.
-    """
-
-    config: dict[str, Any]
-    source: Source
-    coder: LatticeTransformCoder
-    bound: RateDistortion | None
-    code: Code | None = None
-
-    def blocks(self, samples: Tensor) -> Tensor:
-        """Cut samples, shape (count, d), into blocks, shape (count // block, block, d)."""
-        block = self.coder.layout.block
-        if len(samples) < block:
-            raise InputError(
-                f"{len(samples)} held-out vectors do not fill one block of {block}; "
-                "set a smaller source.block (of trellis codes quantizer.length) or use more data"
-            )
-        return samples[: len(samples) // block * block].unflatten(0, (-1, block))
-
-    def held_out(self, device: torch.device) -> Tensor:
-        """Return held-out blocks, shape (count, block, d)."""
-        config = self.config
-        dimension = self.source.dimension * self.coder.layout.block
-        count = math.ceil(config["evaluate"]["samples"] / dimension) * self.coder.layout.block
-        rng = generator(config["seed"], "held_out", device)
-        return self.blocks(self.source.held_out(count, rng))
-
-
-def _positive(config: DictConfig, key: str, integer: bool = False) -> None:
-    value = OmegaConf.select(config, key)
-    if integer and isinstance(value, float) and value.is_integer():  # 1e6
-        value = int(value)
-        OmegaConf.update(config, key, value)
-    number = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
-        kind = "a positive integer" if integer else "a positive number"
-        raise InputError(f"{key}={value}; expected {kind}")
 
 
 def build(config: DictConfig) -> Run:
@@ -110,52 +42,51 @@ def build(config: DictConfig) -> Run:
     Raises:
         InputError: a value cannot be used.
     """
-    check(config)
-    torch.manual_seed(config.seed)
-    quantizer = build_quantizer(config)
-    config = config.copy()
-    suitable = quantizer.suitable_entropy(config.entropy._target_)
-    if suitable is not None:
-        name, config.entropy = suitable
-        if config.name.entropy not in ("exact", name):
-            log.info("quantizer=%s goes with entropy=%s", config.name.quantizer, name)
-        config.name.entropy = name
-    config.name.quantizer = quantizer.name
-    lattice = quantizer.lattice
-    source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
-    coder = build_coder(config, quantizer, source.dimension)
-    _check_rate(coder, source.variance)
-    known = config.bound and coder.distortion.name == "squared"
-    bound = instantiate(config.bound, source=source) if known else None
-    return Run(plain(config), source, coder, bound)
-
-
-def check(config: DictConfig) -> None:
-    """Check the numbers that every run needs.
-
-    Raises:
-        InputError: one is out of its range.
-    """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
-        _positive(config, key)
-    length = config.quantizer.get("length")
-    if isinstance(length, int) and length > LONGEST:
-        raise InputError(
-            f"quantizer.length={length}; expected at most {LONGEST}: a longer block loses no less"
-        )
+        number(key, config[key])
     for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
-        _positive(config, key, integer=True)
-    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
-        raise InputError(f"seed={config.seed}; expected an integer from 0 to 2^32 - 1")
+        OmegaConf.update(config, key, integer(key, OmegaConf.select(config, key)))
+    integer("seed", config.seed, 0, 2**32 - 1)
+    torch.manual_seed(config.seed)
+    config = config.copy()
+    quantizer = build_quantizer(config) if "lattice" in config.quantizer else None
+    if quantizer is None:
+        config.name.transform = config.name.entropy = None
+        source = build_source(config, config.quantizer.dimension)
+    else:
+        suitable = quantizer.suitable_entropy(config.entropy._target_)
+        if suitable is not None:
+            name, config.entropy = suitable
+            if config.name.entropy not in ("exact", name):
+                log.info("quantizer=%s goes with entropy=%s", config.name.quantizer, name)
+            config.name.entropy = name
+        config.name.quantizer = quantizer.name
+        lattice = quantizer.lattice
+        source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
+    distortion = instantiate(config.distortion)
+    _check_rate(config.lmbda, source.variance, distortion)
+    known = config.bound and distortion.name == "squared"
+    bound = instantiate(config.bound, source=source) if known else None
+    if quantizer is None:
+        if distortion.power != 2:
+            raise InputError(
+                f"distortion={config.name.distortion_measure}: vector quantizers without a lattice "
+                "are fitted to squared error; use distortion=squared or quantizer=scalar"
+            )
+        block = integer("source.block", 1 if config.source.block is None else config.source.block)
+        return VectorRun(plain(config), source, distortion, bound, block, None)
+    coder = build_coder(config, quantizer, source.dimension)
+    block, gap = coder.layout.block, quantizer.lattice.high_rate_gap
+    return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
 
 
-def _check_rate(coder: LatticeTransformCoder, variance: float) -> None:
+def _check_rate(lmbda: float, variance: float, distortion: Distortion) -> None:
     """Refuse a distortion so small that its points fill the memory of any computer."""
-    cells = variance / coder.distortion.cell_error(coder.lmbda)  # the square of how many
+    cells = variance / distortion.cell_error(lmbda)  # the square of how many
     if cells > 4.0**MOST_BITS:
-        largest = coder.lmbda * (4.0**MOST_BITS / cells) ** (coder.distortion.power / 2)
+        largest = lmbda * (4.0**MOST_BITS / cells) ** (distortion.power / 2)
         raise InputError(
-            f"lmbda={coder.lmbda:g}; expected at most {largest:.3g} for this source, which is "
+            f"lmbda={lmbda:g}; expected at most {largest:.3g} for this source, which is "
             f"about {MOST_BITS} bits per sample"
         )
 

@@ -5,49 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ltc import __version__
 from ltc.codec import Code, FileCoder, code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
-from ltc.files import atomic_write, config_directories
-from ltc.runs.build import Run, build, build_coder, build_quantizer, plain
+from ltc.files import config_directories
+from ltc.runs.build import build, build_coder, build_quantizer, plain
+from ltc.runs.run import LatticeRun
 
-if TYPE_CHECKING:
-    from ltc.sources import Source
-
-__all__ = ["facts", "load", "load_coder", "save"]
+__all__ = ["load", "load_coder"]
 
 
-def facts(source: Source) -> dict[str, Any]:
-    """Return what a decoder has to know of a source, whose data it does not have."""
-    known = ("dimension", "patch", "sample_rate", "offset", "gain")
-    return {key: getattr(source, key) for key in known if hasattr(source, key)}
-
-
-def save(run: Run, path: Path) -> None:
-    """Write a trained run to a file.
-
-    Arguments:
-        run: the run.
-        path: the file, which is replaced.
-    """
-    state = {
-        "version": __version__,
-        "config": run.config,
-        "coder": {key: value.cpu() for key, value in run.coder.state_dict().items()},
-        "code": None if run.code is None else run.code.state(),
-        "source": facts(run.source),
-    }
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
-
-
-def load(checkpoint: str | Path) -> Run:
+def load(checkpoint: str | Path) -> LatticeRun:
     """Rebuild a run, its source and its bound from its checkpoint.
 
     Arguments:
@@ -58,6 +31,8 @@ def load(checkpoint: str | Path) -> Run:
     """
     config, state = _read(checkpoint)
     run = build(config)
+    if not isinstance(run, LatticeRun):
+        raise InputError(f"ckpt={checkpoint}: only runs with a lattice have checkpoints")
     run.code = _restore(run.coder, state, checkpoint)
     return run
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,60 +14,18 @@ from ltc import __version__
 from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
+from ltc.measurement import Measurement, summarise
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from ltc.bounds import RateDistortion
-    from ltc.runs.build import Run
-    from ltc.sources import Source
+    from ltc.runs.run import Run
 
 __all__ = [
-    "Measurement",
     "bitstream_rate",
     "compare",
     "evaluate",
     "measure",
-    "summarise",
-    "summary",
 ]
-
-log = logging.getLogger("ltc")
-
-
-class Measurement(NamedTuple):
-    """What a coder did on held-out samples, per scalar of the source.
-
-    Attributes:
-        rate: exact cross-entropy of the entropy model, bits.
-        rate_stderr: standard error of the rate, over blocks.
-        distortion: mean cost of an error.
-        distortion_stderr: standard error of the distortion, over blocks.
-    """
-
-    rate: float
-    rate_stderr: float
-    distortion: float
-    distortion_stderr: float
-
-
-def summarise(bits: Tensor, errors: Tensor) -> Measurement:
-    """Return means with their standard errors.
-
-    Arguments:
-        bits: of each block, per scalar, shape (count,).
-        errors: distortion of each block, shape (count,).
-
-    Example:
-        >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
-        Measurement(rate=2.0, rate_stderr=1.0, distortion=0.5, distortion_stderr=0.0)
-    """
-
-    def mean_and_stderr(values: Tensor) -> tuple[float, float]:
-        stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
-        return float(values.mean()), stderr
-
-    return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))
 
 
 @torch.no_grad()
@@ -206,36 +162,36 @@ def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | No
     return None
 
 
-@torch.no_grad()
 def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     """Measure a run on held-out samples and compare it with the bound.
 
     Arguments:
         run: a trained run.
-        device: where to compute.
+        device: where it is.
 
     Returns:
         The contents of `metrics.json`, times missing (None).
     """
-    config = run.config
-    coder = run.coder.to(device)
-    blocks = run.held_out(device)
-    measurement = measure(coder, blocks)
-    points = coder.encode(blocks[:1000])
-    bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
-    if bias:
-        log.info(
-            "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
-            bias / blocks[0].numel(),
-        )
-    rate_written = None
-    if run.code is not None and config["evaluate"]["bitstream"]:
-        rate_written = bitstream_rate(coder, run.code, blocks)
-    distortion = coder.distortion
-    return summary(config, run.source, measurement, run.bound, rate_written, device, distortion)
+    config, source = run.config, run.source
+    measurement, rate_written = run.measure(run.held_out(device))
+    return {
+        **config["name"],
+        **parameters(config),
+        "dimension": source.dimension,
+        "lmbda": config["lmbda"],
+        "seed": config["seed"],
+        **compare(measurement, run.bound, source.variance, source.entropy, run.distortion),
+        "bitstream_rate": rate_written,
+        "steps": config["steps"],
+        "seconds_train": None,
+        "seconds_total": None,
+        "device": str(device),
+        "peak_memory": peak_memory(),
+        "version": __version__,
+    }
 
 
-def parameters(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
+def parameters(config: dict[str, Any]) -> dict[str, Any]:
     """Return all choices of a run under dotted names, as they are typed on the command line.
 
     Arguments:
@@ -266,40 +222,3 @@ def peak_memory() -> int:
     """Return the most memory that this process has had at once so far, bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def summary(
-    config: DictConfig | dict[str, Any],
-    source: Source,
-    measurement: Measurement,
-    bound: RateDistortion | None,
-    rate_written: float | None,
-    device: torch.device,
-    distortion: Distortion | None = None,
-) -> dict[str, Any]:
-    """Return the contents of `metrics.json`, times missing (None).
-
-    Arguments:
-        config: the configuration of `ltc-train`.
-        source: the source.
-        measurement: rate and distortion on held-out samples.
-        bound: the source's rate-distortion function, or None.
-        rate_written: bits per scalar of a real bitstream, or None.
-        device: where it was computed.
-        distortion: what an error costs; None: its square.
-    """
-    return {
-        **config["name"],
-        **parameters(config),
-        "dimension": source.dimension,
-        "lmbda": config["lmbda"],
-        "seed": config["seed"],
-        **compare(measurement, bound, source.variance, source.entropy, distortion),
-        "bitstream_rate": rate_written,
-        "steps": config["steps"],
-        "seconds_train": None,
-        "seconds_total": None,
-        "device": str(device),
-        "peak_memory": peak_memory(),
-        "version": __version__,
-    }

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ltc.coder import LatticeTransformCoder
-from ltc.sources import Source
-
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
+    from ltc.runs.run import Run
 
 __all__ = ["operating_point", "quantization_regions"]
 
@@ -49,17 +47,14 @@ def operating_point(metrics: dict[str, Any], bound: RateDistortion, variance: fl
 
 
 @torch.no_grad()
-def quantization_regions(
-    coder: LatticeTransformCoder, source: Source, generator: torch.Generator, size: int = 400
-) -> Figure:
+def quantization_regions(run: Run, generator: torch.Generator, size: int = 400) -> Figure:
     """Draw the cells of a two-dimensional source: Voronoi cells pulled back by the analysis.
 
     Where the lattice runs across a block, the other vectors of the block are held at one draw of
     the source: a slice through the cells.
 
     Arguments:
-        coder: a coder of a source of dimension 2.
-        source: the source.
+        run: a run of a source of dimension 2.
         generator: where the randomness comes from.
         size: pixels along each side.
 
@@ -67,18 +62,15 @@ def quantization_regions(
         The figure.
     """
     device = generator.device
-    block = coder.layout.block
+    block = run.block
     # A pixel costs a whole block: of long ones a coarser picture has to do.
     size = min(size, math.isqrt((1 << 23) // block))
-    samples = source.sample(max(2000, block), generator)
+    samples = run.source.sample(max(2000, block), generator)
     low, high = samples.quantile(0.002, 0) - 0.3, samples.quantile(0.998, 0) + 0.3
     lines = [torch.linspace(float(low[i]), float(high[i]), size, device=device) for i in range(2)]
     grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1).reshape(-1, 1, 2)
     blocks = torch.cat([grid, samples[: block - 1].expand(len(grid), -1, -1)], 1)
-    coder.eval()
-    points = torch.cat(
-        [coder.encode(part) for part in blocks.split(max(1, (1 << 17) // block))]
-    ).flatten(1)
+    points = torch.cat([run.cells(part) for part in blocks.split(max(1, (1 << 17) // block))])
     _, cell = torch.unique((points * 1024).round(), dim=0, return_inverse=True)
     image = cell.reshape(size, size).cpu().numpy()
     # Neighbouring cells get different colours by a shuffle of the colour wheel.

@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from omegaconf import DictConfig
 
 from ltc.errors import InputError
 from ltc.files import atomic_write
-from ltc.runs.build import Run, generator
 from ltc.runs.figures import operating_point, quantization_regions
+from ltc.runs.run import Run, generator
 
-__all__ = ["log_metrics", "probe", "record", "write_metrics"]
+__all__ = ["probe", "record", "write_metrics"]
 
 
 def probe(folder: Path) -> None:
@@ -38,38 +37,8 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
     Arguments:
         run: a trained run.
         metrics: the contents of `metrics.json`.
-        logger: TensorBoard's shows the figures; others get the numbers.
-    """
-    log_metrics(run.config, metrics, logger)
-    if not isinstance(logger, TensorBoardLogger):
-        logger.finalize("success")
-        return
-    writer, steps = logger.experiment, run.config["steps"]
-    source, coder = run.source, run.coder
-    rng = generator(run.config["seed"], "figures", coder.row_scale.device)
-    samples = source.blocks(1000, coder.layout.block, rng)
-    with torch.no_grad():
-        latents = coder.layout.join(coder.vectors(samples)).flatten(0, -2)
-    for channel in range(min(latents.shape[1], 16)):
-        writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
-    if run.bound is not None and metrics["snr_db"] is not None:
-        figure = operating_point(metrics, run.bound, source.variance)
-        writer.add_figure("operating point", figure, steps)
-    if source.dimension == 2:
-        figure = quantization_regions(coder, source, rng)
-        writer.add_figure("quantization regions", figure, steps)
-    logger.finalize("success")
-
-
-def log_metrics(
-    config: DictConfig | dict[str, Any], metrics: dict[str, Any], logger: Logger
-) -> None:
-    """Log the parameters and the final metrics of a run.
-
-    Arguments:
-        config: the configuration of `ltc-train`.
-        metrics: the contents of `metrics.json`.
-        logger: TensorBoard's lists runs side by side.
+        logger: TensorBoard's lists runs side by side and shows the figures; others get the
+            numbers.
     """
     # TensorBoard shows the first columns first: what runs are compared by, before the rest.
     first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
@@ -78,12 +47,25 @@ def log_metrics(
         for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
         if metrics[key] is not None
     }
+    config, steps = run.config, run.config["steps"]
     parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
     if isinstance(logger, TensorBoardLogger):
         logger.log_hyperparams(parameters, numbers)
+        writer = logger.experiment
+        rng = generator(config["seed"], "figures", metrics["device"])
+        with torch.no_grad():
+            latents = run.latents(run.source.blocks(1000, run.block, rng))
+        for channel in range(min(latents.shape[1], 16)):
+            writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
+        if run.bound is not None and metrics["snr_db"] is not None:
+            figure = operating_point(metrics, run.bound, run.source.variance)
+            writer.add_figure("operating point", figure, steps)
+        if run.source.dimension == 2:
+            writer.add_figure("quantization regions", quantization_regions(run, rng), steps)
     else:
         logger.log_hyperparams(parameters)
         logger.log_metrics(numbers)
+    logger.finalize("success")
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ltc.codec import code_for
 from ltc.errors import InputError
-from ltc.files import atomic_write
 from ltc.progress import Progress
-from ltc.runs.build import Run, build, build_source, check, generator, plain
-from ltc.runs.checkpoint import save
-from ltc.runs.evaluate import evaluate, summarise, summary
-from ltc.runs.record import log_metrics, probe, record, write_metrics
+from ltc.runs.build import build
+from ltc.runs.evaluate import evaluate
+from ltc.runs.record import probe, record, write_metrics
+from ltc.runs.run import LatticeRun, Run, generator
 from ltc.threads import one_thread
 from ltc.training import BlockStream, CoderTraining, TrainingProgress, refine
 
-__all__ = ["train", "train_vector_quantizer"]
+__all__ = ["train"]
 
 log = logging.getLogger("ltc")
 
@@ -59,16 +54,19 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
         run.held_out(torch.device("cpu"))
     logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
     began = time.perf_counter()
-    device = _minimise(run, config, folder, logger)
-    if run.coder.entropy.trellis is not None:
-        with Progress("fitting to what the encoder produces") as progress:
-            blocks = _samples_to_refine(run, device)
-            refine(run.coder, blocks, report=lambda status: progress.update(status=status))
-            del blocks
+
+    def minimise(run: LatticeRun) -> torch.device:
+        device = _minimise(run, config, folder, logger)
+        if run.coder.entropy.trellis is not None:
+            with Progress("fitting to what the encoder produces") as progress:
+                blocks = _samples_to_refine(run, device)
+                refine(run.coder, blocks, report=lambda status: progress.update(status=status))
+        return device
+
+    device = run.fit(minimise)
     seconds_train = time.perf_counter() - began
     with Progress("freezing and measuring"):
-        run.code = code_for(run.coder)
-        save(run, folder / "checkpoints" / "best.ckpt")
+        run.finish(folder)
         metrics = evaluate(run, device)
     metrics["seconds_train"] = seconds_train
     metrics["seconds_total"] = time.perf_counter() - start
@@ -80,7 +78,7 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     return run, metrics
 
 
-def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> torch.device:
+def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger) -> torch.device:
     """Train the coder of a run to its best state; returns the device, where the coder stays."""
     source, coder = run.source, run.coder
     module = CoderTraining(
@@ -150,7 +148,7 @@ def _minimise(run: Run, config: DictConfig, folder: Path, logger: Logger) -> tor
     return device
 
 
-def _samples_to_refine(run: Run, device: torch.device) -> Tensor:
+def _samples_to_refine(run: LatticeRun, device: torch.device) -> Tensor:
     """Return training blocks to fit a coder to, shape (count, block, d).
 
     Each channel has a density of its own to fit, and with `rdo` a number for every point. A
@@ -161,67 +159,3 @@ def _samples_to_refine(run: Run, device: torch.device) -> Tensor:
     count = min(max(1 << 19, run.coder.transform.latent_dimension * least), 1 << 22)
     rng = generator(run.config["seed"], "refine", device)
     return run.source.blocks(max(16, count // (block * dimension)), block, rng)
-
-
-def train_vector_quantizer(config: DictConfig, folder: str | Path) -> dict[str, Any]:
-    """Fit a quantizer without a lattice, evaluate it, and write its files to a folder.
-
-    It is fitted to as many training vectors as a lattice sees, `steps * batch`, of `source.block`
-    source vectors each. The folder gets `metrics.json`, the log, and `quantizer.npz`.
-
-    Arguments:
-        config: the configuration of `ltc-train`, with `quantizer=ecvq`.
-        folder: where the run's files go.
-
-    Returns:
-        The contents of `metrics.json`; what a run with a lattice has beyond that is None.
-
-    Raises:
-        InputError: a value cannot be used or the folder cannot be written.
-    """
-    start = time.perf_counter()
-    folder = Path(folder)
-    probe(folder)
-    check(config)
-    settings = plain(config.quantizer)
-    if instantiate(config.distortion).power != 2:
-        raise InputError(
-            f"distortion={config.name.distortion_measure}: vector quantizers without a lattice are "
-            "fitted to squared error; use distortion=squared or quantizer=scalar"
-        )
-    source = build_source(config, settings.pop("dimension"))
-    block = 1 if config.source.block is None else config.source.block
-    if not isinstance(block, int) or block < 1:
-        raise InputError(f"source.block={block}; expected a positive integer")
-    bound = instantiate(config.bound, source=source) if config.bound else None
-
-    def vectors(samples: Tensor) -> NDArray[np.float64]:
-        whole = samples[: len(samples) // block * block].double()
-        return whole.reshape(-1, block * source.dimension).cpu().numpy()
-
-    began = time.perf_counter()
-    count = math.ceil(config.evaluate.samples / source.dimension)
-    held_out = vectors(source.held_out(count, generator(config.seed, "held_out")))
-    if len(held_out) == 0:
-        raise InputError(f"the held-out vectors do not fill one block of {block}; use more data")
-    count = config.steps * (config.batch or 200) * block
-    samples = vectors(source.training_set(count, generator(config.seed, "train")))
-    quantizer = instantiate(settings, samples=samples, lmbda=config.lmbda)
-    seconds_train = time.perf_counter() - began
-    bits, errors = quantizer.costs(held_out)
-    d = samples.shape[1]
-    measurement = summarise(torch.from_numpy(bits / d), torch.from_numpy(errors / d))
-    metrics = {
-        **summary(plain(config), source, measurement, bound, None, torch.device("cpu")),
-        "transform": None,
-        "entropy": None,
-        "seconds_train": seconds_train,
-        "seconds_total": time.perf_counter() - start,
-    }
-    write_metrics(metrics, folder)
-    with atomic_write(folder / "quantizer.npz") as path, path.open("wb") as file:
-        np.savez(file, **quantizer._asdict())
-    logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
-    log_metrics(config, metrics, logger)
-    logger.finalize("success")
-    return metrics

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ltc.checks import choice, load_array, number
 from ltc.errors import InputError
-from ltc.sources._checks import load_array, number
 from ltc.sources._folder import normalise as normalise_rows
 from ltc.sources.base import FiniteSource
 
@@ -66,15 +66,13 @@ class Array(FiniteSource):
         split: str = "random",
         normalise: bool = True,
     ) -> None:
-        part = number("held_out", held_out, 0, 1)
-        if split not in ("random", "place"):
-            raise InputError(f"source.split={split!r}; expected random or place")
-        if not isinstance(normalise, bool):
-            raise InputError(f"source.normalise={normalise!r}; expected true or false")
-        rows = load_array("path", path)
+        part = number("source.held_out", held_out, 0, 1)
+        choice("source.split", split, ("random", "place"))
+        choice("source.normalise", normalise, (True, False))
+        rows = load_array("source.path", path)
         if test_path is not None:
             split = "file"
-            test = load_array("test_path", test_path)
+            test = load_array("source.test_path", test_path)
             if test.shape[1] != rows.shape[1]:
                 raise InputError(
                     f"source.path={path} has {rows.shape[1]} columns, source.test_path={test_path} "

@@ -13,10 +13,10 @@ import pooch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from ltc.checks import integer
 from ltc.errors import InputError
 from ltc.files import cache_directory
 from ltc.media import SOUNDS, read_sound
-from ltc.sources._checks import positive_integer
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import FiniteSource
 
@@ -159,7 +159,7 @@ class Audio(FiniteSource):
     name = "audio"
 
     def __init__(self, frame: int = 16, root: str | Path | None = None) -> None:
-        self.frame = positive_integer("frame", frame)
+        self.frame = integer("source.frame", frame)
         paths = find_files(free_spoken_digits() if root is None else root, SOUNDS)
         self._first: tuple[Path, int] | None = None
         # Broken files are left out before the split, so that one of them cannot empty a set.

@@ -73,7 +73,6 @@ class Source(ABC):
         """
         return self.sample(count * block, generator).unflatten(0, (count, block))
 
-    @abstractmethod
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return vectors that were never trained on.
 
@@ -85,6 +84,7 @@ class Source(ABC):
         Returns:
             Samples, shape (number, dimension), float32, on the generator's device.
         """
+        return self.sample(count, generator)
 
     def training_set(self, count: int, generator: torch.Generator) -> Tensor:
         """Return training vectors, each once where there are finitely many.
@@ -188,10 +188,9 @@ class FiniteSource(Source):
         return self.train[(first + self.successive * torch.arange(block, device=device)) % rows]
 
     def training_set(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return all training rows; where they are more than `count`, as many at random."""
-        if len(self.train) > count:
-            return self.sample(count, generator)
-        return self.train.to(generator.device)
+        """Return all training rows, or `count` of them where they are more, in their order."""
+        chosen = torch.randperm(len(self.train), generator=generator, device=generator.device)
+        return self.train.to(generator.device)[chosen[:count].sort().values]
 
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return every held-out row; shape (rows, dimension)."""

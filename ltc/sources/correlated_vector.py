@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltc.checks import integer, load_array, number
 from ltc.errors import InputError
-from ltc.sources._checks import load_array, number, positive_integer
 from ltc.sources.base import Source
 
 __all__ = ["CorrelatedVector"]
@@ -55,11 +55,11 @@ class CorrelatedVector(Source):
         covariance: str | Path | None = None,
     ) -> None:
         if covariance is None:
-            self.dimension = positive_integer("dimension", dimension)
+            self.dimension = integer("source.dimension", dimension)
             lag = np.abs(np.subtract.outer(np.arange(self.dimension), np.arange(self.dimension)))
-            matrix = number("correlation", correlation, -1, 1) ** lag
+            matrix = number("source.correlation", correlation, -1, 1) ** lag
         else:
-            matrix = load_array("covariance", covariance)
+            matrix = load_array("source.covariance", covariance)
             self._check(covariance, matrix)
             self.dimension = len(matrix)
         self._covariance = matrix
@@ -94,10 +94,6 @@ class CorrelatedVector(Source):
         """Draw vectors, shape (count, dimension)."""
         white = torch.randn(count, self.dimension, generator=generator, device=generator.device)
         return white @ self._root.to(generator.device)
-
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, dimension)."""
-        return self.sample(count, generator)
 
     @property
     def covariance(self) -> Tensor:

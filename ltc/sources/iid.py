@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ltc.sources._checks import positive_integer
+from ltc.checks import integer
 from ltc.sources.base import Source
 
 __all__ = ["IIDGaussian", "IIDLaplacian", "IIDUniform"]
@@ -26,11 +26,7 @@ class IIDSource(Source):
     """
 
     def __init__(self, dimension: int = 1) -> None:
-        self.dimension = positive_integer("dimension", dimension)
-
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, dimension)."""
-        return self.sample(count, generator)
+        self.dimension = integer("source.dimension", dimension)
 
     @property
     def covariance(self) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltc.sources._checks import number
+from ltc.checks import number
 from ltc.sources.base import Alphabet
 from ltc.sources.iid import IIDSource
 
@@ -43,7 +43,7 @@ class IIDBernoulli(IIDSource):
 
     def __init__(self, dimension: int = 1, probability: float = 0.5) -> None:
         super().__init__(dimension)
-        self.probability = number("probability", probability, 0, 1)
+        self.probability = number("source.probability", probability, 0, 1)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw vectors, shape (count, dimension), of the values 0 and 1."""

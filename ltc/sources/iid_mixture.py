@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ltc.checks import number
 from ltc.errors import InputError
-from ltc.sources._checks import number
 from ltc.sources.iid import IIDSource
 
 __all__ = ["IIDMixture"]
@@ -118,4 +118,4 @@ class IIDMixture(IIDSource):
 def _numbers(name: str, values: Any, low: float) -> Values:
     if not isinstance(values, list | tuple) or not values:
         raise InputError(f"source.{name}={values!r}; expected a list of numbers, one a component")
-    return np.array([number(name, value, low, math.inf) for value in values])
+    return np.array([number(f"source.{name}", value, low) for value in values])

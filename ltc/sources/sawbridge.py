@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltc.sources._checks import positive_integer
+from ltc.checks import integer
 from ltc.sources.base import Alphabet, Source
 
 __all__ = ["Sawbridge"]
@@ -43,7 +43,7 @@ class Sawbridge(Source):
     name = "sawbridge"
 
     def __init__(self, points: int = 1024) -> None:
-        self.dimension = positive_integer("points", points)
+        self.dimension = integer("source.points", points)
         self.position = (np.arange(self.dimension) + 0.5) / self.dimension
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -51,10 +51,6 @@ class Sawbridge(Source):
         u = torch.rand(count, 1, generator=generator, device=generator.device)
         t = torch.tensor(self.position, dtype=u.dtype, device=u.device)
         return t - (t >= u).to(u.dtype)
-
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, points)."""
-        return self.sample(count, generator)
 
     @property
     def alphabet(self) -> Alphabet:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from ltc.checks import integer
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.threads import one_thread
@@ -37,12 +38,8 @@ class Transform(nn.Module, ABC):
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()
         latent_dimension = dimension if latent_dimension is None else latent_dimension
-        if not isinstance(latent_dimension, int) or latent_dimension < 1:
-            raise InputError(
-                f"transform.latent_dimension={latent_dimension!r}; expected a positive integer"
-            )
         self.dimension = dimension
-        self.latent_dimension = latent_dimension
+        self.latent_dimension = integer("transform.latent_dimension", latent_dimension)
 
     @abstractmethod
     def analysis(self, x: Tensor) -> Tensor:

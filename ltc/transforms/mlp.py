@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ltc.errors import InputError
+from ltc.checks import choice, integer
 from ltc.transforms.base import Transform
 from ltc.transforms.linear import Linear
 
@@ -56,14 +56,8 @@ class MLP(Transform):
         residual: bool = True,
     ) -> None:
         super().__init__(dimension, latent_dimension)
-        if activation not in ACTIVATIONS:
-            raise InputError(
-                f"transform.activation={activation!r}; expected one of {', '.join(ACTIVATIONS)}"
-            )
-        if width < 1 or depth < 1:
-            raise InputError(
-                f"transform.width={width} and transform.depth={depth} must both be at least 1"
-            )
+        choice("transform.activation", activation, ACTIVATIONS)
+        width, depth = integer("transform.width", width), integer("transform.depth", depth)
 
         def perceptron(inputs: int, outputs: int) -> nn.Sequential:
             layers: list[nn.Module] = []

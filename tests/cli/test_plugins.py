@@ -1,4 +1,4 @@
-"""A lattice, a source and a transform of one's own, from any folder."""
+"""A lattice, sources and a transform of one's own, from any folder."""
 
 import json
 import math
@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ltc.cli import compress, lattice, train
 
 MODULE = '''
+import numpy as np
 import scipy.stats
 import torch
 from torch import nn
 
 from ltc.lattices import TrellisLattice
+from ltc.sources import PictureSource
 from ltc.sources.iid import IIDSource
 from ltc.transforms import Transform
 
@@ -38,9 +41,19 @@ class Triangular(IIDSource):
         u = torch.rand(2, count, self.dimension, generator=generator, device=generator.device)
         return (u.sum(0) - 1) * 6**0.5
 
-    @property
-    def key(self):
-        return {"source": self.name}
+
+class Fields(PictureSource):
+    """Patches of smooth random pictures."""
+
+    name = "fields"
+
+    def __init__(self, patch=4, stride=2, count=10):
+        rng = np.random.default_rng(0)
+        super().__init__(((self.draw(rng), i == 0) for i in range(count)), count, patch, stride)
+
+    def draw(self, rng):
+        x, y = rng.normal(size=(2, 48)).cumsum(1)
+        return np.clip(128 + 12 * np.add.outer(x, y), 0, 255).astype(np.uint8)
 
 
 class Gains(Transform):
@@ -70,33 +83,23 @@ def plugins(tmp_path):
     for group, text in YAML.items():
         (folder / group).mkdir(parents=True)
         (folder / group / "mine.yaml").write_text(text)
+    (folder / "source" / "fields.yaml").write_text("_target_: plugins_of_mine.Fields\npatch: 4\n")
     (folder / "plugins_of_mine.py").write_text(MODULE)
     return folder
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Run a command in an empty folder; return its exit code and what it printed."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+def call(call, monkeypatch):
+    """Run a command; return its exit code and what it printed."""
 
-    def run(main, *arguments, environment=""):
+    def run_command(main, *arguments, environment=""):
         monkeypatch.setenv("LTC_CONFIG_DIR", environment)
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.delitem(sys.modules, "plugins_of_mine", raising=False)
-        monkeypatch.setattr(sys, "argv", ["ltc", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
+        code, out, err = call(main, *arguments)
+        return code, out + err
 
-    return run
+    return run_command
 
 
 def test_every_command_takes_them(call, plugins, tmp_path):
@@ -105,7 +108,7 @@ def test_every_command_takes_them(call, plugins, tmp_path):
     folder = tmp_path / "run"
     code, output = call(
         train.main,
-        *("--config-dir", "../plugins", *mine, *quick, f"hydra.run.dir={folder}"),
+        *("--config-dir", "plugins", *mine, *quick, f"hydra.run.dir={folder}"),
     )
     assert code == 0, output
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -135,6 +138,26 @@ def test_every_command_takes_them(call, plugins, tmp_path):
     assert code == 0, output
     assert json.loads(output)["kissing_number"] is None
     assert json.loads(output)["states"] == 2
+
+
+def test_a_source_of_pictures(call, plugins, tmp_path):
+    folder = tmp_path / "run"
+    quick = ["steps=20", "trainer=cpu", "quantizer=scalar", f"hydra.run.dir={folder}"]
+    code, output = call(train.main, "--config-dir", plugins, "source=fields", *quick)
+    assert code == 0, output
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["source"], metrics["dimension"]) == ("fields", 16)
+    assert metrics["rate"] < metrics["bound_rate_upper"] + 0.3
+    gradient = np.add.outer(np.arange(50), np.arange(0, 123, 3)).astype(np.uint8)
+    Image.fromarray(gradient).save(tmp_path / "x.png")
+    for command, files in (
+        (compress.compress, (tmp_path / "x.png", tmp_path / "x.ltc")),
+        (compress.decompress, (tmp_path / "x.ltc", tmp_path / "y.png")),
+    ):
+        code, output = call(command, *files, f"ckpt={folder}", "--config-dir", plugins)
+        assert code == 0, output
+    decoded = np.asarray(Image.open(tmp_path / "y.png"))
+    assert np.square(decoded - gradient.astype(float)).mean() < 200
 
 
 @pytest.mark.parametrize(

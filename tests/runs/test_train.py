@@ -11,10 +11,12 @@ from ltc.coder import LatticeTransformCoder
 from ltc.entropy.mixture import by_table
 from ltc.errors import InputError
 from ltc.files import config_directory
+from ltc.measurement import Measurement
 from ltc.quantizers import Layout
 from ltc.runs import train as runs_train
-from ltc.runs.build import build, generator
-from ltc.runs.evaluate import Measurement, compare
+from ltc.runs.build import build
+from ltc.runs.evaluate import compare
+from ltc.runs.run import generator
 from ltc.training import refine
 
 QUICK = ["evaluate.samples=20000", "logger=csv", "name.source=s", "name.transform=t"]

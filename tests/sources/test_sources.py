@@ -193,10 +193,10 @@ def test_vector_density(source):
     ("name", "changes", "message"),
     [
         ("iid_gaussian", {"dimension": 0}, "dimension=0"),
-        ("iid_laplacian", {"dimension": "two"}, "dimension='two'"),
+        ("iid_laplacian", {"dimension": "two"}, "dimension=two"),
         ("correlated_vector", {"dimension": 2.5}, "dimension=2.5"),
         ("correlated_vector", {"correlation": 1.5}, "correlation=1.5.*above -1 and below 1"),
-        ("correlated_vector", {"correlation": "high"}, "correlation='high'"),
+        ("correlated_vector", {"correlation": "high"}, "correlation=high"),
         ("correlated_vector", {"covariance": "missing.npy"}, r"missing\.npy.*No such file"),
         ("image_patches", {"patch": 0}, "patch=0"),
         ("image_patches", {"patch": 513}, "none of 11 files.*hold no patch"),
@@ -218,7 +218,7 @@ def test_vector_density(source):
         ("iid_mixture", {"weights": []}, "expected a list"),
         ("iid_mixture", {"weights": 1}, "expected a list"),
         ("iid_mixture", {"weights": [1.0]}, "1, 2 and 2"),
-        ("iid_mixture", {"deviations": [1, 0]}, "deviations=0; expected a number above 0"),
+        ("iid_mixture", {"deviations": [1, 0]}, "deviations=0; expected a positive number"),
         ("iid_mixture", {"means": [0, float("nan")]}, "means=nan; expected a number"),
     ],
 )

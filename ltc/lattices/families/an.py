@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltc.checks import integer
 from ltc.lattices.backend import UNRESOLVED
-from ltc.lattices.base import TrellisLattice, dimension_at_least
+from ltc.lattices.base import TrellisLattice
 
 __all__ = ["An", "AnDual"]
 
@@ -71,7 +72,7 @@ class An(_Hyperplane):
     name = "an"
 
     def __init__(self, dimension: int = 2) -> None:
-        n = dimension_at_least(1, dimension)
+        n = integer("quantizer.dimension", dimension)
         # The roots e_i - e_(i+1).
         k = np.arange(1, n + 1)
         super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1), 1 / np.sqrt(k * (k + 1)))
@@ -114,7 +115,7 @@ class AnDual(_Hyperplane):
     name = "an_dual"
 
     def __init__(self, dimension: int = 2) -> None:
-        n = dimension_at_least(1, dimension)
+        n = integer("quantizer.dimension", dimension)
         # The projections of e_0, ..., e_(n-1).
         k = np.arange(1, n + 1)
         basis = np.triu(np.ones((n, n), dtype=np.int64)) - np.diag(k[:-1], -1)

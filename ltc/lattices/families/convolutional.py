@@ -9,11 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ltc.checks import choice, integer
 from ltc.errors import InputError
 from ltc.lattices.base import Lattice
 from ltc.lattices.trellis import Section, Trellis
 
 __all__ = ["Convolutional"]
+
+# Coordinates of a block; more would fill the memory and lose no less.
+LONGEST = 1 << 16
 
 # Parity-check polynomials (h1, h0), octal, of Ungerboeck's codes for one-dimensional signals
 # (*Channel coding with multilevel/phase signals*, IEEE Trans. Inform. Theory 28, 1982, table I;
@@ -60,14 +64,8 @@ class Convolutional(Lattice):
     runs_across = True
 
     def __init__(self, states: int = 8, length: int = 256) -> None:
-        if states not in CODES:
-            raise InputError(
-                f"quantizer.states={states}; expected one of {', '.join(map(str, CODES))}"
-            )
-        if not isinstance(length, int) or length < 8:
-            raise InputError(f"quantizer.length={length}; expected an integer of at least 8")
-        self.states = states
-        self.length = length
+        self.states = choice("quantizer.states", states, CODES)
+        self.length = integer("quantizer.length", length, 8, LONGEST)
         self.name = f"trellis-{states}"
 
     @property

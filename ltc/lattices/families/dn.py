@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ltc.lattices.base import TrellisLattice, dimension_at_least
+from ltc.checks import integer
+from ltc.lattices.base import TrellisLattice
 
 __all__ = ["Dn", "DnDual"]
 
@@ -31,7 +32,7 @@ class Dn(TrellisLattice):
     name = "dn"
 
     def __init__(self, dimension: int = 4) -> None:
-        n = dimension_at_least(2, dimension)
+        n = integer("quantizer.dimension", dimension, 2)
         basis = np.eye(n, dtype=np.int64) + np.eye(n, k=1, dtype=np.int64)
         basis[-1, -1] = 2
         super().__init__(basis)
@@ -66,7 +67,7 @@ class DnDual(TrellisLattice):
     name = "dn_dual"
 
     def __init__(self, dimension: int = 4) -> None:
-        n = dimension_at_least(2, dimension)
+        n = integer("quantizer.dimension", dimension, 2)
         basis = 2 * np.eye(n, dtype=np.int64)
         basis[0] = 1
         super().__init__(basis)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltc.lattices.base import TrellisLattice, dimension_at_least
+from ltc.checks import integer
+from ltc.lattices.base import TrellisLattice
 
 __all__ = ["Zn"]
 
@@ -31,7 +32,7 @@ class Zn(TrellisLattice):
     minimal_norm = 1.0
 
     def __init__(self, dimension: int = 1) -> None:
-        n = dimension_at_least(1, dimension)
+        n = integer("quantizer.dimension", dimension)
         super().__init__(np.eye(n, dtype=np.int64))
         self.kissing_number = 2 * n
         self.covering_radius = n**0.5 / 2

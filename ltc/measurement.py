@@ -1,0 +1,45 @@
+"""Rate and distortion of what was measured, with their standard errors."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = ["Measurement", "summarise"]
+
+
+class Measurement(NamedTuple):
+    """What a coder did on held-out samples, per scalar of the source.
+
+    Attributes:
+        rate: exact cross-entropy of the entropy model, bits.
+        rate_stderr: standard error of the rate, over blocks.
+        distortion: mean cost of an error.
+        distortion_stderr: standard error of the distortion, over blocks.
+    """
+
+    rate: float
+    rate_stderr: float
+    distortion: float
+    distortion_stderr: float
+
+
+def summarise(bits: Tensor, errors: Tensor) -> Measurement:
+    """Return means with their standard errors.
+
+    Arguments:
+        bits: of each block, per scalar, shape (count,).
+        errors: distortion of each block, shape (count,).
+
+    Example:
+        >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
+        Measurement(rate=2.0, rate_stderr=1.0, distortion=0.5, distortion_stderr=0.0)
+    """
+
+    def mean_and_stderr(values: Tensor) -> tuple[float, float]:
+        stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
+        return float(values.mean()), stderr
+
+    return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))
