@@ -10,7 +10,7 @@ the published entropy model is timed too: a flow, integrated over the cell with 
 import argparse
 import time
 
-from sweep import configuration, experiment
+from sweep import configuration, train_once
 
 from ltc.runs.build import build
 
@@ -25,7 +25,7 @@ def seconds_per_step(overrides: list[str], steps: int) -> float:
     quick = ("bound=none", "evaluate.samples=10000", "logger=csv")
     interval = f"trainer.val_check_interval={2 * steps}"  # one validation in both, at the end
     seconds = [
-        experiment(*quick, interval, f"steps={count}", *overrides)[1]["seconds_train"]
+        train_once(*quick, interval, f"steps={count}", *overrides)[1]["seconds_train"]
         for count in (steps // 10, steps)
     ]
     return (seconds[1] - seconds[0]) / (steps - steps // 10)

@@ -260,7 +260,7 @@ def encode(coder: FileCoder, data: bytes, suffix: str) -> str:
 def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
     """Train a coder of each kind for a moment; return them, and a file of each."""
     # Here and not above: the tests take the mutations from this file, and nothing else.
-    from sweep import experiment
+    from sweep import train_once
 
     from ltc.runs.run import facts
 
@@ -278,7 +278,7 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
             soundfile.write(Path(folder, f"{i}.wav"), rng.normal(0, 0.1, 4000), 8000)
         for name, overrides in track(CODERS.items(), "training", transient=True):
             root = [f"source.root={folder}"] if name == "sound" else []
-            run, _ = experiment(*overrides, *root)
+            run, _ = train_once(*overrides, *root)
             assert run.code is not None
             coders[name] = FileCoder(run.coder.eval(), run.code, facts(run.source))
             payload = payloads.get(name, Payload("array", {"array": array}, ".npy"))

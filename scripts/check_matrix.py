@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from sweep import configuration, experiment
+from sweep import configuration, train_once
 
 from ltc.cli.messages import describe, is_input_error
 from ltc.files import config_directory
@@ -47,7 +47,7 @@ def names(group: str) -> list[str]:
 
 def train(overrides: list[str]) -> float | None:
     """Train and measure; returns the gap."""
-    return experiment(*overrides)[1]["gap_bits"]
+    return train_once(*overrides)[1]["gap_bits"]
 
 
 def load(overrides: list[str]) -> None:

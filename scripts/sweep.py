@@ -22,7 +22,7 @@ def configuration(*overrides: str) -> DictConfig:
     return config
 
 
-def experiment(*overrides: str) -> tuple[Run, dict]:
+def train_once(*overrides: str) -> tuple[Run, dict]:
     """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
     config = configuration(*overrides)
     with tempfile.TemporaryDirectory() as folder:
@@ -31,7 +31,7 @@ def experiment(*overrides: str) -> tuple[Run, dict]:
 
 def run(*overrides: str) -> dict:
     """Run `ltc-train` with overrides; print and return its metrics."""
-    _, metrics = experiment(*overrides)
+    _, metrics = train_once(*overrides)
     print(
         f"{' '.join(overrides)}: rate {metrics['rate']:.4f}, SNR {metrics['snr_db']:.3f} dB",
         flush=True,

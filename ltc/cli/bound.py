@@ -13,14 +13,6 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    track,
-)
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
@@ -30,6 +22,7 @@ from ltc.cli.command import command, console, run_folder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
+from ltc.progress import Progress
 from ltc.sources import Source
 
 __all__ = ["main"]
@@ -63,18 +56,10 @@ def _task(config: DictConfig) -> None:
     if names and not cost.squared:
         raise InputError("bound.baselines are known for distortion=squared only; leave them out")
     distortions = cost.of_gaussian(variance, np.linspace(rates[0], rates[1], count))
-    columns = (TextColumn("R(D)"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
-    status = TextColumn("{task.description}", markup=False)
     rows: list[dict[str, Any]] = []
-    with Progress(*columns, status, transient=True, console=console) as bar:
-        task = bar.add_task("", total=len(distortions))
-        if console.is_terminal:  # one bar is enough
-
-            def show(text: str, share: float) -> None:
-                bar.update(task, description=text)
-
-            if "progress" in settings:
-                settings["progress"] = show
+    with Progress("R(D)", count) as bar:
+        if "progress" in settings:  # one bar is enough
+            settings["progress"] = lambda text, share: bar.update(len(rows), text)
         bound: RateDistortion | None = instantiate(
             settings, source=source, distortion=distortion, _convert_="all"
         )
@@ -86,21 +71,24 @@ def _task(config: DictConfig) -> None:
         for d in distortions:
             decibel = {"snr_db": 10 * math.log10(variance / d)} if cost.squared else {}
             rows.append({"distortion": float(d), **decibel, **_row(bound, d, tol)})
-            bar.update(task, advance=1, description=bound.name)
+            bar.update(len(rows), bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []
     for name in names:
-        for d in track(distortions, name, transient=True, console=console):
-            # The slope of a Gaussian source's R(D) at this distortion.
-            lmbda = 1 / (2 * math.log(2) * float(d))
-            generator = torch.Generator().manual_seed(config.seed)
-            try:
-                reached = BASELINES[name](source, lmbda, generator)
-            except InputError as error:
-                console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
-                break
-            snr = 10 * math.log10(variance / reached.distortion) if reached.distortion > 0 else None
-            points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
+        with Progress(name, count) as bar:
+            for done, d in enumerate(distortions):
+                bar.update(done)
+                # The slope of a Gaussian source's R(D) at this distortion.
+                lmbda = 1 / (2 * math.log(2) * float(d))
+                generator = torch.Generator().manual_seed(config.seed)
+                try:
+                    reached = BASELINES[name](source, lmbda, generator)
+                except InputError as error:
+                    console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
+                    break
+                d = reached.distortion
+                snr = 10 * math.log10(variance / d) if d > 0 else None
+                points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached._asdict()})
     folder = run_folder()
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]

@@ -8,12 +8,14 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
 from ltc import __version__
+from ltc.checks import integer
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
 from ltc.files import atomic_write, use_config_directory
@@ -24,12 +26,6 @@ __all__ = ["compress", "decompress"]
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a positive integer")
-    return int(text)
-
-
 def _arguments(name: str, what: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=what)
     parser.add_argument("input", metavar="IN", help="a file, or - for standard input")
@@ -38,7 +34,8 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     parser.add_argument(
         "--largest",
-        type=_positive,
+        type=float,
+        default=1 << 30,
         metavar="BYTES",
         help="memory that the numbers of a file may take (default: 2^30)",
     )
@@ -50,24 +47,35 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _checkpoint(text: str) -> str:
-    if not text.startswith("ckpt="):
-        raise InputError(f"expected ckpt=RUN, the folder of a run of ltc-train; got {text!r}")
-    return text.removeprefix("ckpt=")
+def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], None]) -> None:
+    options = parser.parse_args()
+
+    def run() -> None:
+        if options.config_dir:
+            use_config_directory(options.config_dir)
+        if not options.ckpt.startswith("ckpt="):
+            raise InputError(
+                f"expected ckpt=RUN, the folder of a run of ltc-train; got {options.ckpt!r}"
+            )
+        options.ckpt = options.ckpt.removeprefix("ckpt=")
+        options.largest = integer("--largest", options.largest)
+        task(options)
+
+    run_and_report(run, options.v)
 
 
-def _read(path: str, largest: int | None) -> bytes:
+def _read(path: str, largest: int) -> bytes:
     """Return a file's bytes.
 
     Arguments:
         path: the file, or - for standard input.
-        largest: bytes that its numbers may take in memory; None: 2^30.
+        largest: bytes that its numbers may take in memory.
 
     Raises:
         InputError: it cannot be read, or is larger than any file of so many numbers.
     """
     # Some devices never end. No format takes twice what its numbers do in memory.
-    most = 2 * (1 << 30 if largest is None else largest) + (1 << 20)
+    most = 2 * largest + (1 << 20)
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             data = file.read(most + 1)
@@ -141,14 +149,10 @@ def compress() -> None:
     parser.add_argument(
         "--type", help="ending that says what standard input is, for example npy or png"
     )
-    options = parser.parse_args()
-    run_and_report(lambda: _compress(options), options.v)
+    _run(parser, _compress)
 
 
 def _compress(options: argparse.Namespace) -> None:
-    if options.config_dir:
-        use_config_directory(options.config_dir)
-    checkpoint = _checkpoint(options.ckpt)
     if options.input == "-" and not options.type:
         raise InputError("--type is needed with standard input, for example --type npy")
     suffix = f".{options.type.lstrip('.')}" if options.type else Path(options.input).suffix
@@ -160,7 +164,7 @@ def _compress(options: argparse.Namespace) -> None:
         from ltc.runs.checkpoint import load_coder
 
         payload = Payload.read(_read(options.input, options.largest), suffix, options.largest)
-        coder = load_coder(checkpoint)
+        coder = load_coder(options.ckpt)
     start = time.perf_counter()
     with Progress("compressing", total=100) as progress:
         data = coder.compress(payload, lambda share: progress.update(round(100 * share)))
@@ -199,21 +203,17 @@ def decompress() -> None:
     parser.add_argument(
         "--salvage", action="store_true", help="recover what the damaged chunks leave"
     )
-    options = parser.parse_args()
-    run_and_report(lambda: _decompress(options), options.v)
+    _run(parser, _decompress)
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    if options.config_dir:
-        use_config_directory(options.config_dir)
-    checkpoint = _checkpoint(options.ckpt)
     if options.output is not None:
         _check_output(options.output, options.force)
     with Progress("loading"):
         from ltc.runs.checkpoint import load_coder  # not above, as for compression
 
         data = _read(options.input, options.largest)
-        coder = load_coder(checkpoint)
+        coder = load_coder(options.ckpt)
     start = time.perf_counter()
     with Progress("decompressing", total=100) as progress:
         payload, damaged = coder.decompress(

@@ -188,7 +188,11 @@ class FileCoder:
         """Fill the arrays of a payload with what chunks hold; None is the origin."""
         vectors, size = self._vectors(payload), math.prod(self.code.shape)
         group = max(1, GROUP // size)
+        # A transform that overlaps has to get the pieces that the encoder had.
+        longest = sequence.longest(self.model)
         step = self._per_unit * max(1, PIECE // (self._per_unit * size))
+        if longest is not None:
+            step = longest // self.model.transform.stride
         pending = torch.zeros(0, *self.code.shape)
         first = at = 0
         while at < len(chunks):
@@ -197,7 +201,7 @@ class FileCoder:
                 count += chunks[at][0]
                 at += 1
             points = torch.cat([pending, *self._points(chunks[begin:at])])
-            whole = len(points) // self._per_unit * self._per_unit
+            whole = len(points) if at == len(chunks) else len(points) // step * step
             pending = points[whole:]
             for part in points[:whole].split(step):
                 values = sequence.decode(self.model, part)

@@ -95,11 +95,9 @@ class LatticeTransformCoder(nn.Module):
     def endless(self) -> Section | None:
         """The section that repeats along each channel, if a path may have any length; or None.
 
-        A context chooses a table for each lattice vector: with one, vectors stay as they are, and
-        so do blocks that a transform maps as a whole.
+        A context chooses a table for each lattice vector: with one, vectors stay as they are.
         """
-        blocks = not self.layout.across or self.transform.overlaps
-        if blocks or self.entropy.context or self.entropy.trellis is None:
+        if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
             return None
         return self.quantizer.lattice.section
 
@@ -108,10 +106,15 @@ class LatticeTransformCoder(nn.Module):
         """Code blocks of another length for a while: each channel of one is one path.
 
         Arguments:
-            positions: source vectors in a block. The coder is `endless`.
+            positions: positions of the latent of a block. The coder is `endless`.
         """
-        own = self.layout
-        self.layout = Layout(positions, self.transform.latent_dimension, positions)
+        own, transform = self.layout, self.transform
+        self.layout = Layout(
+            positions,
+            transform.latent_dimension,
+            positions * transform.stride,
+            transform.latent_positions,
+        )
         try:
             with self.through(self.quantizer.lattice.of_length(positions)):
                 yield
@@ -166,16 +169,16 @@ class LatticeTransformCoder(nn.Module):
         if not self.quantizer.rdo:
             return self.quantizer.quantize(self.vectors(x))
         # For squared error and an orthogonal synthesis these costs are exact; otherwise each
-        # coordinate is judged by the linearisation, as if the others had no error.
+        # coordinate is judged as if the others had no error.
         length = self.quantizer.scale * self.row_scale
-        weight = self.lmbda * self.sensitivity[self.layout.channel] * length**self.distortion.power
+        weight = self.sensitivity[self.layout.channel] * length**self.distortion.power
         return rate_distortion_optimised(
             self.wanted(x),
-            weight,
-            self.distortion,
+            self.lmbda * weight,
             self.entropy,
             self.layout.channel,
             self.shift,
+            self.distortion.cost,
         )
 
     @torch.no_grad()

@@ -8,11 +8,11 @@ best point.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ltc.distortion import Distortion
 from ltc.entropy import EntropyModel, PointTable
 
 __all__ = ["rate_distortion_optimised"]
@@ -25,12 +25,12 @@ PIECE = 1 << 16
 def rate_distortion_optimised(
     vectors: Tensor,
     weight: Tensor,
-    distortion: Distortion,
     entropy: EntropyModel,
     channel: Tensor,
     shift: PointTable | None = None,
+    cost: Callable[[Tensor], Tensor] = torch.square,
 ) -> Tensor:
-    """Return the points of least rate + price of their errors.
+    """Return the points of least rate + weighted cost of their errors.
 
     Of each coset the nearest point and its two neighbours are compared. With a context, row after
     row: what a choice does to the tables of later rows is not looked at.
@@ -38,37 +38,36 @@ def rate_distortion_optimised(
     Arguments:
         vectors: what the reconstruction points are to come near, lattice units, shape
             (..., rows, n).
-        weight: bits that an error of one is worth, for each coordinate, shape (rows, n) or
+        weight: bits that an error of cost one is worth, for each coordinate, shape (rows, n) or
             (rows, 1).
-        distortion: what other errors cost, relative to an error of one.
         entropy: an exact entropy model: `-log2 p` is additive along its trellis.
         channel: the channel of each coordinate, shape (rows, n) or (rows, 1).
         shift: how far from each lattice point its reconstruction point lies; None: nowhere.
+        cost: what an error costs; convex and homogeneous.
 
     Returns:
         Points, lattice units, shape of `vectors`.
 
     Example: at a high price of error it is the nearest point, at a low one the most likely.
-        >>> from ltc.distortion import Squared
         >>> from ltc.entropy import Exact
         >>> from ltc.lattices import Zn
         >>> channel = torch.tensor([[0]])
         >>> model = Exact(Zn(), channel)
         >>> def choose(weight: float) -> float:
         ...     x, price = torch.tensor([[[0.6]]]), torch.tensor([[weight]])
-        ...     return float(rate_distortion_optimised(x, price, Squared(), model, channel))
+        ...     return float(rate_distortion_optimised(x, price, model, channel))
         >>> [choose(100.0), choose(0.1)]
         [1.0, 0.0]
     """
     if not entropy.context:
         table = entropy.table(vectors, channel)
-        return _best_points(vectors, weight, distortion, entropy, table, shift)
+        return _best_points(vectors, weight, entropy, table, shift, cost)
     points = torch.zeros_like(vectors)
     for row in range(len(channel)):
         table = entropy.table(points, channel)[..., row : row + 1, :]
         wanted = vectors[..., row : row + 1, :]
         points[..., row : row + 1, :] = _best_points(
-            wanted, weight[row : row + 1], distortion, entropy, table, shift
+            wanted, weight[row : row + 1], entropy, table, shift, cost
         )
     return points
 
@@ -76,10 +75,10 @@ def rate_distortion_optimised(
 def _best_points(
     vectors: Tensor,
     weight: Tensor,
-    distortion: Distortion,
     entropy: EntropyModel,
     table: Tensor,
     shift: PointTable | None,
+    cost: Callable[[Tensor], Tensor],
 ) -> Tensor:
     trellis = entropy.trellis
     assert trellis is not None
@@ -99,16 +98,16 @@ def _best_points(
 
     costs, integers = [], []
     for piece in pieces:
-        cost, integer = _coset_costs(
+        least, integer = _coset_costs(
             vectors[..., piece],
             piece_of(weight, piece),
-            distortion,
             entropy,
             piece_of(table, piece),
             shift,
+            cost,
             *geometry(piece, vectors.dtype),
         )
-        costs.append(cost)
+        costs.append(least)
         integers.append(integer)
     chosen = trellis.shortest_path(torch.cat(costs, -2)).unsqueeze(-1)
     points = []
@@ -125,10 +124,10 @@ def _best_points(
 def _coset_costs(
     vectors: Tensor,
     weight: Tensor,
-    distortion: Distortion,
     entropy: EntropyModel,
     table: Tensor,
     shift: PointTable | None,
+    cost: Callable[[Tensor], Tensor],
     offset: Tensor,
     step: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -138,19 +137,19 @@ def _coset_costs(
     missing = torch.isnan(offset)  # where a section has fewer cosets than others
     offset = offset.nan_to_num(0.0)
     nearest = torch.round((wanted - offset) / step)
-    cost = integer = None
+    least = integer = None
     for neighbour in (0, -1, 1):  # of each coset the nearest point and its neighbours
         candidate = offset + step * (nearest + neighbour)
         points = candidate.movedim(-1, 0)
         log_density = entropy.log_density(points, table).movedim(0, -1)
         if shift is not None:
             candidate = candidate + shift(points, entropy.kinds(table)).movedim(0, -1)
-        found = weight * distortion.cost(candidate - wanted) - log_density / math.log(2)
-        if cost is None or integer is None:
-            cost, integer = found, nearest
+        found = weight * cost(candidate - wanted) - log_density / math.log(2)
+        if least is None or integer is None:
+            least, integer = found, nearest
         else:
-            integer = torch.where(found < cost, nearest + neighbour, integer)
-            cost = torch.minimum(found, cost)
-    assert cost is not None
+            integer = torch.where(found < least, nearest + neighbour, integer)
+            least = torch.minimum(found, least)
+    assert least is not None
     assert integer is not None
-    return cost.masked_fill(missing, math.inf), integer
+    return least.masked_fill(missing, math.inf), integer

@@ -20,12 +20,14 @@ LONGEST = 1 << 20
 
 def unit(coder: LatticeTransformCoder) -> int:
     """Return of how many source vectors a sequence has to be a multiple."""
-    return coder.layout.block if coder.endless is None else 1
+    return coder.layout.block if coder.endless is None else coder.transform.stride
 
 
 def longest(coder: LatticeTransformCoder) -> int | None:
     """Return the source vectors after which paths start anew; None where there are blocks."""
-    return None if coder.endless is None else max(1, LONGEST // len(coder.layout.channel))
+    if coder.endless is None:
+        return None
+    return max(1, LONGEST // len(coder.layout.channel)) * coder.transform.stride
 
 
 @torch.no_grad()
@@ -37,11 +39,12 @@ def encode(coder: LatticeTransformCoder, x: Tensor) -> Tensor:
         x: source vectors, shape (number, d); a multiple of `unit`.
 
     Returns:
-        Lattice units, shape (count, rows, n); with an endless trellis (number, channels, 1).
+        Lattice units, shape (count, rows, n); with an endless trellis (positions of the latent,
+        channels, 1).
     """
     if coder.endless is None:
         return coder.encode(x.unflatten(0, (-1, coder.layout.block))).flatten(0, 1)
-    with coder.of_length(len(x)):
+    with coder.of_length(len(x) // coder.transform.stride):
         return coder.layout.join(coder.encode(x[None]))[0].unsqueeze(-1)
 
 

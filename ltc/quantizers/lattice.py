@@ -57,7 +57,7 @@ class Layout:
         n = lattice_dimension
         if block is None:
             block = n if channels < n else 1
-        self.block = integer("source.block", block)
+        self.block = block = integer("source.block", block)
         self.positions = (block,) if positions is None else positions((block,))
         count = math.prod(self.positions)
         self.across = count > 1 and count % n == 0

@@ -64,11 +64,16 @@ def build(config: DictConfig) -> Run:
         lattice = quantizer.lattice
         source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
     distortion = instantiate(config.distortion)
-    _check_rate(config.lmbda, distortion, source.variance)
+    _check_rate(config.lmbda, source.variance, distortion)
     bound = (
         instantiate(config.bound, source=source, distortion=distortion) if config.bound else None
     )
     if quantizer is None:
+        if distortion.power != 2:
+            raise InputError(
+                f"distortion={config.name.distortion_measure}: vector quantizers without a lattice "
+                "are fitted to squared error; use distortion=squared or quantizer=scalar"
+            )
         block = integer("source.block", 1 if config.source.block is None else config.source.block)
         return VectorRun(plain(config), source, distortion, bound, block, None)
     coder = build_coder(config, quantizer, source.dimension)
@@ -76,7 +81,7 @@ def build(config: DictConfig) -> Run:
     return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
 
 
-def _check_rate(lmbda: float, distortion: Distortion, variance: float) -> None:
+def _check_rate(lmbda: float, variance: float, distortion: Distortion) -> None:
     """Refuse a distortion so small that its points fill the memory of any computer."""
     cells = variance / distortion.cell_error(lmbda)  # the square of how many
     if cells > 4.0**MOST_BITS:

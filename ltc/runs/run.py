@@ -177,11 +177,6 @@ class VectorRun(Run):
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
         """Let the quantizer fit itself to training vectors."""
         config = self.config
-        if self.distortion.power != 2:
-            raise InputError(
-                f"distortion={self.distortion.name}: vector quantizers without a lattice are "
-                "fitted to squared error; use distortion=squared or quantizer=scalar"
-            )
         settings = dict(config["quantizer"])
         del settings["dimension"]  # of the source, see `build`
         count = config["steps"] * (config["batch"] or 200) * self.block

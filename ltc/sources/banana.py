@@ -58,10 +58,6 @@ class Banana(Source):
         bent = torch.stack([z1, z2 + BEND * z1.square() - MEAN_2], dim=1)
         return bent @ torch.tensor(ROTATION.T / SCALE, dtype=z.dtype, device=z.device)
 
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, 2)."""
-        return self.sample(count, generator)
-
     def log_density(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the logarithm of the density, exactly, by the change of variables.
 

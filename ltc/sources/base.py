@@ -73,7 +73,6 @@ class Source(ABC):
         """
         return self.sample(count * block, generator).unflatten(0, (count, block))
 
-    @abstractmethod
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return vectors that were never trained on.
 
@@ -85,6 +84,7 @@ class Source(ABC):
         Returns:
             Samples, shape (number, dimension), float32, on the generator's device.
         """
+        return self.sample(count, generator)
 
     def training_set(self, count: int, generator: torch.Generator) -> Tensor:
         """Return training vectors, each once where there are finitely many.

@@ -95,10 +95,6 @@ class CorrelatedVector(Source):
         white = torch.randn(count, self.dimension, generator=generator, device=generator.device)
         return white @ self._root.to(generator.device)
 
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, dimension)."""
-        return self.sample(count, generator)
-
     @property
     def covariance(self) -> Tensor:
         """The covariance, shape (dimension, dimension), float64, as given."""

@@ -28,10 +28,6 @@ class IIDSource(Source):
     def __init__(self, dimension: int = 1) -> None:
         self.dimension = integer("source.dimension", dimension)
 
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, dimension)."""
-        return self.sample(count, generator)
-
     @property
     def covariance(self) -> Tensor:
         """The identity: the scalars are independent and of unit variance."""

@@ -52,10 +52,6 @@ class Sawbridge(Source):
         t = torch.tensor(self.position, dtype=u.dtype, device=u.device)
         return t - (t >= u).to(u.dtype)
 
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw fresh vectors, shape (count, points)."""
-        return self.sample(count, generator)
-
     @property
     def alphabet(self) -> Alphabet:
         """All n + 1 vectors: U lies before the first position, between two, or after the last."""

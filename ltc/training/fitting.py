@@ -40,8 +40,8 @@ def fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
         OverflowError: a line search went astray.
     """
     if coder.shift is not None:
-        kinds, wanted = coder.entropy.kinds(coder.table(points)), coder.wanted(blocks) - points
-        coder.shift.fit(points, kinds, wanted, coder.distortion)
+        kinds = coder.entropy.kinds(coder.table(points))
+        coder.shift.fit(points, kinds, coder.wanted(blocks) - points, coder.distortion)
     with torch.no_grad():
         latents = coder.latent(points)
     coder.transform.fit_synthesis(latents, blocks, coder.distortion)

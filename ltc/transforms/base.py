@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ltc.checks import integer
 from ltc.distortion import Distortion
+from ltc.errors import InputError
 from ltc.threads import one_thread
 
 __all__ = ["Transform", "principal_axes"]
@@ -26,13 +27,13 @@ class Transform(nn.Module, ABC):
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
     Attributes:
-        overlaps: a latent depends on vectors at several positions.
+        stride: positions of a block, along each axis, from one latent position to the next.
 
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
 
-    overlaps = False
+    stride = 1
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()
@@ -49,15 +50,20 @@ class Transform(nn.Module, ABC):
         """Map latents, shape (batch, *latent positions, k), to blocks, (batch, *positions, d)."""
 
     def latent_positions(self, positions: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the positions of the latents of blocks; by default their own.
+        """Return the shape of the positions of the latents of blocks.
 
         Arguments:
             positions: shape of the positions of a block.
 
         Raises:
-            InputError: the transform takes no such blocks.
+            InputError: they are no multiple of the stride.
         """
-        return positions
+        for count in positions:
+            if count % self.stride:
+                raise InputError(
+                    f"source.block={count} is no multiple of the transform's stride {self.stride}"
+                )
+        return tuple(count // self.stride for count in positions)
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:

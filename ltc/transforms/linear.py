@@ -10,6 +10,9 @@ from ltc.transforms.base import Transform, principal_axes
 
 __all__ = ["Linear"]
 
+# Of L-BFGS, in fits to other distortions than squared error.
+ITERATIONS = 20
+
 
 class Linear(Transform):
     """A learned matrix each way, started at the Karhunen-Loeve transform.
@@ -63,11 +66,23 @@ class Linear(Transform):
     def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
         """Refit the synthesis to latents (..., k) that stand for x (..., d): by least squares.
 
-        For other distortions than squared error that is where the search for the best starts.
+        For other distortions than squared error that is where L-BFGS starts.
         """
-        self._fit_least_squares(latents.flatten(0, -2), x.flatten(0, -2))
-        if distortion.power != 2:
-            super().fit_synthesis(latents, x, distortion)
+        latents, x = latents.flatten(0, -2), x.flatten(0, -2)
+        self._fit_least_squares(latents, x)
+        if distortion.power == 2:
+            return
+        optimizer = torch.optim.LBFGS(
+            self.synthesis_map.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe"
+        )
+
+        def closure() -> float:
+            optimizer.zero_grad()
+            cost = distortion.cost(self.synthesis(latents) - x).mean()
+            cost.backward()
+            return float(cost.detach())
+
+        optimizer.step(closure)
 
     @torch.no_grad()
     def _fit_least_squares(self, latents: Tensor, x: Tensor) -> None:

@@ -2,31 +2,9 @@
 
 import csv
 import math
-import sys
 
 import numpy as np
 import pytest
-
-from ltc.cli.bound import main
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ltc-bound", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
-
-    return call
 
 
 def table(tmp_path, name="curve.csv"):

@@ -1,9 +1,9 @@
 """`ltc-lattice`."""
 
+import functools
 import io
 import json
 import math
-import sys
 
 import pytest
 from rich.console import Console
@@ -15,21 +15,8 @@ from ltc.lattices.card import card
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ltc-lattice", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(call):
+    return functools.partial(call, main)
 
 
 def test_card_measures_the_literature(run, tmp_path):

@@ -89,28 +89,17 @@ def plugins(tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Run a command in an empty folder; return its exit code and what it printed."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+def call(call, monkeypatch):
+    """Run a command; return its exit code and what it printed."""
 
-    def run(main, *arguments, environment=""):
+    def run_command(main, *arguments, environment=""):
         monkeypatch.setenv("LTC_CONFIG_DIR", environment)
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.delitem(sys.modules, "plugins_of_mine", raising=False)
-        monkeypatch.setattr(sys, "argv", ["ltc", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
+        code, out, err = call(main, *arguments)
+        return code, out + err
 
-    return run
+    return run_command
 
 
 def test_every_command_takes_them(call, plugins, tmp_path):
@@ -119,7 +108,7 @@ def test_every_command_takes_them(call, plugins, tmp_path):
     folder = tmp_path / "run"
     code, output = call(
         train.main,
-        *("--config-dir", "../plugins", *mine, *quick, f"hydra.run.dir={folder}"),
+        *("--config-dir", "plugins", *mine, *quick, f"hydra.run.dir={folder}"),
     )
     assert code == 0, output
     metrics = json.loads((folder / "metrics.json").read_text())

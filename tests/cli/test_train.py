@@ -3,37 +3,16 @@
 import io
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
-from ltc.cli.train import main, table
+from ltc.cli.train import table
 from ltc.runs.checkpoint import load
 
 QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    """Run `ltc-train` in an empty folder; return the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ltc-train", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
-
-    return call
 
 
 def only_metrics(folder):
@@ -146,11 +125,11 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
     for key in ("rate", "distortion"):
         assert first[key] == second[key]
     checkpoint = next(tmp_path.rglob("best.ckpt"))
-    experiment = load(checkpoint)
-    blocks = experiment.held_out(torch.device("cpu"))
+    loaded = load(checkpoint)
+    blocks = loaded.held_out(torch.device("cpu"))
     with torch.no_grad():
-        points = experiment.coder.encode(blocks)
-        rate = experiment.coder.bits(points).mean() / 2
+        points = loaded.coder.encode(blocks)
+        rate = loaded.coder.bits(points).mean() / 2
     assert float(rate) == pytest.approx(first["rate"], abs=1e-5)
 
 
@@ -283,11 +262,11 @@ def test_fixed_rate(run, tmp_path):
     # Up to 64 bits a stream, and the header.
     assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 800 / 20000
     assert metrics["snr_db"] > 7
-    experiment = load(next(tmp_path.rglob("best.ckpt")))
-    assert experiment.coder.quantizer.lattice.dimension == 6
+    loaded = load(next(tmp_path.rglob("best.ckpt")))
+    assert loaded.coder.quantizer.lattice.dimension == 6
     with torch.no_grad():
-        blocks = experiment.held_out(torch.device("cpu"))
-        error = (experiment.coder.decode(experiment.coder.encode(blocks)) - blocks).square().mean()
+        blocks = loaded.held_out(torch.device("cpu"))
+        error = (loaded.coder.decode(loaded.coder.encode(blocks)) - blocks).square().mean()
     assert float(error) == pytest.approx(metrics["distortion"], rel=1e-5)
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from ltc.distortion import Distortion
-from ltc.errors import InputError
 from ltc.transforms import Transform
 
 
@@ -23,8 +22,6 @@ class Lapped(Transform):
         learned: whether the synthesis is learned.
     """
 
-    overlaps = True
-
     def __init__(self, dimension, stride=4, learned=False):
         super().__init__(dimension, dimension * stride)
         self.stride = stride
@@ -34,14 +31,6 @@ class Lapped(Transform):
         wave = torch.cos(math.pi / stride * (time + stride / 2) * frequency)
         self.register_buffer("analysis_basis", window * wave)
         self.synthesis_basis = nn.Parameter((window * wave).clone(), requires_grad=learned)
-
-    def latent_positions(self, positions):
-        if positions[0] % self.stride or positions[0] < 2 * self.stride:
-            raise InputError(
-                f"source.block={positions[0]}; expected a multiple of {self.stride}, of twice as "
-                "many at least"
-            )
-        return (positions[0] // self.stride,)
 
     def analysis(self, x):
         ahead = torch.cat([x, x[:, : self.stride]], 1)
