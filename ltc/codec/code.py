@@ -126,11 +126,11 @@ class LatticeCode:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the tables and the trellis, 16 bytes: equal if and only if they are."""
+        """A digest of the tables and the trellis, 8 bytes: equal if and only if they are."""
         digest = hashlib.sha256()
         for array in self._arrays:
             digest.update(array.tobytes())
-        return digest.digest()[:16]
+        return digest.digest()[:8]
 
     @property
     def most_vectors(self) -> int:

@@ -64,12 +64,12 @@ class FileCoder:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of everything that a decoder needs, 16 bytes."""
+        """A digest of everything that a decoder needs, 8 bytes."""
         digest = hashlib.sha256(self.code.fingerprint)
         for name, value in sorted(self.model.state_dict().items()):
             digest.update(name.encode() + value.cpu().numpy().tobytes())
         digest.update(repr(sorted(self.facts.items())).encode())
-        return digest.digest()[:16]
+        return digest.digest()[:8]
 
     def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
         """Return an `.ltc` file of a payload.

@@ -54,11 +54,11 @@ class FixedRateCode:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the code, 16 bytes."""
+        """A digest of the code, 8 bytes."""
         digest = hashlib.sha256(f"fixed rate {self.quantizer.ratio} {self.rows}".encode())
         for tensor in (self.quantizer.shift, torch.tensor(self.quantizer.lattice.generator_matrix)):
             digest.update(tensor.cpu().numpy().tobytes())
-        return digest.digest()[:16]
+        return digest.digest()[:8]
 
     def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""
