@@ -185,7 +185,7 @@ def _in_steps(
     for a small one.
     """
     for lane in range(len(items)):
-        row, begin, size = items[lane]
+        row, begin, size = items[lane, 0], items[lane, 1], items[lane, 2]
         for t in range(start, min(size, stop)):
             scaled[t - start, lane] = x[row, begin + t] / step[t]
     for t in range(stop - start):
@@ -244,7 +244,7 @@ def closest_point(
                         rest = (rest - np.rint(rest)) * length[t]
                         cost[at + lane] = rest * rest
             for lane in range(len(item)):
-                for at in range(max(0, item[lane, 2] - first) * width, TILE * width):
+                for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
                     cost[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
         _end(trellis, end, total, old, state)
@@ -254,7 +254,7 @@ def closest_point(
             if until:
                 continue
             for lane in range(len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     k = path[t - first, lane]
                     value = x[row, begin + t] / step[t]
@@ -294,11 +294,11 @@ def shortest_path(
         for first in range(0, n, TILE):
             last = min(first + TILE, n)
             for lane in range(len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     for k in range(trellis.cosets[t]):
                         tile[((t - first) * width + k) * lanes + lane] = cost[row, begin + t, k]
-                for at in range(max(0, size - first) * width, TILE * width):
+                for at in range(max(0, size - first) * width, (last - first) * width):
                     tile[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, tile, total, old, decision, d)
         _end(trellis, end, total, old, state)
@@ -306,7 +306,7 @@ def shortest_path(
             first = max(last - TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
             for lane in range(0 if until else len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     paths[row, begin + t] = path[t - first, lane]
         for lane in range(len(item) if until else 0):
