@@ -74,7 +74,9 @@ def bound_for(
     if source.alphabet is not None:
         problem = AlphabetProblem(*source.alphabet, cost)
     elif (density := _density(source, cost)) is not None:
-        problem = DensityProblem(density) if cost.squared else GridProblem(density, cost, True)
+        # On planes and in space Blahut-Arimoto is the quicker one where kernels have kinks.
+        interior = source.density is not None
+        problem = DensityProblem(density) if cost.squared else GridProblem(density, cost, interior)
     elif not cost.squared:
         return None
     elif from_samples:
