@@ -273,7 +273,7 @@ class AlphabetProblem(Problem):
     def _on_the_line(
         self, log_weights: Tensor, slope: float, excess: float
     ) -> tuple[Tensor, Tensor, float]:
-        """Return log c at its peaks, the peaks, and a bound of log c: nothing can hide on a line."""
+        """Return log c at its peaks, the peaks, and a bound of log c for scalars."""
         low, high = float(self.x.min()), float(self.x.max())
         grid = self.x  # where the kernel has its kinks; between them it is convex
         if self.cost.power > 1:

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.ndimage
 import scipy.sparse
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -196,8 +197,8 @@ class DensityProblem(Problem):
                 break
         excess = tolerance * (spacing / fine) ** 2
         bound = math.exp(peak) * math.exp(excess) + math.exp(-CUT) * float(weights.sum())
-        above = _block_maxima(log_c, max(1, int(width / spacing)))
-        above = above[log_c[tuple(above.T)] > max(tolerance, peak / 20)]
+        nearby = scipy.ndimage.maximum_filter(log_c, max(1, int(width / spacing)) | 1)
+        above = np.argwhere((log_c == nearby) & (log_c > max(tolerance, peak / 20)))
         return bound, np.column_stack(
             [_refined(log_c, above, k) * (g[1] - g[0]) + g[0] for k, g in enumerate(grid)]
         )
@@ -252,19 +253,6 @@ def banded(slope: float, x: Array, y: Array, cost: Cost) -> Any:
     columns = order[np.arange(rows[-1]) - np.repeat(rows[:-1] - first, count)]
     values = slope * cost(np.repeat(x, count) - y[columns])
     return scipy.sparse.csr_matrix((values, columns, rows), shape=(len(x), len(y)))
-
-
-def _block_maxima(values: Array, size: int) -> NDArray[np.int64]:
-    """Return where each block of `size` in every dimension is largest, shape (blocks, d)."""
-    d = values.ndim
-    padding = [(0, -n % size) for n in values.shape]
-    padded = np.pad(values, padding, constant_values=-np.inf)
-    split = [part for n in padded.shape for part in (n // size, size)]
-    blocks = padded.reshape(split).transpose(*range(0, 2 * d, 2), *range(1, 2 * d, 2))
-    count = blocks.shape[:d]
-    inner = np.unravel_index(blocks.reshape(*count, -1).argmax(-1), (size,) * d)
-    corner = np.meshgrid(*(size * np.arange(n) for n in count), indexing="ij")
-    return np.stack([(a + b).ravel() for a, b in zip(corner, inner, strict=True)], axis=-1)
 
 
 def _refined(values: Array, index: NDArray[np.int64], axis: int) -> Array:

@@ -81,15 +81,9 @@ class ParametricRateDistortion(RateDistortion):
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return bounds on R(D), solving for new slopes where they are too far apart.
 
-        Arguments:
-            distortion: D per scalar; at zero the entropy of a discrete source, infinity for a
-                density, and None for a source of which only samples are known.
-            tolerance: how wide the bracket may be; None: as the object was made.
-
         Raises:
-            InputError: `distortion` is negative or not finite, or limits from samples contradict
-                each other.
-            RuntimeError: the lower bound is above the upper one.
+            InputError: `distortion` is negative or not finite.
+            InputError, RuntimeError: the bounds contradict each other (see `checked`).
         """
         problem = self.problem
         tolerance = self.tolerance if tolerance is None else positive("tolerance", tolerance)
