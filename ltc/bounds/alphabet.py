@@ -127,10 +127,7 @@ def mean_shift(
     """Raise c(y) = sum_x weights(x) exp(-slope d(x, y)) from many starts by mean shift.
 
     Arguments:
-        cloud: points x, shape (n, d).
-        log_weights: nats, shape (n,).
-        y: starts, shape (k, d).
-        slope: nats per unit of distortion.
+        cloud, log_weights, y, slope: as of `Cloud.kernel_sums`; y are the starts.
         steps: how many moves.
 
     Returns:

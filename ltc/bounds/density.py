@@ -174,17 +174,11 @@ class DensityProblem(Problem):
         tolerance: float,
         thorough: bool = False,
     ) -> tuple[float, Array]:
-        """Bound max_y c(y) over all y, and find outputs where c is above one.
+        """Bound max_y c(y) over all y, and find outputs where c is above one, shape (count, d).
 
-        Arguments:
-            slope: s.
-            axes: of the nodes where the weights sit.
-            weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
-            tolerance: how much may be lost to what c may do between grid points, nats.
-            thorough: never lose more than that, though c be far above one.
-
-        Returns:
-            The bound, and output points to add, shape (count, d).
+        The weights are p(x) lambda(x) of the nodes, shape (n_1, ..., n_d). No more than
+        `tolerance`, nats, is lost to what c may do between grid points; unless `thorough`, more
+        where c is far above one.
         """
         width, d = self.cost.width(slope), self.dimension
         fine = self.cost.spacing(tolerance / d, slope, math.inf)

@@ -48,13 +48,8 @@ class Operator(Protocol):
         The code draws from q and accepts according to exp(-factor s d): its rate is
         -E log Z - factor s D, an upper bound of the mutual information.
 
-        Arguments:
-            p: the source distribution, shape (n,).
-            output: the distribution q, shape (m,).
-            factor: which slope, as a multiple of the kernel's.
-
-        Returns:
-            The rate in nats and the distortion times s.
+        p is the source distribution, shape (n,), `output` is q, shape (m,). Returned are the rate
+        in nats and the distortion times s.
         """
 
 

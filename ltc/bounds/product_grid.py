@@ -173,11 +173,6 @@ class GridProblem(DensityProblem):
 
         Outputs in the tails are the last to settle, and the largest c would charge all of the
         source for them. The lower bound holds for any lambda.
-
-        Arguments:
-            slope: s.
-            nodes: where the weights sit.
-            weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
         """
         step = self.cost.width(slope) / 16
         ends = [(a[0], a[-1]) for a in nodes.axes]
