@@ -77,7 +77,15 @@ def test_main_job(run, tmp_path):
             {"source.split": "random", "source.test_path": "rows.npy"},
             ["Held out: the rows of rows"],
         ),
-        ({"bound_rate_lower": None}, ["rate over this bound 0.3000", "bound=samples gives"]),
+        (
+            {"bound_rate_lower": None},
+            ["rate over this bound 0.3000", "so no gap: bound=samples finds one"],
+        ),
+        (
+            {"bound.tolerance": 1e-3, "bound": None}
+            | dict.fromkeys(("bound_rate_lower", "bound_rate_upper", "gap_bits", "gap_db")),
+            ["No limit of R(D) is known for this source and distortion"],
+        ),
         ({"bitstream_rate": None}, ["rate of the bitstream - "]),
     ],
 )
