@@ -72,7 +72,7 @@ class DensityProblem(Problem):
 
     Arguments:
         density: the source, in one to three dimensions.
-        device: where to compute.
+        cost: squared error, which is the default; `GridProblem` takes others.
 
     Example:
         >>> import scipy.stats
