@@ -127,10 +127,7 @@ def mean_shift(
     """Raise c(y) = sum_x weights(x) exp(-slope d(x, y)) from many starts by mean shift.
 
     Arguments:
-        cloud: points x, shape (n, d).
-        log_weights: nats, shape (n,).
-        y: starts, shape (k, d).
-        slope: nats per unit of distortion.
+        cloud, log_weights, y, slope: as of `Cloud.kernel_sums`; y are the starts.
         steps: how many moves.
 
     Returns:
@@ -228,7 +225,6 @@ class AlphabetProblem(Problem):
 
     def solve(self, slope: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Bracket the minimum of R + slope * D by Blahut-Arimoto and exchange."""
-        width = self.cost.width(slope)
         y = self.x
         output = self.p
         if start is not None and start.output is not None:
@@ -248,11 +244,12 @@ class AlphabetProblem(Problem):
             found = torch.from_numpy(best.output)
             log_lambda = (torch.from_numpy(best.weights) / self.p).log() + shift
             log_weights = self.p.log() + log_lambda
-            peaks = torch.cat([y[found > 1e-3 / len(y)], self.x[self.some]])
-            log_c, peaks = self._peaks(log_weights, peaks, slope, width)
-            largest = max(0.0, float(log_c.max()))
             if self.dimension == 1:
-                largest = self._largest(log_weights, slope, tolerance / 4)
+                log_c, peaks, largest = self._on_the_line(log_weights, slope, tolerance / 4)
+            else:
+                peaks = torch.cat([y[found > 1e-3 / len(y)], self.x[self.some]])
+                log_c, peaks = self._climb(log_weights, peaks, slope)
+                largest = max(0.0, float(log_c.max()))
             lower = max(lower, float(self.p @ log_lambda) - largest)
             upper = best.upper + float(self.p @ shift)
             new = peaks[log_c > max(tolerance / 4, largest / 20)]
@@ -270,26 +267,30 @@ class AlphabetProblem(Problem):
         outputs = torch.cat([y, found[:, None]], dim=1)[alive]
         return Solution(slope, lower, np.array(points), outputs.numpy())
 
-    def _peaks(
-        self, log_weights: Tensor, peaks: Tensor, slope: float, width: float
-    ) -> tuple[Tensor, Tensor]:
-        """Return log c at peaks of c and the peaks, found from some starts."""
+    def _on_the_line(
+        self, log_weights: Tensor, slope: float, excess: float
+    ) -> tuple[Tensor, Tensor, float]:
+        """Return log c at its peaks, the peaks, and a bound of log c for scalars."""
+        low, high = float(self.x.min()), float(self.x.max())
+        grid = self.x  # where the kernel has its kinks; between them it is convex
+        if self.cost.power > 1:
+            count = math.ceil((high - low) / self.cost.spacing(excess, slope, high - low)) + 1
+            grid = torch.linspace(low, high, count).to(self.x)[:, None]
+        log_c = self.cloud.kernel_sums(log_weights, grid, slope)[0].log()
+        largest = float(log_c.max()) + (excess if self.cost.power > 1 else 0.0)
+        sides = torch.nn.functional.pad(log_c, (1, 1), value=-math.inf)
+        peak = (log_c >= sides[:-2]) & (log_c >= sides[2:])
+        return log_c[peak], grid[peak], largest
+
+    def _climb(self, log_weights: Tensor, peaks: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """Return log c at peaks of c and the peaks, by mean shift from some starts."""
+        width = self.cost.width(slope)
         peaks = peaks[_apart(peaks, width)]
         for steps in (10, 30):  # many end on the same hill
             log_c, peaks = mean_shift(self.cloud, log_weights, peaks, slope, steps)
             apart = _apart(peaks, 0.1 * width)
             log_c, peaks = log_c[apart], peaks[apart]
         return log_c, peaks
-
-    def _largest(self, log_weights: Tensor, slope: float, excess: float) -> float:
-        """Return a bound of log c for scalars: on the line nothing can hide."""
-        low, high = float(self.x.min()), float(self.x.max())
-        grid, beyond = self.x, 0.0  # where the kernel has its kinks; between them it is convex
-        if self.cost.power > 1:
-            count = math.ceil((high - low) / self.cost.spacing(excess, slope, high - low)) + 1
-            grid, beyond = torch.linspace(0, 1, count).to(self.x)[:, None], excess
-            grid = low + (high - low) * grid
-        return float(mean_shift(self.cloud, log_weights, grid, slope, 0)[0].max()) + beyond
 
 
 def _apart(points: Tensor, distance: float) -> Tensor:

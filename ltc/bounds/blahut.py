@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import logsumexp
 
 from ltc.bounds.kernel import Array, Operator, Optimum
 
@@ -58,8 +57,10 @@ def blahut_arimoto(
     def evaluate(log_q: Array) -> tuple[Array, Array, float]:
         """Return log q, log c and F, and remember them if they are the best so far."""
         nonlocal best
-        log_q = np.maximum(log_q - logsumexp(log_q), -300.0)
+        log_q = np.maximum(log_q - log_q.max(), -300.0)
         q = np.exp(log_q)
+        total = float(q.sum())
+        q, log_q = q / total, log_q - math.log(total)
         mass = np.maximum(kernel.forward(q), 1e-300)
         log_c = np.log(np.maximum(kernel.adjoint(p / mass), 1e-300))
         value = -float(p @ np.log(mass))

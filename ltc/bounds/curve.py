@@ -20,6 +20,8 @@ __all__ = [
     "checked",
 ]
 
+Array = NDArray[np.float64]
+
 # Called with a line of text and the share, 0 to 1, of the work on a slope that is done; with 1 when
 # a bracket is done.
 Progress = Callable[[str, float], None]
@@ -29,12 +31,7 @@ ROUNDING = 1e-6
 
 
 class Bracket(NamedTuple):
-    """What is known of R(D) at one distortion.
-
-    Attributes:
-        lower: R(D) is at least this, bits per scalar; None where no lower bound is known.
-        upper: R(D) is at most this, bits per scalar; None where no upper bound is known.
-    """
+    """Bounds on R(D) at one distortion, bits per scalar; None where none is known."""
 
     lower: float | None
     upper: float | None
@@ -43,8 +40,7 @@ class Bracket(NamedTuple):
 class RateDistortion(ABC):
     """The rate-distortion function of a source, as far as it is known.
 
-    Rates are bits per scalar of the source, distortions are means per scalar: of the squared
-    error unless the class says otherwise.
+    Rates are bits per scalar of the source, distortions are means per scalar.
 
     Attributes:
         name: how the numbers came about, as shown in tables and figures.
@@ -71,38 +67,22 @@ class RateDistortion(ABC):
         """
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
-        """Return every limit of R(D) that is known, by its name, as tables and figures show it.
+        """Return every limit of R(D) that is known, bits per scalar, as tables and figures show it.
 
-        Arguments:
-            distortion: D >= 0, per scalar.
-            tolerance: as in `bracket`.
-
-        Returns:
-            Bits per scalar; the name of a lower limit begins with ≥, of an upper one with ≤.
+        The name of a lower limit begins with ≥, of an upper one with ≤. Arguments as in `bracket`.
         """
         lower, upper = self.bracket(distortion, tolerance)
         named = {f"≥ {self.name}": lower, f"≤ {self.name}": upper}
         return {name: value for name, value in named.items() if value is not None}
 
     def estimate(self, distortion: float) -> float | None:
-        """Return a lower bound that is cheap enough for a progress bar, or None.
-
-        Arguments:
-            distortion: per scalar; None comes back where it is no distortion.
-        """
+        """Return a lower bound that is cheap enough for a progress bar, or None."""
         return self.bracket(distortion, 0.05).lower if 0 <= distortion < math.inf else None
 
-    def curve(
-        self, distortions: ArrayLike, tolerance: float | None = 0.02
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return bounds on R(D) at many distortions, for a figure.
+    def curve(self, distortions: ArrayLike, tolerance: float | None = 0.02) -> tuple[Array, Array]:
+        """Return lower and upper bounds at many distortions, shapes (count,); NaN where unknown.
 
-        Arguments:
-            distortions: shape (count,).
-            tolerance: as in `bracket`; by default what a figure can show.
-
-        Returns:
-            Lower and upper bounds, each of shape (count,); NaN where none is known.
+        The tolerance is as in `bracket`; by default what a figure can show.
         """
         brackets = [self.bracket(float(value), tolerance) for value in np.asarray(distortions)]
         lower, upper = np.array(brackets, dtype=float).reshape(-1, 2).T
@@ -110,17 +90,11 @@ class RateDistortion(ABC):
 
 
 def checked(lower: float | None, upper: float | None, name: str, proof: bool) -> Bracket:
-    """Return a bracket whose ends do not contradict each other.
-
-    Arguments:
-        lower: the lower end, bits per scalar.
-        upper: the upper end.
-        name: where they come from.
-        proof: both ends are proof; otherwise they are confidence limits.
+    """Return a bracket whose ends, bits per scalar, do not contradict each other.
 
     Raises:
-        RuntimeError: a proven lower end is above a proven upper one.
-        InputError: a confidence limit is on the wrong side of the other end.
+        RuntimeError: the lower end is above the upper one though both are proof.
+        InputError: and they are confidence limits.
 
     Example:
         >>> checked(0.5, 0.5 - 1e-12, "example", True)
@@ -143,11 +117,7 @@ class Narrowest(RateDistortion):
 
     Arguments:
         bounds: at least one.
-        proof: all of them are proof; otherwise some are confidence limits.
-
-    Raises:
-        RuntimeError: `bracket`, where a lower bound is above an upper one. InputError where a
-            confidence limit is.
+        proof: all of them are proof; otherwise some are confidence limits (see `checked`).
 
     Example:
         >>> from ltc.bounds import ReverseWaterFilling

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.ndimage
 import scipy.sparse
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -71,7 +72,7 @@ class DensityProblem(Problem):
 
     Arguments:
         density: the source, in one to three dimensions.
-        device: where to compute.
+        cost: squared error, which is the default; `GridProblem` takes others.
 
     Example:
         >>> import scipy.stats
@@ -173,17 +174,11 @@ class DensityProblem(Problem):
         tolerance: float,
         thorough: bool = False,
     ) -> tuple[float, Array]:
-        """Bound max_y c(y) over all y, and find outputs where c is above one.
+        """Bound max_y c(y) over all y, and find outputs where c is above one, shape (count, d).
 
-        Arguments:
-            slope: s.
-            axes: of the nodes where the weights sit.
-            weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
-            tolerance: how much may be lost to what c may do between grid points, nats.
-            thorough: never lose more than that, though c be far above one.
-
-        Returns:
-            The bound, and output points to add, shape (count, d).
+        The weights are p(x) lambda(x) of the nodes, shape (n_1, ..., n_d). No more than
+        `tolerance`, nats, is lost to what c may do between grid points; unless `thorough`, more
+        where c is far above one.
         """
         width, d = self.cost.width(slope), self.dimension
         fine = self.cost.spacing(tolerance / d, slope, math.inf)
@@ -196,8 +191,8 @@ class DensityProblem(Problem):
                 break
         excess = tolerance * (spacing / fine) ** 2
         bound = math.exp(peak) * math.exp(excess) + math.exp(-CUT) * float(weights.sum())
-        above = _block_maxima(log_c, max(1, int(width / spacing)))
-        above = above[log_c[tuple(above.T)] > max(tolerance, peak / 20)]
+        nearby = scipy.ndimage.maximum_filter(log_c, max(1, int(width / spacing)) | 1)
+        above = np.argwhere((log_c == nearby) & (log_c > max(tolerance, peak / 20)))
         return bound, np.column_stack(
             [_refined(log_c, above, k) * (g[1] - g[0]) + g[0] for k, g in enumerate(grid)]
         )
@@ -252,19 +247,6 @@ def banded(slope: float, x: Array, y: Array, cost: Cost) -> Any:
     columns = order[np.arange(rows[-1]) - np.repeat(rows[:-1] - first, count)]
     values = slope * cost(np.repeat(x, count) - y[columns])
     return scipy.sparse.csr_matrix((values, columns, rows), shape=(len(x), len(y)))
-
-
-def _block_maxima(values: Array, size: int) -> NDArray[np.int64]:
-    """Return where each block of `size` in every dimension is largest, shape (blocks, d)."""
-    d = values.ndim
-    padding = [(0, -n % size) for n in values.shape]
-    padded = np.pad(values, padding, constant_values=-np.inf)
-    split = [part for n in padded.shape for part in (n // size, size)]
-    blocks = padded.reshape(split).transpose(*range(0, 2 * d, 2), *range(1, 2 * d, 2))
-    count = blocks.shape[:d]
-    inner = np.unravel_index(blocks.reshape(*count, -1).argmax(-1), (size,) * d)
-    corner = np.meshgrid(*(size * np.arange(n) for n in count), indexing="ij")
-    return np.stack([(a + b).ravel() for a, b in zip(corner, inner, strict=True)], axis=-1)
 
 
 def _refined(values: Array, index: NDArray[np.int64], axis: int) -> Array:

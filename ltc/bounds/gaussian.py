@@ -48,24 +48,23 @@ class ReverseWaterFilling(RateDistortion):
         if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
             raise InputError("covariance is not a finite symmetric matrix; check it for NaN")
         variances = np.linalg.eigvalsh(matrix)
-        if variances[0] < -1e-9 * max(variances[-1], 0.0) or variances[-1] < 0:
+        if variances[-1] == 0 == variances[0]:
+            raise InputError("the covariance is zero: a constant source has R(D) = 0 everywhere")
+        if variances[0] < -1e-9 * max(variances[-1], 0.0):
             raise InputError(
                 f"covariance has the eigenvalue {variances[0]:.3g}; expected none below zero"
             )
-        if variances[-1] == 0:
-            raise InputError("the covariance is zero: a constant source has R(D) = 0 everywhere")
         self.variances = np.maximum(variances, 0.0)
         self.exact = exact
-        self.about = "closed form: no vector of this covariance needs more"
         if exact:
-            self.about = (
-                "closed form, the optimum that Blahut-Arimoto (bound=blahut_arimoto) tends to"
-            )
+            self.name = "reverse water-filling"
+            self.about = "closed form, which Blahut-Arimoto (bound=blahut_arimoto) tends to"
         else:
+            self.name = "Gaussian upper bound"
+            self.about = "closed form: no vector of this covariance needs more"
             self.note = (
                 "only a Gaussian source is known to need as much; bound=samples finds a lower limit"
             )
-        self.name = "reverse water-filling" if exact else "Gaussian upper bound"
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return R(D), or the upper bound alone where the source is not known to be Gaussian.
@@ -76,14 +75,10 @@ class ReverseWaterFilling(RateDistortion):
             return Bracket(math.inf, math.inf) if self.exact else Bracket(None, None)
         # With the components in ascending order, try each as the first that the water leaves
         # dry: the smaller ones are covered and the level follows from what is left.
-        v = self.variances
-        count = np.arange(len(v), 0, -1)
-        covered = np.concatenate([[0.0], np.cumsum(v)[:-1]])
-        levels = (distortion * len(v) - covered) / count
-        first = int(np.argmax(levels <= v)) if (levels <= v).any() else len(v)
-        if first == len(v):
-            return Bracket(0.0 if self.exact else None, 0.0)
-        rate = float(np.log2(v[first:] / levels[first]).sum() / (2 * len(v)))
+        v, count = self.variances, np.arange(len(self.variances), 0, -1)
+        levels = (distortion * len(v) - np.cumsum(v) + v) / count
+        level = next((w for w, dry in zip(levels, levels <= v, strict=True) if dry), v[-1])
+        rate = float(np.log2(np.maximum(v / level, 1.0)).sum() / (2 * len(v)))
         return Bracket(rate if self.exact else None, rate)
 
 

@@ -30,15 +30,8 @@ def interior_point(
     Newton steps on 1 - c = v, q v = mu, whose linear systems are solved by conjugate gradients:
     two products with the kernel each, so that sparse kernels stay sparse.
 
-    Arguments:
-        p: the source distribution, shape (n,), positive, sum 1.
-        kernel: exp(-s d(x, y)), shape (n, m), no row all zero.
-        output: where to start, positive, shape (m,).
-        tolerance: stop when the bounds are this close, nats.
-        limit: Newton steps at most.
-
-    Returns:
-        The best output distribution, and the best lower bound with its lambda.
+    Arguments as of `blahut_arimoto`, but that `limit` counts Newton steps, and that no row of the
+    kernel is all zero.
 
     Example:
         >>> from ltc.bounds.kernel import Kernel

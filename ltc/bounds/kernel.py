@@ -48,13 +48,8 @@ class Operator(Protocol):
         The code draws from q and accepts according to exp(-factor s d): its rate is
         -E log Z - factor s D, an upper bound of the mutual information.
 
-        Arguments:
-            p: the source distribution, shape (n,).
-            output: the distribution q, shape (m,).
-            factor: which slope, as a multiple of the kernel's.
-
-        Returns:
-            The rate in nats and the distortion times s.
+        p is the source distribution, shape (n,), `output` is q, shape (m,). Returned are the rate
+        in nats and the distortion times s.
         """
 
 
@@ -74,7 +69,9 @@ class Kernel(Operator):
         self.exponents = exponents
         self._matrix = self._map(lambda e: np.exp(-e))
         # The products that are computed most go along rows.
-        self._transpose = self._matrix.T.tocsr() if scipy.sparse.issparse(exponents) else None
+        self._transpose = self._matrix.T
+        if scipy.sparse.issparse(exponents):
+            self._transpose = self._transpose.tocsr()
         self._squares: Any = None
 
     def _map(self, function: Any) -> Any:
@@ -86,20 +83,17 @@ class Kernel(Operator):
 
     def forward(self, output: Array) -> Array:
         """Return sum_y exp(-s d(x, y)) output(y), shape (n,)."""
-        product: Array = self._matrix @ output
-        return product
+        return np.asarray(self._matrix @ output)
 
     def adjoint(self, weights: Array) -> Array:
         """Return sum_x exp(-s d(x, y)) weights(x), shape (m,)."""
-        product: Array = (self._matrix.T if self._transpose is None else self._transpose) @ weights
-        return product
+        return np.asarray(self._transpose @ weights)
 
     def adjoint_of_squares(self, weights: Array) -> Array:
         """Return sum_x exp(-2 s d(x, y)) weights(x), shape (m,)."""
         if self._squares is None:
             self._squares = self._map(lambda e: np.exp(-2 * e)).T
-        product: Array = self._squares @ weights
-        return product
+        return np.asarray(self._squares @ weights)
 
     def point(self, p: Array, output: Array, factor: float = 1.0) -> tuple[float, float]:
         """Return the rate and the distortion times s, see `Operator.point`."""

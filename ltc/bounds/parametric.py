@@ -73,21 +73,16 @@ class ParametricRateDistortion(RateDistortion):
         self.order = problem.dimension / problem.cost.power if problem.cost.power else math.inf
         self.progress = progress
         self.solutions: dict[float, Solution] = {}
+        self._asked: dict[float, float] = {}
         self.file = cache_file("bounds", problem.key, ".npz")
         self._load()
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return bounds on R(D), solving for new slopes where they are too far apart.
 
-        Arguments:
-            distortion: D per scalar; at zero the entropy of a discrete source, infinity for a
-                density, and None for a source of which only samples are known.
-            tolerance: how wide the bracket may be; None: as the object was made.
-
         Raises:
-            InputError: `distortion` is negative or not finite, or limits from samples contradict
-                each other.
-            RuntimeError: the lower bound is above the upper one.
+            InputError: `distortion` is negative or not finite.
+            InputError, RuntimeError: the bounds contradict each other (see `checked`).
         """
         problem = self.problem
         tolerance = self.tolerance if tolerance is None else number("tolerance", tolerance)
@@ -133,6 +128,9 @@ class ParametricRateDistortion(RateDistortion):
                 break  # all that there is
             closest = min((abs(math.log(slope / s)) for s in self.solutions), default=math.inf)
             if closest < 1e-3:
+                asked, reached = self._nearest(slope)
+                if asked <= accuracy and reached > 2 * asked:
+                    break  # all that the problem can do
                 accuracy /= 2
                 if accuracy < 0.05 * tolerance * problem.dimension * NATS:
                     break
@@ -166,6 +164,12 @@ class ParametricRateDistortion(RateDistortion):
         else:
             upper = math.inf
         return float(lower) / scale, float(upper) / scale
+
+    def _nearest(self, slope: float) -> tuple[float, float]:
+        """Return how close the ends should be at the solved slope next to one, and are, nats."""
+        found = min(self.solutions.values(), key=lambda s: abs(math.log(s.slope / slope)))
+        reached = float(found.middle @ [found.slope, 1.0]) - found.lower
+        return self._asked.get(found.slope, math.inf), reached
 
     def _hull(self) -> NDArray[np.float64]:
         """Return the corners (D, R) of the lower convex hull of all that can be reached."""
@@ -222,6 +226,7 @@ class ParametricRateDistortion(RateDistortion):
         if self.progress:
             self.progress(f"slope {slope:.4g}", 0.0)
         self._keep(self.problem.solve(slope, accuracy, start))
+        self._asked[slope] = accuracy
         self._store()
 
     def _store(self) -> None:

@@ -76,8 +76,7 @@ class Problem(ABC):
 
         Arguments:
             slope: s > 0, nats per unit of distortion.
-            tolerance: how far apart the bounds should be, nats. What was reached is in the
-                solution, and holds in any case.
+            tolerance: how far apart the bounds should be, nats; what they say holds in any case.
             start: the solution at a slope nearby.
         """
 
@@ -86,9 +85,5 @@ class Problem(ABC):
         return min(slope, self.slope_max)
 
     def shannon(self, distortion: float) -> float:
-        """Return Shannon's lower bound, nats; zero where the source has no density.
-
-        Arguments:
-            distortion: D > 0, per vector.
-        """
+        """Return Shannon's lower bound, nats per vector, at D > 0; zero without a density."""
         return 0.0

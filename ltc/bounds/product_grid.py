@@ -57,7 +57,6 @@ class GridProblem(DensityProblem):
     """
 
     widths = (1e3, 150.0, 25.0)
-    finest = 1 / 32  # spacing of outputs, in kernel widths
 
     def __init__(
         self,
@@ -66,8 +65,14 @@ class GridProblem(DensityProblem):
         interior: bool = False,
         report: Report | None = None,
     ) -> None:
+        if not (cost or Cost()).squared:  # kinks want many more nodes and outputs
+            self.widths = (1e3, 48.0, 12.0)
         super().__init__(density, cost)
         self.interior, self.report = interior, report
+        # The least spacing of outputs, in kernel widths.
+        self.finest = 1 / 32 if self.cost.squared or self.dimension == 1 else 1 / 8
+        if self.finest == 1 / 8:
+            self.note += ", nor outputs that are closer than an eighth of one"
         self.key["interior"] = interior
         if not interior:
             self.name, self.about = "Blahut-Arimoto bracket", METHOD
@@ -168,11 +173,6 @@ class GridProblem(DensityProblem):
 
         Outputs in the tails are the last to settle, and the largest c would charge all of the
         source for them. The lower bound holds for any lambda.
-
-        Arguments:
-            slope: s.
-            nodes: where the weights sit.
-            weights: p(x) lambda(x) of the nodes, shape (n_1, ..., n_d).
         """
         step = self.cost.width(slope) / 16
         ends = [(a[0], a[-1]) for a in nodes.axes]

@@ -50,10 +50,8 @@ class Nodes(NamedTuple):
     def trim(self, share: float) -> tuple[Nodes, Array]:
         """Set the unlikeliest nodes, of this probability in all, to zero, and shrink the box.
 
-        They are where lambda is largest and hardest to get right, and matter least.
-
-        Returns:
-            What is left, and the probabilities of the nodes that were taken away.
+        They are where lambda is largest and hardest to get right, and matter least. Returned are
+        what is left and the probabilities of those nodes.
 
         Example:
             >>> Nodes([np.arange(4.0)], np.array([0.01, 0.5, 0.48, 0.01])).trim(0.03)[0].p

@@ -42,14 +42,9 @@ class Mixture(NamedTuple):
     spreads: Tensor | None
 
     def log_parts(self, moments: Tensor, slope: float) -> Tensor:
-        """Return the logarithm of each component's part of Z(x) = E exp(-slope |x - Y|^2).
+        """Return the logarithm of each component's part of Z(x) = E exp(-slope |x - Y|^2), (n, k).
 
-        Arguments:
-            moments: what `SampleProblem` computes of each row, shape (n, f).
-            slope: nats per squared error.
-
-        Returns:
-            Nats, shape (n, k).
+        `moments` is what `SampleProblem` computes of each row, shape (n, f).
         """
         if self.spreads is None:
             return self.log_weights - slope * self.errors(moments, slope)
@@ -60,18 +55,8 @@ class Mixture(NamedTuple):
     def errors(self, moments: Tensor, slope: float) -> Tensor:
         """Return E |x - Y|^2 given x and the component, shape (n, k)."""
         if self.spreads is None:
-            means = self.means
-            return (
-                moments
-                @ torch.cat(
-                    [
-                        torch.ones_like(means[:, :1]),
-                        -2 * means,
-                        means.square().sum(1, keepdim=True),
-                    ],
-                    1,
-                ).T
-            )
+            one, square = torch.ones_like(self.means[:, :1]), self.means.square().sum(1, True)
+            return moments @ torch.cat([one, -2 * self.means, square], 1).T
         # Of a deviation of x from the mean this share is left as an error by the best output.
         share = 0.5 / (slope * (self.spreads + 0.5 / slope))
         return moments @ self._quadratic(share.square()) + (self.spreads * share).sum(1)
@@ -154,8 +139,8 @@ class SampleProblem(Problem):
         for role, rows in (("training", train), ("held-out", held_out)):
             if rows.ndim != 2 or len(rows) < 10 or not torch.isfinite(rows).all():
                 raise InputError(
-                    f"the {role} rows have shape {tuple(rows.shape)}; expected at least 10 finite "
-                    "rows (rows, dimension)"
+                    f"the {role} rows have shape {tuple(rows.shape)}; expected at least 10 "
+                    "finite rows"
                 )
         if train.shape[1] != held_out.shape[1]:
             raise InputError(

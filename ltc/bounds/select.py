@@ -46,7 +46,7 @@ def bound_for(
         source: the source.
         tolerance: how wide a bracket may be, bits per scalar; for a discrete source at most 0.3 %
             of its entropy.
-        distortion: what an error costs; None: its square.
+        distortion: only its cost is asked for; None: squared error.
         from_samples: where only samples are known, take the minutes that limits from them need.
         progress: called with a line of text and the share of the work at a slope that is done.
 
@@ -74,7 +74,9 @@ def bound_for(
     if source.alphabet is not None:
         problem = AlphabetProblem(*source.alphabet, cost)
     elif (density := _density(source, cost)) is not None:
-        problem = DensityProblem(density) if cost.squared else GridProblem(density, cost, True)
+        # On planes and in space Blahut-Arimoto is the quicker one where kernels have kinks.
+        interior = source.density is not None
+        problem = DensityProblem(density) if cost.squared else GridProblem(density, cost, interior)
     elif not cost.squared:
         return None
     elif from_samples:
@@ -93,12 +95,7 @@ def bound_by_blahut_arimoto(
     """Bracket R(D) by the Blahut-Arimoto algorithm.
 
     It uses no closed form and takes longer than `bound_for`, which reaches the same optimum: an
-    independent check, and the textbook's own algorithm.
-
-    Arguments:
-        source: a source of scalars, of vectors of two or three dimensions with a density, or of
-            finitely many values.
-        tolerance, distortion, progress: as in `bound_for`.
+    independent check, and the textbook's own algorithm. Arguments as there.
 
     Raises:
         InputError: neither density nor values of the source are known, or it has too many
@@ -152,19 +149,15 @@ def bound_from_samples(
 
     The upper bound comes from a mixture that is fitted to at most `count` / 4 training samples,
     the lower bound from the dual; both are measured on held-out samples (see `SampleProblem`).
-    Beside them stands the Gaussian upper bound of the covariance.
+    Beside them stands the Gaussian upper bound of the covariance. Arguments as in `bound_for`, and
 
     Arguments:
-        source: the source.
-        tolerance: stop where lower and upper limit are this close, bits per scalar.
-        distortion: squared error.
         components: Gaussians, or particles, of the output distribution.
         spread: Gaussians with covariances; otherwise particles.
         count: held-out samples at most: the more, the higher the rates at which the lower bound
             says something.
         seed: of everything random.
         device: where to compute.
-        progress: called with a line of text and the share of the work at a slope that is done.
 
     Raises:
         InputError: there are too few samples, or they are all the same, or the distortion is

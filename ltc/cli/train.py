@@ -86,7 +86,9 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     for row in rows:
         table.add_row(*row)
     if lower is None and metrics["bound"] is not None:
-        notes.append("bound=samples gives a lower limit and a gap.")
+        notes.append("No lower limit of R(D), so no gap: bound=samples finds one, in minutes.")
+    elif lower is None and any(key.startswith("bound.") for key in metrics):
+        notes.append("No limit of R(D) is known for this source and distortion.")
     elif lower is not None:
         notes.append("The gap counts the model's rate, that of the bitstream bytes, headers too.")
     table.caption, table.caption_justify = " ".join(notes), "left"

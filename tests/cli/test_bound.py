@@ -122,3 +122,27 @@ def test_a_curve_is_never_replaced(run, tmp_path):
     assert code == 2
     assert "holds a run already" in output
     assert (tmp_path / "same" / "curve.csv").read_bytes() == before
+
+
+def test_absolute_error_is_drawn_without_decibels(run, tmp_path):
+    code, output = run("source=iid_laplacian", "distortion=absolute", "points=3")
+    assert code == 0, output
+    assert "SNR" not in output
+    for row in table(tmp_path):
+        exact = max(0.0, math.log2(math.sqrt(0.5) / float(row["distortion"])))
+        assert float(row["rate_lower"]) == float(row["rate_upper"]) == pytest.approx(exact)
+    assert "snr_db" not in row
+
+
+def test_a_bound_that_there_is_not(run, tmp_path):
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(300, 2)))
+    rows = ("source=array", "source.path=rows.npy", "distortion=absolute")
+    assert "no bound of source=array is known under distortion=absolute" in run(*rows)[1]
+    for arguments in (
+        rows,
+        (*rows, "bound=samples"),
+        ("distortion=absolute", "bound.baselines=[ecsq]"),
+    ):
+        code, output = run(*arguments)
+        assert code == 2
+    assert "distortion=squared only" in output

@@ -56,13 +56,22 @@ def test_main_job(run, tmp_path):
             {"source.split": "random", "source.test_path": "rows.npy"},
             ["Held out: the rows of rows"],
         ),
-        ({"bound_rate_lower": None}, ["rate over this bound 0.3000", "bound=samples gives"]),
+        (
+            {"bound_rate_lower": None},
+            ["rate over this bound 0.3000", "so no gap: bound=samples finds one"],
+        ),
+        (
+            {"bound.tolerance": 1e-3, "bound": None}
+            | dict.fromkeys(("bound_rate_lower", "bound_rate_upper", "gap_bits", "gap_db")),
+            ["No limit of R(D) is known for this source and distortion"],
+        ),
         ({"bitstream_rate": None}, ["rate of the bitstream - "]),
     ],
 )
 def test_the_table_says_what_its_numbers_are(facts, said):
     metrics = {"source": "s", "transform": "t", "quantizer": "q", "entropy": "e", "lmbda": 8}
     metrics |= {"rate": 1.4, "rate_stderr": 0.01, "distortion": 0.2, "distortion_stderr": 0.01}
+    metrics |= {"distortion_measure": "squared"}
     metrics |= {"snr_db": 7.0, "bound": "exact", "bound_rate_lower": 1.1, "bound_rate_upper": 1.1}
     metrics |= {"gap_bits": 0.3, "gap_db": 1.8, "bitstream_rate": 1.6}
     metrics |= {"seconds_train": 1.0, "seconds_total": 2.0, **facts}
@@ -198,7 +207,7 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
             ["transform.latent_dimension=12"],
             "12 channels, no multiple of the lattice's dimension 8",
         ),
-        (["source.block=12"], "source.block=12 is no multiple of the lattice's dimension 8"),
+        (["source.block=12", "source.dimension=2"], "source.block=12 is no multiple of the lattice's dimension 8"),
         (["quantizer.scale=-1"], "quantizer.scale=-1"),
         (["quantizer=nested", "quantizer.fine=e9"], "there is no lattice e9; did you mean e8"),
         (["quantizer=nested", "quantizer.fine=nested"], "there is no lattice nested"),
