@@ -207,7 +207,10 @@ def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypa
             ["transform.latent_dimension=12"],
             "12 channels, no multiple of the lattice's dimension 8",
         ),
-        (["source.block=12", "source.dimension=2"], "source.block=12 is no multiple of the lattice's dimension 8"),
+        (
+            ["source.block=12", "source.dimension=2"],
+            "source.block=12 is no multiple of the lattice's dimension 8",
+        ),
         (["quantizer.scale=-1"], "quantizer.scale=-1"),
         (["quantizer=nested", "quantizer.fine=e9"], "there is no lattice e9; did you mean e8"),
         (["quantizer=nested", "quantizer.fine=nested"], "there is no lattice nested"),
