@@ -45,7 +45,9 @@ inline = numba.njit(inline="never", cache=True, nogil=True)
 def _append(words, count, word):  # type: ignore[no-untyped-def]
     if count == len(words):
         larger = np.empty(2 * count, dtype=np.uint32)
-        larger[:count] = words
+        # Not by a slice: numba would compile the text of the error of unequal shapes, for 3 s.
+        for i in range(count):
+            larger[i] = words[i]
         words = larger
     words[count] = word
     return words, count + 1

@@ -38,35 +38,48 @@ def lll(basis: Any) -> Any:
         >>> lll(np.array([[1.0, 0.0], [5.0, 1.0]])).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
+    # Number by number: of sums of slices numba would compile the text of the error of unequal
+    # shapes as well, which takes longer than all the rest.
     n = len(basis)
     basis = basis.copy()
     orthogonal = basis.copy()
     norm = np.zeros(n)
-    norm[0] = (basis[0] ** 2).sum()
+    for i in range(n):
+        norm[0] += basis[0, i] ** 2
     mu = np.zeros((n, n))
     k = 1
     while k < n:
         # Twice: what rounding left of the first reduction goes in the second.
         for _ in range(2):
-            orthogonal[k] = basis[k]
+            for i in range(n):
+                orthogonal[k, i] = basis[k, i]
             for j in range(k):
-                mu[k, j] = (basis[k] * orthogonal[j]).sum() / norm[j]
-                orthogonal[k] -= mu[k, j] * orthogonal[j]
+                product = 0.0
+                for i in range(n):
+                    product += basis[k, i] * orthogonal[j, i]
+                mu[k, j] = product / norm[j]
+                for i in range(n):
+                    orthogonal[k, i] -= mu[k, j] * orthogonal[j, i]
             for j in range(k - 1, -1, -1):
                 whole = np.rint(mu[k, j])
-                basis[k] -= whole * basis[j]
-                mu[k, :j] -= whole * mu[j, :j]
+                for i in range(n):
+                    basis[k, i] -= whole * basis[j, i]
+                for i in range(j):
+                    mu[k, i] -= whole * mu[j, i]
                 mu[k, j] -= whole
-        norm[k] = (orthogonal[k] ** 2).sum()
+        norm[k] = 0.0
+        for i in range(n):
+            norm[k] += orthogonal[k, i] ** 2
         if norm[k] >= (0.99 - mu[k, k - 1] ** 2) * norm[k - 1]:
             k += 1
             continue
-        swapped = basis[k].copy()
-        basis[k] = basis[k - 1]
-        basis[k - 1] = swapped
+        for i in range(n):
+            basis[k, i], basis[k - 1, i] = basis[k - 1, i], basis[k, i]
         if k == 1:
-            orthogonal[0] = basis[0]
-            norm[0] = (basis[0] ** 2).sum()
+            norm[0] = 0.0
+            for i in range(n):
+                orthogonal[0, i] = basis[0, i]
+                norm[0] += basis[0, i] ** 2
         k = max(k - 1, 1)
     return basis
 
@@ -115,11 +128,13 @@ def _search(lower: Any, target: Any, bound: float, every: bool, exact: bool, fou
             beyond[k] = distance
         elif inside and every:
             if count < len(found):
-                found[count] = coefficient
+                for i in range(n):
+                    found[count, i] = coefficient[i]
             count += 1
         else:
             if inside:
-                found[0] = coefficient
+                for i in range(n):
+                    found[0, i] = coefficient[i]
                 bound = distance
                 if not exact:
                     return 1
@@ -148,10 +163,13 @@ def closest_point(
         # A point nearby, so that the search works on small numbers.
         near = np.rint(value @ inverse)
         if np.abs(near).max() >= UNRESOLVED:
-            points[row] = x[row]
+            for i in range(n):
+                points[row, i] = x[row, i]
             continue
         _search(lower, (value - near @ basis) @ rotation, np.inf, False, exact, found)
-        points[row] = (near + found[0]) @ basis
+        point = (near + found[0]) @ basis
+        for i in range(n):
+            points[row, i] = point[i]
 
 
 def points_within(matrix: FloatArray, centre: FloatArray, radius: float) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from ltc.errors import InputError
 from ltc.lattices import Lattice
+from ltc.lattices.backend import runs_on_numba
 from ltc.quantizers.lattice import LatticeQuantizer
+from ltc.threads import in_parallel
 
 __all__ = ["NestedQuantizer"]
 
@@ -24,6 +27,10 @@ SCALE_SAMPLES = 1 << 14
 STEP, BACK, PUSH = 0.5, 0.15, 0.03
 # Two points of a lattice of unit volume are further apart.
 SAME = 1e-6
+# Radii of the coarse cell beyond which a vector is only a direction.
+FAR = 1000.0
+# Scalars that are quantized at a time, so that what is computed from them stays in the cache.
+TOGETHER = 1 << 16
 
 
 class NestedQuantizer(LatticeQuantizer):
@@ -179,43 +186,100 @@ class NestedQuantizer(LatticeQuantizer):
     @torch.no_grad()
     def _quantize(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return codewords, shape (..., n), and which vectors are overloaded, shape (..., 1)."""
-        x = vectors.double()
-        nearest = self.lattice.closest_point(x + self.shift) - self.shift
-        points = self.point(self.index(nearest))
+        rows = vectors.reshape(-1, self.lattice.dimension)
+        points = torch.empty_like(rows)
+        overloaded = torch.empty(len(rows), dtype=torch.bool, device=rows.device)
+        size = max(1, TOGETHER // rows.shape[1]) if runs_on_numba(rows) else max(1, len(rows))
+
+        def quantize(start: int) -> tuple[()]:
+            part = slice(start, start + size)
+            points[part], overloaded[part] = self._quantize_rows(rows[part].double())
+            return ()
+
+        starts = range(0, len(rows), size)
+        if len(starts) < 2:
+            for start in starts:
+                quantize(start)
+        else:
+            in_parallel(quantize, starts)
+        return points.reshape(vectors.shape), overloaded.reshape(*vectors.shape[:-1], 1)
+
+    def _quantize_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codewords, shape (count, n) as x, and which vectors are overloaded, (count,)."""
+        nearest = self.lattice.closest_point(x + self.shift)
+        whole = (nearest @ self._inverse).round_()
+        nearest -= self.shift
+        points = self.point(whole.remainder_(self.ratio))
         overloaded = (points - nearest).abs().amax(-1) > SAME
         if overloaded.any():
             points[overloaded] = self._search(x[overloaded], points[overloaded])
-        return points.to(vectors.dtype), overloaded[..., None]
+        return points, overloaded
 
-    def _search(self, x: Tensor, best: Tensor) -> Tensor:
+    def _search(self, x: Tensor, start: Tensor) -> Tensor:
         """Return codewords near overloaded vectors; shape (count, n) in and out.
 
         Arguments:
             x: the vectors.
-            best: any codewords, to start from.
+            start: any codewords, to start from.
         """
+        reach = self._radius / x.norm(dim=-1, keepdim=True)
+        # In single precision, in which what is as far away as that is only a direction.
+        x = x * (FAR * reach).clamp(max=1)
+        reach = self._radius / x.norm(dim=-1, keepdim=True)
+        given = x.float()
+        at = (x * reach.clamp(max=1)).float()
+        # As far as the corners of a cell may lie, and no further: the steps are to stay small.
+        target = (x * (3 * reach).clamp(max=1)).float()
+        best = start.float()
+        least = (best * (best - 2 * given)).sum(-1, keepdim=True)
+        shift = self.shift.float()
+        if runs_on_numba(x):
+            from ltc.quantizers.nested_kernel import move as compiled
+
+            move: Callable[..., None] = compiled
+        else:
+            move = _move
+        for step in self._steps.float():
+            nearest = self.lattice._closest_point(at + (step + shift)) - shift
+            # The coarse point whose cell the lattice point lies in.
+            coarse = self.ratio * self.lattice._closest_point(nearest / self.ratio)
+            move(given, target, nearest, coarse, at, best, least)
+        # The same to the last place as a decoder's. Rounding may have taken a point on the
+        # boundary for a codeword: it is another one then.
+        found = self.point(self.index(best))
 
         def cost(points: Tensor) -> Tensor:
-            """Squared distance to the vectors, less their squared lengths."""
             return (points * (points - 2 * x)).sum(-1, keepdim=True)
 
-        least = cost(best)
-        reach = self._radius / x.norm(dim=-1, keepdim=True)
-        at = x * reach.clamp(max=1)
-        # As far as the corners of a cell may lie, and no further: the steps are to stay small.
-        target = x * (3 * reach).clamp(max=1)
-        for step in self._steps:
-            nearest = self.lattice.closest_point(at + (step + self.shift)) - self.shift
-            # The coarse point whose cell the lattice point lies in.
-            coarse = self.ratio * self.lattice.closest_point(nearest / self.ratio)
-            points = nearest - coarse
-            found = cost(points)
-            best = torch.where(found < least, points, best)
-            least = torch.minimum(found, least)
-            # How far beyond the plane halfway to it.
-            norm = coarse.square().sum(-1, keepdim=True)
-            inside = norm < SAME
-            beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=SAME) - 0.5
-            outside = at - beyond.clamp(min=PUSH) * coarse
-            at = torch.where(inside, at + BACK * (target - at), outside)
-        return self.point(self.index(best))  # the same to the last place as a decoder's
+        return torch.where(cost(found) < cost(start), found, start)
+
+
+def _move(
+    x: Tensor,
+    target: Tensor,
+    nearest: Tensor,
+    coarse: Tensor,
+    at: Tensor,
+    best: Tensor,
+    least: Tensor,
+) -> None:
+    """Keep the codewords that are better than the best, and move on; in place.
+
+    Arguments:
+        x: the vectors, shape (count, n) as all but the last.
+        target: where to move back to from a codeword.
+        nearest: lattice points near where the search is.
+        coarse: the coarse points whose cells they lie in.
+        at: where the search is.
+        best: the best codewords.
+        least: their squared distance to the vectors, less the vectors' squared lengths, (count, 1).
+    """
+    points = nearest - coarse
+    found = (points * (points - 2 * x)).sum(-1, keepdim=True)
+    best.copy_(torch.where(found < least, points, best))
+    least.copy_(torch.minimum(found, least))
+    # How far beyond the plane halfway to the coarse point.
+    norm = coarse.square().sum(-1, keepdim=True)
+    beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=SAME) - 0.5
+    outside = at - beyond.clamp(min=PUSH) * coarse
+    at.copy_(torch.where(norm < SAME, at + BACK * (target - at), outside))

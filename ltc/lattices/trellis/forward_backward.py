@@ -22,7 +22,7 @@ def log_partition(
 ) -> None:
     """Write log partition functions and the posterior marginals of the cosets.
 
-    The forward-backward algorithm in float64, `log_mass` and `marginal` of shape
+    The forward-backward algorithm, all in float64: `log_mass` and `marginal` of shape
     (count, n, cosets), `log_total` of shape (count,). Every section is scaled so that its
     greatest mass is one: nothing overflows. What underflows is without weight in the result
     unless `lost` is set for the table; then the result is not to be used.
@@ -45,13 +45,13 @@ def log_partition(
             for t in range(n):
                 top = -np.inf
                 for k in range(cosets[t]):
-                    top = max(top, np.float64(log_mass[block + lane, t, k]))
+                    top = max(top, log_mass[block + lane, t, k])
                 if top == -np.inf:
                     top = 0.0
                 log_scale[lane] += top
                 for k in range(cosets[t]):
                     mass[(t * width + k) * lanes + lane] = np.exp(
-                        np.float64(log_mass[block + lane, t, k]) - top
+                        log_mass[block + lane, t, k] - top
                     )
         # Forward: the mass of all pasts of each state.
         forward[:lanes] = 1

@@ -307,7 +307,8 @@ class _ForwardBackward(torch.autograd.Function):
     def forward(ctx: Any, log_mass: Tensor, trellis: Trellis) -> Tensor:
         from ltc.lattices.trellis import forward_backward
 
-        given = trellis._tables(log_mass, "log_mass").contiguous()
+        # One type, so that one kernel is compiled.
+        given = trellis._tables(log_mass, "log_mass").double().contiguous()
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
@@ -324,12 +325,12 @@ class _ForwardBackward(torch.autograd.Function):
         if lost.any():
             # Masses so far apart that their products leave the range of float64.
             with torch.enable_grad():
-                rest = given[lost].requires_grad_()
+                rest = given[lost].to(log_mass.dtype).requires_grad_()
                 value = trellis._log_partition(rest)
                 (gradient,) = torch.autograd.grad(value.sum(), rest)
-            total[lost], marginal[lost] = value.detach(), gradient
-        ctx.save_for_backward(marginal.reshape(log_mass.shape))
-        return total.reshape(log_mass.shape[:-2])
+            total[lost], marginal[lost] = value.detach().double(), gradient.double()
+        ctx.save_for_backward(marginal.reshape(log_mass.shape).to(log_mass.dtype))
+        return total.reshape(log_mass.shape[:-2]).to(log_mass.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -34,10 +34,15 @@ RESTART = 1024
 def _room(trellis: Any, width: int, x: Any) -> Any:
     """Return memory for a block of lanes: costs of a tile, totals, decisions, and a path."""
     lanes = simd.BYTES // x.itemsize
-    choices = (trellis.states[1:] * (trellis.degree - 1)).sum()
+    choices = 0
+    most = 1
+    # Number by number, here and below: expressions of arrays take seconds to compile.
+    for t in range(len(trellis.degree)):
+        choices += trellis.states[t + 1] * (trellis.degree[t] - 1)
+        most = max(most, trellis.states[t], trellis.states[t + 1])
     return (
         aligned(TILE * width * lanes, x),
-        aligned(2 * trellis.states.max() * lanes, x),
+        aligned(2 * most * lanes, x),
         np.empty(choices, np.uint16),
         np.zeros((TILE, lanes), np.int64),
     )
@@ -56,7 +61,7 @@ def _begin(trellis: Any, ends: Any, total: Any) -> None:
 
 
 @compiled
-def _end(trellis: Any, ends: Any, total: Any, old: int, state: Any) -> None:
+def _end(trellis: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
     """Write the states in which the lanes end."""
     lanes = len(state)
     state[:] = 0
@@ -71,7 +76,7 @@ def _end(trellis: Any, ends: Any, total: Any, old: int, state: Any) -> None:
 
 @compiled
 def _survivors(
-    trellis: Any, start: int, stop: int, cost: Any, total: Any, old: int, decision: Any, d: int
+    trellis: Any, start: int, stop: int, cost: Any, total: Any, old: Any, decision: Any, d: Any
 ) -> Any:
     """Run the Viterbi recursion on a block of lanes, from section `start` to `stop`.
 
@@ -85,7 +90,7 @@ def _survivors(
     half = len(total) // 2
     width = len(cost) // TILE
     if start % RESTART == 0 and start > 0:
-        _take_away_least(total[old : old + lanes * states[start]], lanes)
+        _take_away_least(total, old, states[start], lanes)
     for t in range(start, stop):
         new = half - old
         b = first[t]
@@ -126,20 +131,19 @@ def _survivors(
 
 
 @compiled
-def _take_away_least(total: Any, lanes: int) -> None:
-    """Take away from the costs of all states, so many lanes of each, the least of each lane."""
-    least = total[:lanes].copy()
-    for at in range(lanes, len(total), lanes):
-        for lane in range(lanes):
-            least[lane] = min(least[lane], total[at + lane])
-    for at in range(0, len(total), lanes):
-        for lane in range(lanes):
-            total[at + lane] -= least[lane]
+def _take_away_least(total: Any, old: Any, states: int, lanes: int) -> None:
+    """Take away from the costs of so many states, from `old` on, the least in each lane."""
+    for lane in range(lanes):
+        least = total[old + lane]
+        for s in range(1, states):
+            least = min(least, total[old + lanes * s + lane])
+        for s in range(states):
+            total[old + lanes * s + lane] -= least
 
 
 @compiled
 def _trace_back(
-    trellis: Any, start: int, stop: int, state: Any, decision: Any, d: int, path: Any
+    trellis: Any, start: int, stop: int, state: Any, decision: Any, d: Any, path: Any
 ) -> int:
     """Write the cosets of the best paths, (n, lanes), of sections `start` to `stop` to `path`.
 
@@ -181,7 +185,7 @@ def _in_steps(
     for a small one.
     """
     for lane in range(len(items)):
-        row, begin, size = items[lane]
+        row, begin, size = items[lane, 0], items[lane, 1], items[lane, 2]
         for t in range(start, min(size, stop)):
             scaled[t - start, lane] = x[row, begin + t] / step[t]
     for t in range(stop - start):
@@ -213,8 +217,12 @@ def closest_point(
     width = offset.shape[1]
     lanes = simd.BYTES // x.itemsize
     until = n // 2 if len(joint) else 0
-    relative = (offset / step.reshape(n, 1)).astype(x.dtype)
-    length = step.astype(x.dtype)
+    relative = np.zeros((n, width), x.dtype)
+    length = np.zeros(n, x.dtype)
+    for t in range(n):
+        length[t] = step[t]
+        for k in range(width):
+            relative[t, k] = offset[t, k] / step[t]
     scaled = np.zeros((TILE, lanes))
     residual = np.zeros((TILE, lanes), x.dtype)
     state = np.zeros(lanes, np.int64)
@@ -223,7 +231,8 @@ def closest_point(
         item = items[block : min(block + lanes, stop)]
         end = ends[block : min(block + lanes, stop)]
         _begin(trellis, end, total)
-        old = d = 0
+        old: Any = np.int64(0)  # of the type that follows, for one compilation
+        d: Any = np.int64(0)
         for first in range(0, n, TILE):
             last = min(first + TILE, n)
             _in_steps(x, item, first, last, step, scaled, residual)
@@ -235,7 +244,8 @@ def closest_point(
                         rest = (rest - np.rint(rest)) * length[t]
                         cost[at + lane] = rest * rest
             for lane in range(len(item)):
-                cost[max(0, item[lane, 2] - first) * width * lanes + lane :: lanes] = 0
+                for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
+                    cost[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
         _end(trellis, end, total, old, state)
         for last in range(n, until, -TILE):
@@ -244,7 +254,7 @@ def closest_point(
             if until:
                 continue
             for lane in range(len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     k = path[t - first, lane]
                     value = x[row, begin + t] / step[t]
@@ -256,8 +266,8 @@ def closest_point(
                         points[row, begin + t] = whole * step[t] + offset[t, k]
                     else:
                         points[row, begin + t] = x[row, begin + t]
-        if until:
-            joint[block : block + len(item)] = state[: len(item)]
+        for lane in range(len(item) if until else 0):
+            joint[block + lane] = state[lane]
 
 
 @compiled
@@ -279,26 +289,28 @@ def shortest_path(
         item = items[block : min(block + lanes, stop)]
         end = ends[block : min(block + lanes, stop)]
         _begin(trellis, end, total)
-        old = d = 0
+        old: Any = np.int64(0)  # of the type that follows, for one compilation
+        d: Any = np.int64(0)
         for first in range(0, n, TILE):
             last = min(first + TILE, n)
             for lane in range(len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     for k in range(trellis.cosets[t]):
                         tile[((t - first) * width + k) * lanes + lane] = cost[row, begin + t, k]
-                tile[max(0, size - first) * width * lanes + lane :: lanes] = 0
+                for at in range(max(0, size - first) * width, (last - first) * width):
+                    tile[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, tile, total, old, decision, d)
         _end(trellis, end, total, old, state)
         for last in range(n, until, -TILE):
             first = max(last - TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
             for lane in range(0 if until else len(item)):
-                row, begin, size = item[lane]
+                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     paths[row, begin + t] = path[t - first, lane]
-        if until:
-            joint[block : block + len(item)] = state[: len(item)]
+        for lane in range(len(item) if until else 0):
+            joint[block + lane] = state[lane]
 
 
 @compiled

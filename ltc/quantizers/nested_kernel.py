@@ -1,0 +1,42 @@
+"""A step of the search for a nested lattice's codewords, compiled for the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from torch import Tensor
+
+from ltc.quantizers.nested import BACK, PUSH, SAME
+
+__all__ = ["move"]
+
+
+def move(*tensors: Tensor) -> None:
+    """Keep the better codewords and move on: `ltc.quantizers.nested._move`, in one pass."""
+    _move(*(tensor.numpy() for tensor in tensors))
+
+
+# Sums in any order, which the processor does several at a time.
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _move(x: Any, target: Any, nearest: Any, coarse: Any, at: Any, best: Any, least: Any) -> None:
+    n = x.shape[1]
+    zero = x.dtype.type(0)
+    for row in range(len(x)):
+        cost = norm = along = zero
+        for i in range(n):
+            point = nearest[row, i] - coarse[row, i]
+            cost += point * (point - 2 * x[row, i])
+            norm += coarse[row, i] * coarse[row, i]
+            along += nearest[row, i] * coarse[row, i]
+        if cost < least[row, 0]:
+            least[row, 0] = cost
+            for i in range(n):
+                best[row, i] = nearest[row, i] - coarse[row, i]
+        if norm < SAME:
+            for i in range(n):
+                at[row, i] += BACK * (target[row, i] - at[row, i])
+        else:
+            beyond = max(along / norm - 0.5, PUSH)
+            for i in range(n):
+                at[row, i] -= beyond * coarse[row, i]
