@@ -164,7 +164,7 @@ class LatticeTransformCoder(nn.Module):
         weight = (self.derivative.square().sum(0) * scale**2)[self.layout.channel]
         weight = self.lmbda * weight * self.step.square()
         return rate_distortion_optimised(
-            self.wanted(x), weight, self.entropy, self.layout.channel, self.shift
+            self.wanted(x), weight, self.entropy, self.layout.channel.to(x.device), self.shift
         )
 
     @torch.no_grad()
@@ -229,7 +229,7 @@ class LatticeTransformCoder(nn.Module):
 
     def table(self, points: Tensor) -> Tensor:
         """Return which table of the entropy model coordinates use, shape (..., rows, n) or less."""
-        return self.entropy.table(points, self.layout.channel)
+        return self.entropy.table(points, self.layout.channel.to(points.device))
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.
