@@ -41,14 +41,18 @@ def measure(
     model = Exact(lattice, channel)
     vectors = deviation * torch.randn(samples // n, 1, n)
     model.initialise(vectors[:20_000], channel)
-    code = LatticeCode.of(model, channel)
+    code = LatticeCode.of(model, channel, lattice.section)
     points = lattice.closest_point(vectors)
+    if lattice.section is not None:  # as files are written: paths, begun anew after `most_vectors`
+        paths = vectors.flatten().split(code.most_vectors)
+        found = [lattice.of_length(len(path)).closest_point(path) for path in paths]
+        points = torch.cat(found)[:, None, None]
     chunks, encode_time = best(lambda: code.encode_chunks(points))
     decoded, decode_time = best(lambda: code.decode_chunks(chunks))
     assert torch.allclose(torch.cat(decoded).float(), points, atol=1e-3)
     written = 8 * sum(len(stream) for _, stream in chunks) / points.numel()
     with torch.no_grad():
-        bits = float(model.bits(points, channel).double().mean()) / n
+        bits = float(model.bits(lattice.closest_point(vectors), channel).double().mean()) / n
     return points.numel() / encode_time, points.numel() / decode_time, written, bits
 
 

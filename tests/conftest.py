@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from ltc.distortion import Distortion
-
 torch.set_num_threads(1)  # one worker of pytest-xdist a core
 
 
@@ -17,8 +15,3 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
-
-
-def pytest_make_parametrize_id(config, val, argname):
-    """Name distortions in tests by what they are: all processes have to find the same names."""
-    return val.name if isinstance(val, Distortion) else None

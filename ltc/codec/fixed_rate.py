@@ -13,10 +13,11 @@ from torch import Tensor
 from ltc.checks import digest
 from ltc.codec.container import CHUNK, LARGEST_CHUNK
 from ltc.codec.range_coder import (
+    TOTAL,
     finish,
     from_bytes,
     get_uniform,
-    put_uniform,
+    put,
     start_decoder,
     to_bytes,
 )
@@ -171,8 +172,9 @@ def _encode(digits, ratio):  # type: ignore[no-untyped-def]
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     for digit in digits:
-        words, count, lower, width, pending, first = put_uniform(
-            words, count, lower, width, pending, first, digit, ratio
+        left = digit * TOTAL // ratio  # `put_uniform`, whose call would cost a third of the speed
+        words, count, lower, width, pending, first = put(
+            words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // ratio - left
         )
     words, count = finish(words, count, lower, width, pending, first)
     return words[:count]

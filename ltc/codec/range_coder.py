@@ -159,9 +159,8 @@ def quantile(lower, width, point):  # type: ignore[no-untyped-def]
 def put_uniform(words, count, lower, width, pending, first, digit, number):  # type: ignore[no-untyped-def]
     """Encode one of `number` equally likely digits; returns what `put` returns."""
     left = digit * TOTAL // number
-    return put(
-        words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // number - left
-    )
+    probability = (digit + 1) * TOTAL // number - left
+    return put(words, count, lower, width, pending, first, left, probability)
 
 
 @inline

@@ -176,7 +176,7 @@ class LatticeTransformCoder(nn.Module):
             self.wanted(x),
             self.lmbda * weight,
             self.entropy,
-            self.layout.channel,
+            self.layout.channel.to(x.device),
             self.shift,
             self.distortion.cost,
         )
@@ -236,7 +236,7 @@ class LatticeTransformCoder(nn.Module):
 
     def table(self, points: Tensor) -> Tensor:
         """Return which table of the entropy model coordinates use, shape (..., rows, n) or less."""
-        return self.entropy.table(points, self.layout.channel)
+        return self.entropy.table(points, self.layout.channel.to(points.device))
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.

@@ -146,7 +146,9 @@ def test_bits_under_absolute_error(p, measure):
         assert bound(source, distortion=measure).bracket(0.0) == pytest.approx((entropy(p),) * 2)
 
 
-@pytest.mark.parametrize("measure", [OfTheUser(1.5), OfTheUser(1, 3.0), OfTheUser(3)], ids=str)
+@pytest.mark.parametrize(
+    "measure", [OfTheUser(1.5), OfTheUser(1, 3.0), OfTheUser(3)], ids=lambda d: type(d).__name__
+)
 def test_a_distortion_of_the_user(measure):
     by = {
         bound: bound(IIDGaussian(), 2e-3, measure).bracket(0.3)
@@ -175,7 +177,9 @@ def test_the_scale_of_a_cost_is_that_of_the_distortion():
         assert max(once.lower, twice.lower) <= min(once.upper, twice.upper)
 
 
-@pytest.mark.parametrize("measure", [Squared(), Absolute(), OfTheUser(1.5, 2.0)], ids=str)
+@pytest.mark.parametrize(
+    "measure", [Squared(), Absolute(), OfTheUser(1.5, 2.0)], ids=lambda d: type(d).__name__
+)
 def test_the_most_entropy_that_an_error_can_have(measure):
     cost = Cost(measure)
     slope = 1.7
@@ -187,7 +191,9 @@ def test_the_most_entropy_that_an_error_can_have(measure):
     assert cost.entropy(mean) == pytest.approx(found, abs=1e-5)
 
 
-@pytest.mark.parametrize("measure", [Absolute(), OfTheUser(1.5, 2.0)], ids=str)
+@pytest.mark.parametrize(
+    "measure", [Absolute(), OfTheUser(1.5, 2.0)], ids=lambda d: type(d).__name__
+)
 def test_paths_are_clouds(measure):
     rng = torch.Generator().manual_seed(0)
     x = (torch.rand(50, 9, generator=rng) < 0.1).double().cumsum(0)
