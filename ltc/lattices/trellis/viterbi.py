@@ -49,9 +49,8 @@ def _room(trellis: Any, width: int, x: Any) -> Any:
 
 
 @compiled
-def _begin(trellis: Any, ends: Any, total: Any) -> None:
-    """Write the costs of the states in which the lanes begin."""
-    states = trellis.states[0]
+def _begin(states: Any, ends: Any, total: Any) -> None:
+    """Write the costs of so many states, in which the lanes begin."""
     lanes = simd.BYTES // total.itemsize
     total[: lanes * states] = 0
     for lane in range(len(ends)):
@@ -61,11 +60,11 @@ def _begin(trellis: Any, ends: Any, total: Any) -> None:
 
 
 @compiled
-def _end(trellis: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
-    """Write the states in which the lanes end."""
+def _end(states: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
+    """Write in which of so many states the lanes end."""
     lanes = len(state)
     state[:] = 0
-    for s in range(1, trellis.states[len(trellis.degree)]):
+    for s in range(1, states):
         for lane in range(lanes):
             if total[old + lanes * s + lane] < total[old + lanes * state[lane] + lane]:
                 state[lane] = s
@@ -187,10 +186,12 @@ def _in_steps(
     for lane in range(len(items)):
         row, begin, size = items[lane, 0], items[lane, 1], items[lane, 2]
         for t in range(start, min(size, stop)):
-            scaled[t - start, lane] = x[row, begin + t] / step[t]
+            scaled[t - start, lane] = x[row, begin + t]
     for t in range(stop - start):
+        length = step[start + t]
         for lane in range(scaled.shape[1]):
-            value = scaled[t, lane]
+            value = scaled[t, lane] / length
+            scaled[t, lane] = value
             rest = value - np.rint(value)
             residual[t, lane] = rest if abs(value) < UNRESOLVED else 0.0
 
@@ -230,7 +231,7 @@ def closest_point(
     for block in range(start, stop, lanes):
         item = items[block : min(block + lanes, stop)]
         end = ends[block : min(block + lanes, stop)]
-        _begin(trellis, end, total)
+        _begin(trellis.states[0], end, total)
         old: Any = np.int64(0)  # of the type that follows, for one compilation
         d: Any = np.int64(0)
         for first in range(0, n, TILE):
@@ -247,25 +248,26 @@ def closest_point(
                 for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
                     cost[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
-        _end(trellis, end, total, old, state)
-        for last in range(n, until, -TILE):
-            first = max(last - TILE, until)
+        _end(trellis.states[n], end, total, old, state)
+        last = n
+        while last > until:
+            first = max((last - 1) // TILE * TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
-            if until:
-                continue
-            for lane in range(len(item)):
+            if last < n and not until:  # of the last tile, they are still there
+                _in_steps(x, item, first, last, step, scaled, residual)
+            for lane in range(0 if until else len(item)):
                 row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     k = path[t - first, lane]
-                    value = x[row, begin + t] / step[t]
-                    whole = np.rint(value)
+                    value = scaled[t - first, lane]
                     if abs(value) < UNRESOLVED:
                         # The same sums as above, so that the point is the one that was costed.
-                        rest = x.dtype.type(value - whole) - relative[t, k]
-                        whole += np.float64(np.rint(rest))
+                        rest = residual[t - first, lane] - relative[t, k]
+                        whole = np.rint(value) + np.float64(np.rint(rest))
                         points[row, begin + t] = whole * step[t] + offset[t, k]
                     else:
                         points[row, begin + t] = x[row, begin + t]
+            last = first
         for lane in range(len(item) if until else 0):
             joint[block + lane] = state[lane]
 
@@ -288,7 +290,7 @@ def shortest_path(
     for block in range(start, stop, lanes):
         item = items[block : min(block + lanes, stop)]
         end = ends[block : min(block + lanes, stop)]
-        _begin(trellis, end, total)
+        _begin(trellis.states[0], end, total)
         old: Any = np.int64(0)  # of the type that follows, for one compilation
         d: Any = np.int64(0)
         for first in range(0, n, TILE):
@@ -301,7 +303,7 @@ def shortest_path(
                 for at in range(max(0, size - first) * width, (last - first) * width):
                     tile[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, tile, total, old, decision, d)
-        _end(trellis, end, total, old, state)
+        _end(trellis.states[n], end, total, old, state)
         for last in range(n, until, -TILE):
             first = max(last - TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
