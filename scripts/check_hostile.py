@@ -34,7 +34,7 @@ from PIL import Image
 from rich.progress import track
 
 from ltc.codec import Container, FileCoder, Payload
-from ltc.codec.container import CHECKSUM, HEADER
+from ltc.codec.container import Parts
 from ltc.errors import InputError
 
 SECONDS, MEGABYTES = 1.0, 300
@@ -62,15 +62,8 @@ VALUES: list[Any] = [
 
 def forge(container: Container, metadata: bytes, table: bytes | None = None) -> bytes:
     """Return a file with the right checksums, whatever its metadata and table hold."""
-    packed = Container(container.fingerprint, {}, container.chunks).pack()
-    magic, version, fingerprint, length, size, checksum = HEADER.unpack_from(packed)
-    start = HEADER.size + length
-    body = packed[start + size + CHECKSUM.size :]
-    if table is None:
-        table = packed[start : start + size]
-    head = HEADER.pack(magic, version, fingerprint, len(metadata), len(table), checksum)
-    head += metadata + table
-    return head + CHECKSUM.pack(zlib.crc32(head)) + body
+    parts, _ = Parts.unpack(Container(container.fingerprint, {}, container.chunks).pack())
+    return parts._replace(metadata=metadata, table=parts.table if table is None else table).pack()
 
 
 def shake(data: bytes, chance: random.Random) -> bytes:
@@ -126,9 +119,8 @@ def mutate(data: bytes, other: bytes, chance: random.Random) -> tuple[bytes, boo
     if kind == 3:
         return other, False
     if kind == 4:
-        packed = Container(container.fingerprint, {}, container.chunks).pack()
-        table = packed[HEADER.size + 2 :][: HEADER.unpack_from(packed)[4]]
-        return forge(container, metadata, shake(table, chance)), True
+        parts, _ = Parts.unpack(data)
+        return forge(container, metadata, shake(parts.table, chance)), True
     if kind == 5:
         metadata = shake(metadata, chance)
     elif kind < 9:

@@ -64,10 +64,10 @@ class FileCoder:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of everything that a decoder needs, 16 bytes."""
+        """A digest of everything that a decoder needs, 8 bytes."""
         parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
         facts = repr(sorted(self.facts.items()))
-        return bytes.fromhex(digest(self.code.fingerprint, *parameters, facts))
+        return bytes.fromhex(digest(self.code.fingerprint, *parameters, facts))[:8]
 
     def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
         """Return an `.ltc` file of a payload.

@@ -54,11 +54,11 @@ class FixedRateCode:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the code, 16 bytes."""
+        """A digest of the code, 8 bytes."""
         quantizer = self.quantizer
         kind = f"fixed rate {quantizer.ratio} {self.rows}"
         parts = digest(kind, quantizer.shift, np.asarray(quantizer.lattice.generator_matrix))
-        return bytes.fromhex(parts)
+        return bytes.fromhex(parts)[:8]
 
     def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""

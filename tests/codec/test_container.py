@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltc.codec import Container
+from ltc.codec.container import Parts
 from ltc.errors import InputError
 
 CHUNKS = [(10, b"first stream"), (1, b""), (1 << 20, bytes(range(200)))]
-FILE = Container(bytes(range(16)), {"kind": "array", "shape": [3, 4]}, CHUNKS)
+FILE = Container(bytes(range(8)), {"kind": "array", "shape": [3, 4]}, CHUNKS)
 
 
 def test_round_trip():
@@ -39,7 +40,7 @@ def test_every_cut_is_found(length):
 
 @given(data=st.binary(max_size=300))
 def test_noise_is_refused(data):
-    for candidate in (data, FILE.pack()[:36] + data, FILE.pack() + b"x" + data):
+    for candidate in (data, FILE.pack()[:19] + data, FILE.pack() + b"x" + data):
         with pytest.raises(InputError):
             Container.unpack(candidate)
 
@@ -60,7 +61,7 @@ def test_damaged_chunks_are_named():
     size=st.integers(0, 70_000),
 )
 def test_any_chunks_come_back(chunks, size):
-    container = Container(bytes(16), {}, [*chunks, (7, bytes(size))])
+    container = Container(bytes(8), {}, [*chunks, (7, bytes(size))])
     assert Container.unpack(container.pack()) == container
 
 
@@ -68,7 +69,7 @@ def test_entries_of_like_chunks_have_five_bytes():
     def size(count):
         return len(
             Container(
-                bytes(16), {}, [(500 + i % 50, bytes(1000 + i % 9)) for i in range(count)]
+                bytes(8), {}, [(500 + i % 50, bytes(1000 + i % 9)) for i in range(count)]
             ).pack()
         )
 
@@ -79,7 +80,7 @@ def test_entries_of_like_chunks_have_five_bytes():
 @pytest.mark.parametrize("vectors", [-1, 0, (1 << 20) + 1, 1 << 40, 1 << 90])
 def test_absurd_numbers_of_vectors_are_refused(vectors):
     with pytest.raises(InputError, match="chunk"):
-        Container.unpack(Container(bytes(16), {}, [(5, b"x"), (vectors, b"y")]).pack())
+        Container.unpack(Container(bytes(8), {}, [(5, b"x"), (vectors, b"y")]).pack())
 
 
 def test_damage_that_the_small_checksums_miss_is_found():
@@ -91,3 +92,19 @@ def test_damage_that_the_small_checksums_miss_is_found():
     for salvage in (False, True):
         with pytest.raises(InputError, match="nothing tells where"):
             Container.unpack(bytes(data), salvage)
+
+
+def test_a_small_array_has_a_small_header():
+    metadata = {"kind": "array", "suffix": ".npy", "arrays": [["array", [300, 4], "<f4"]]}
+    assert len(Container(bytes(8), metadata, [(300, bytes(300))]).pack()) <= 300 + 42
+
+
+@pytest.mark.parametrize("metadata", [b"", b"\xff" * 20, b"[]", b"{", b"\xff\xfe"])
+def test_metadata_of_another_kind_are_refused(metadata):
+    with pytest.raises(InputError, match="metadata"):
+        Container.unpack(Parts(bytes(8), metadata, b"", b"").pack())
+
+
+def test_metadata_that_inflate_without_end_take_no_memory():
+    with pytest.raises(InputError, match="too large"):
+        Container.unpack(Parts(bytes(8), b" " * (1 << 25), b"", b"").pack())

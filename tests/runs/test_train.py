@@ -20,7 +20,7 @@ from ltc.runs.run import generator
 from ltc.training import refine
 
 QUICK = ["evaluate.samples=20000", "logger=csv", "name.source=s", "name.transform=t"]
-QUICK += ["name.quantizer=q", "name.entropy=exact"]
+QUICK += ["name.quantizer=q", "name.entropy=exact", "name.distortion_measure=squared"]
 
 
 def configuration(*overrides):
