@@ -34,6 +34,7 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
         errors: distortion of each block, shape (count,).
 
     Example:
+        >>> import torch
         >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
         Measurement(rate=2.0, rate_stderr=1.0, distortion=0.5, distortion_stderr=0.0)
     """
