@@ -238,7 +238,7 @@ class NestedQuantizer(LatticeQuantizer):
             nearest = self.lattice._closest_point(at + (step + shift)) - shift
             # The coarse point whose cell the lattice point lies in.
             coarse = self.ratio * self.lattice._closest_point(nearest / self.ratio)
-            move(given, target, nearest, coarse, at, best, least)
+            move(given, target, nearest, coarse, at, best, least, back=BACK, push=PUSH, same=SAME)
         # The same to the last place as a decoder's. Rounding may have taken a point on the
         # boundary for a codeword: it is another one then.
         found = self.point(self.index(best))
@@ -257,6 +257,9 @@ def _move(
     at: Tensor,
     best: Tensor,
     least: Tensor,
+    back: float,
+    push: float,
+    same: float,
 ) -> None:
     """Keep the codewords that are better than the best, and move on; in place.
 
@@ -268,6 +271,9 @@ def _move(
         at: where the search is.
         best: the best codewords.
         least: their squared distance to the vectors, less the vectors' squared lengths, (count, 1).
+        back: how much of the way back is taken from a codeword.
+        push: the least part of a coarse vector that is taken away from a point outside.
+        same: squared length below which a coarse vector is the origin.
     """
     points = nearest - coarse
     found = (points * (points - 2 * x)).sum(-1, keepdim=True)
@@ -275,6 +281,6 @@ def _move(
     least.copy_(torch.minimum(found, least))
     # How far beyond the plane halfway to the coarse point.
     norm = coarse.square().sum(-1, keepdim=True)
-    beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=SAME) - 0.5
-    outside = at - beyond.clamp(min=PUSH) * coarse
-    at.copy_(torch.where(norm < SAME, at + BACK * (target - at), outside))
+    beyond = (nearest * coarse).sum(-1, keepdim=True) / norm.clamp(min=same) - 0.5
+    outside = at - beyond.clamp(min=push) * coarse
+    at.copy_(torch.where(norm < same, at + back * (target - at), outside))

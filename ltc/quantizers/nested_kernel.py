@@ -7,20 +7,30 @@ from typing import Any
 import numba
 from torch import Tensor
 
-from ltc.quantizers.nested import BACK, PUSH, SAME
-
 __all__ = ["move"]
 
 
-def move(*tensors: Tensor) -> None:
+def move(*tensors: Tensor, back: float, push: float, same: float) -> None:
     """Keep the better codewords and move on: `ltc.quantizers.nested._move`, in one pass."""
-    _move(*(tensor.numpy() for tensor in tensors))
+    _move(*(*(tensor.numpy() for tensor in tensors), back, push, same))
 
 
 # Sums in any order, which the processor does several at a time.
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _move(x: Any, target: Any, nearest: Any, coarse: Any, at: Any, best: Any, least: Any) -> None:
+def _move(
+    x: Any,
+    target: Any,
+    nearest: Any,
+    coarse: Any,
+    at: Any,
+    best: Any,
+    least: Any,
+    back: Any,
+    push: Any,
+    same: Any,
+) -> None:
     n = x.shape[1]
+    back, push, same = x.dtype.type(back), x.dtype.type(push), x.dtype.type(same)
     zero = x.dtype.type(0)
     for row in range(len(x)):
         cost = norm = along = zero
@@ -33,10 +43,10 @@ def _move(x: Any, target: Any, nearest: Any, coarse: Any, at: Any, best: Any, le
             least[row, 0] = cost
             for i in range(n):
                 best[row, i] = nearest[row, i] - coarse[row, i]
-        if norm < SAME:
+        if norm < same:
             for i in range(n):
-                at[row, i] += BACK * (target[row, i] - at[row, i])
+                at[row, i] += back * (target[row, i] - at[row, i])
         else:
-            beyond = max(along / norm - 0.5, PUSH)
+            beyond = max(along / norm - 0.5, push)
             for i in range(n):
                 at[row, i] -= beyond * coarse[row, i]

@@ -21,7 +21,7 @@ from ltc.lattices import (
     Leech,
     Zn,
 )
-from ltc.quantizers import NestedQuantizer
+from ltc.quantizers import NestedQuantizer, nested, nested_kernel
 
 LATTICES = [
     Zn(1),
@@ -200,3 +200,19 @@ def test_bad_ratio(ratio):
 def test_bad_search(search):
     with pytest.raises(InputError, match=r"quantizer\.search"):
         NestedQuantizer(E8(), 4, search)
+
+
+def test_the_compiled_step_of_the_search_is_the_torch_one():
+    lattice = E8()
+    x, target, at = (3 * torch.randn(200, 8) for _ in range(3))
+    nearest = lattice.closest_point(at)
+    coarse = 4 * lattice.closest_point(nearest / 4)
+    best = torch.zeros(200, 8)
+    least = torch.zeros(200, 1)
+    results = []
+    for move in (nested_kernel.move, nested._move):
+        state = at.clone(), best.clone(), least.clone()
+        move(x, target, nearest, coarse, *state, back=0.15, push=0.03, same=1e-6)
+        results.append(state)
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
