@@ -15,3 +15,9 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache for the test alone."""
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path))

@@ -10,10 +10,7 @@ from ltc.bounds import bound_for
 from ltc.errors import InputError
 from ltc.sources import Banana, IIDGaussian, IIDLaplacian
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])

@@ -11,10 +11,7 @@ from ltc.bounds.alphabet import Cloud, Path
 from ltc.errors import InputError
 from ltc.sources import IIDBernoulli, Sawbridge
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def sawbridge_one_shot(distortion):

@@ -30,10 +30,7 @@ from ltc.sources import (
     Sawbridge,
 )
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0, 2.5, 5.0])

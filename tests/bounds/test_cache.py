@@ -10,10 +10,7 @@ import scipy.stats
 from ltc.bounds import AlphabetProblem, ParametricRateDistortion, bound_for, bound_from_samples
 from ltc.sources import CorrelatedVector, IIDUniform
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 class StudentT(IIDUniform):

@@ -10,10 +10,7 @@ from ltc.bounds import ReverseWaterFilling, SampleProblem, bound_from_samples
 from ltc.errors import InputError
 from ltc.sources import Banana, CorrelatedVector, IIDUniform
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTC_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 SOURCE = CorrelatedVector(16, 0.9)
