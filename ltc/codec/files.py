@@ -114,7 +114,7 @@ class FileCoder:
         parts: list[Tensor] = []
         waiting = 0
         unit = sequence.unit(self.model)
-        piece = sequence.longest(self.model) or unit * max(1, PIECE // (unit * vectors.dimension))
+        piece = sequence.piece(self.model, vectors.dimension, PIECE)
         total = math.ceil(len(vectors) / unit) * unit
         for first in range(0, total, piece):
             values = torch.from_numpy(vectors.get(first, min(first + piece, total)))
@@ -169,7 +169,8 @@ class FileCoder:
             raise InputError("the header is inconsistent: a chunk is larger than any")
         patch = self._patch(kind)
         counts = [vector_count(shape, self.facts["dimension"], patch) for _, shape, _ in shapes]
-        total = math.ceil(sum(counts) / sequence.unit(self.model)) * self._per_unit
+        units = math.ceil(sum(counts) / sequence.unit(self.model))
+        total = units * sequence.vectors_of_unit(self.model)
         if total != sum(count for count, _ in container.chunks):
             raise InputError("the header is inconsistent: its chunks do not hold its arrays")
         size = sum(math.prod(shape) * dtype.itemsize for _, shape, dtype in shapes)
@@ -188,11 +189,8 @@ class FileCoder:
         """Fill the arrays of a payload with what chunks hold; None is the origin."""
         vectors, size = self._vectors(payload), math.prod(self.code.shape)
         group = max(1, GROUP // size)
-        # A transform that overlaps has to get the pieces that the encoder had.
-        longest = sequence.longest(self.model)
-        step = self._per_unit * max(1, PIECE // (self._per_unit * size))
-        if longest is not None:
-            step = longest // self.model.transform.stride
+        piece = sequence.piece(self.model, vectors.dimension, PIECE)
+        step = piece // sequence.unit(self.model) * sequence.vectors_of_unit(self.model)
         pending = torch.zeros(0, *self.code.shape)
         first = at = 0
         while at < len(chunks):
@@ -217,11 +215,6 @@ class FileCoder:
             torch.zeros(count, *self.code.shape) if stream is None else next(decoded).float()
             for count, stream in chunks
         ]
-
-    @property
-    def _per_unit(self) -> int:
-        """Lattice vectors, as the code calls them, of the least that a file can have."""
-        return self.model.layout.repeats if self.model.endless is None else 1
 
     @property
     def _kind(self) -> str:

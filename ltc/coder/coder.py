@@ -33,6 +33,7 @@ class LatticeTransformCoder(nn.Module):
         distortion: what an error of the reconstruction costs; None: its square.
 
     Attributes:
+        channel: the channel of each coordinate, as in `layout`, on the coder's device.
         row_scale: length of the lattice of each row of lattice vectors, relative to the
             quantizer's scale, shape (rows, 1).
         sensitivity: what an error of one in each channel of the latent costs in the
@@ -71,8 +72,10 @@ class LatticeTransformCoder(nn.Module):
         self.entropy = entropy
         self.lmbda = lmbda
         self.distortion = Squared() if distortion is None else distortion
+        self.channel: Tensor
         self.row_scale: Tensor
         self.sensitivity: Tensor
+        self.register_buffer("channel", layout.channel, persistent=False)
         self.register_buffer("row_scale", torch.ones(len(layout.channel), 1))
         self.register_buffer("sensitivity", torch.ones(transform.latent_dimension))
         self.shift: PointTable | None = entropy.free_points() if quantizer.rdo else None
@@ -171,12 +174,12 @@ class LatticeTransformCoder(nn.Module):
         # For squared error and an orthogonal synthesis these costs are exact; otherwise each
         # coordinate is judged as if the others had no error.
         length = self.quantizer.scale * self.row_scale
-        weight = self.sensitivity[self.layout.channel] * length**self.distortion.power
+        weight = self.sensitivity[self.channel] * length**self.distortion.power
         return rate_distortion_optimised(
             self.wanted(x),
             self.lmbda * weight,
             self.entropy,
-            self.layout.channel.to(x.device),
+            self.channel,
             self.shift,
             self.distortion.cost,
         )
@@ -236,7 +239,7 @@ class LatticeTransformCoder(nn.Module):
 
     def table(self, points: Tensor) -> Tensor:
         """Return which table of the entropy model coordinates use, shape (..., rows, n) or less."""
-        return self.entropy.table(points, self.layout.channel.to(points.device))
+        return self.entropy.table(points, self.channel)
 
     def bits(self, points: Tensor) -> Tensor:
         """Return the code length of blocks.

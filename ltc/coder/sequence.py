@@ -12,7 +12,16 @@ from torch import Tensor
 
 from ltc.coder.coder import LatticeTransformCoder
 
-__all__ = ["LONGEST", "decode", "encode", "longest", "unit", "vector_bits"]
+__all__ = [
+    "LONGEST",
+    "decode",
+    "encode",
+    "longest",
+    "piece",
+    "unit",
+    "vector_bits",
+    "vectors_of_unit",
+]
 
 # Latent scalars of paths that go on without a new start. A start in a known state costs a few bits.
 LONGEST = 1 << 20
@@ -23,11 +32,30 @@ def unit(coder: LatticeTransformCoder) -> int:
     return coder.layout.block if coder.endless is None else coder.transform.stride
 
 
+def vectors_of_unit(coder: LatticeTransformCoder) -> int:
+    """Return how many lattice vectors `encode` makes of a `unit`."""
+    return coder.layout.repeats if coder.endless is None else 1
+
+
 def longest(coder: LatticeTransformCoder) -> int | None:
     """Return the source vectors after which paths start anew; None where there are blocks."""
     if coder.endless is None:
         return None
     return max(1, LONGEST // len(coder.layout.channel)) * coder.transform.stride
+
+
+def piece(coder: LatticeTransformCoder, dimension: int, scalars: int) -> int:
+    """Return how many source vectors of a sequence are coded at once, a multiple of `unit`.
+
+    A whole path, which a transform that overlaps has to get in the same pieces each way; or blocks.
+
+    Arguments:
+        coder: the coder.
+        dimension: scalars per source vector, d.
+        scalars: that blocks hold at most, unless one alone holds more.
+    """
+    block = coder.layout.block
+    return longest(coder) or block * max(1, scalars // (block * dimension))
 
 
 @torch.no_grad()

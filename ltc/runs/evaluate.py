@@ -57,9 +57,7 @@ def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) 
 
 def _parts(coder: LatticeTransformCoder, blocks: Tensor, chunk: int) -> Sequence[Tensor]:
     """Cut blocks, one after the other, into what is coded at once: shape (number, d) each."""
-    block, dimension = blocks.shape[1:]
-    number = sequence.longest(coder) or block * max(1, chunk // (block * dimension))
-    return blocks.flatten(0, 1).split(number)
+    return blocks.flatten(0, 1).split(sequence.piece(coder, blocks.shape[-1], chunk))
 
 
 @torch.no_grad()

@@ -94,7 +94,7 @@ def fit_row_scales(coder: LatticeTransformCoder, blocks: Tensor) -> None:
     encoder with `rdo` goes on from is fitted to nearest points, than which it can only choose
     better.
     """
-    channel = coder.layout.channel
+    channel = coder.channel
     weight = coder.lmbda * _inverted(coder, blocks)[channel]
     for exponents in (torch.arange(-4, 9) / 4, torch.arange(-3, 4) / 16):
         factors = 2 ** exponents.to(coder.row_scale)
