@@ -36,6 +36,7 @@ class LatticeTransformCoder(nn.Module):
         channel: the channel of each coordinate, as in `layout`, on the coder's device.
         row_scale: length of the lattice of each row of lattice vectors, relative to the
             quantizer's scale, shape (rows, 1).
+        origin: where in each channel of the latent the lattice's origin lies, shape (k,).
         sensitivity: what an error of one in each channel of the latent costs in the
             reconstruction, shape (k,), by which an encoder that weighs rate against distortion
             judges errors of the latent; see `linearise`.
@@ -74,9 +75,11 @@ class LatticeTransformCoder(nn.Module):
         self.distortion = Squared() if distortion is None else distortion
         self.channel: Tensor
         self.row_scale: Tensor
+        self.origin: Tensor
         self.sensitivity: Tensor
         self.register_buffer("channel", layout.channel, persistent=False)
         self.register_buffer("row_scale", torch.ones(len(layout.channel), 1))
+        self.register_buffer("origin", torch.zeros(transform.latent_dimension))
         self.register_buffer("sensitivity", torch.ones(transform.latent_dimension))
         self.shift: PointTable | None = entropy.free_points() if quantizer.rdo else None
 
@@ -158,7 +161,8 @@ class LatticeTransformCoder(nn.Module):
         return self._in_lattice_units(self.transform.analysis(x))
 
     def _in_lattice_units(self, latents: Tensor) -> Tensor:
-        return self.layout.split(latents / self.quantizer.scale) / self.row_scale
+        latents = (latents - self.origin) / self.quantizer.scale
+        return self.layout.split(latents) / self.row_scale
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the lattice points of blocks: the nearest, or with `rdo` the best.
@@ -229,7 +233,7 @@ class LatticeTransformCoder(nn.Module):
             Latents, shape (batch, *latent positions, k).
         """
         latents = self.layout.join(self.reconstruct(points) * self.row_scale)
-        return latents * self.quantizer.scale
+        return latents * self.quantizer.scale + self.origin
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""

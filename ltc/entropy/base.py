@@ -190,6 +190,14 @@ class EntropyModel(nn.Module, ABC):
         """
         raise self._not_additive()
 
+    def move(self, offset: Tensor) -> None:
+        """Add an offset to the values of each channel, shape (channels,).
+
+        Raises:
+            InputError: the model is not additive along a trellis.
+        """
+        raise self._not_additive()
+
     def bias(self, points: Tensor, table: Tensor) -> Tensor:
         """Return by how much `bits` is too large on average; zero where it is exact.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,9 @@ __all__ = ["GaussianMixture", "by_table", "columns"]
 
 # A Gaussian beyond this many deviations has less mass than float64 resolves.
 TAIL = 9.0
+# Lattice units: the least width of a bump. Narrower ones, between points or at one, change no mass
+# of a point, but let a fit run to where single precision tells a point from itself.
+LEAST_WIDTH = 0.03
 
 
 class GaussianMixture(nn.Module):
@@ -35,14 +40,15 @@ class GaussianMixture(nn.Module):
         Returns:
             Natural logarithms, shape of `value`.
         """
-        log_weight = torch.log_softmax(self.log_weight, -1) - self.log_width
-        deviation = (value.unsqueeze(-1) - self.mean[table]) * (-self.log_width).exp()[table]
+        log_width = self.log_width.clamp_min(math.log(LEAST_WIDTH))
+        log_weight = torch.log_softmax(self.log_weight, -1) - log_width
+        deviation = (value.unsqueeze(-1) - self.mean[table]) * (-log_width).exp()[table]
         return torch.logsumexp(log_weight[table] - 0.5 * deviation.square(), -1)
 
     @torch.no_grad()
     def support(self) -> tuple[Tensor, Tensor]:
         """Return the ends of the interval that holds each function's mass, shapes (T,)."""
-        reach = TAIL * self.log_width.exp()
+        reach = TAIL * self.log_width.exp().clamp_min(LEAST_WIDTH)
         return (self.mean - reach).amin(-1), (self.mean + reach).amax(-1)
 
     @torch.no_grad()

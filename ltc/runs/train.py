@@ -127,7 +127,7 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
     # training set, so that the held-out one stays untouched.
     (validation,) = stream("validation", count, 1)
     # Longer blocks have more to learn from: as many samples in all.
-    batch = config.batch or max(1, min(200, (1 << 15) // (block * source.dimension)))
+    batch = config.batch or max(1, min(200, (1 << 13) // (block * source.dimension)))
     # A model that can be fitted to another lattice afterwards may learn through a cheaper one.
     lattice = coder.quantizer.lattice
     through = lattice if coder.entropy.trellis is None else lattice.surrogate

@@ -10,13 +10,17 @@ import copy
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
-from ltc.training.fitting import encode, fit, lagrangian
+from ltc.training.fitting import PIECE, encode, fit, lagrangian
 from ltc.training.starts import STARTS
 
 __all__ = ["refine"]
+
+# Bits per scalar by which a round has to lower the Lagrangian for another to follow.
+LEAST_FALL = 1e-4
 
 
 def refine(
@@ -27,7 +31,7 @@ def refine(
 ) -> list[float]:
     """Refit scales, synthesis, reconstruction points and entropy model to the encoder.
 
-    In turn with encoding, until the Lagrangian falls by less than 1e-4 bits. What this ends in
+    In turn with encoding, until the Lagrangian falls by less than `LEAST_FALL`. What this ends in
     depends on where it starts: all `STARTS` that suit the coder are tried through the lattice's
     surrogate, on a quarter of the samples, and the best goes on.
 
@@ -41,10 +45,26 @@ def refine(
     Returns:
         The Lagrangian, bits per scalar, at the start of each round.
     """
+    _centre(coder, blocks)
     coder.linearise(blocks)
     with coder.through(coder.quantizer.lattice.surrogate):
         _choose_start(coder, blocks, rounds, report)
-    return _alternate(coder, blocks, rounds, report)
+    return _alternate(coder, blocks, rounds, LEAST_FALL, report)
+
+
+@torch.no_grad()
+def _centre(coder: LatticeTransformCoder, blocks: Tensor) -> None:
+    """Let the lattice's origin lie at the median of each channel.
+
+    A channel of low rate sends one value nearly always. That all are this value is a point of
+    every lattice, if it is zero; another constant is one of some. A bias of a nonlinear analysis
+    puts it anywhere.
+    """
+    some = blocks[:: math.ceil(blocks.numel() / PIECE)]
+    median = coder.transform.analysis(some).flatten(0, -2).median(0).values
+    moved = (coder.origin - median) / coder.quantizer.scale
+    coder.origin.copy_(median)
+    coder.entropy.move(moved)
 
 
 def _choose_start(
@@ -60,13 +80,16 @@ def _choose_start(
         coder.distortion.cost(scalars - coder.distortion.centre(scalars)).mean()
     )
     lowest, best = math.inf, trained
+    # Nearest points stay what they are: what comes after the first rounds is Adam's progress on a
+    # nonlinear synthesis, which tells little of a start.
+    least_fall = LEAST_FALL if coder.quantizer.rdo else 10 * LEAST_FALL
     for start in starts:
         if start.last_resort and lowest < 0.9 * nothing_sent:
             continue
         coder.load_state_dict(trained)
         try:
             start.prepare(coder, part)
-            _alternate(coder, part, rounds, _prefixed(report, start.name))
+            _alternate(coder, part, rounds, least_fall, _prefixed(report, start.name))
             found = lagrangian(coder, encode(coder, blocks), blocks)
         except OverflowError:  # a line search went astray
             continue
@@ -80,7 +103,11 @@ def _prefixed(report: Callable[[str], None], name: str) -> Callable[[str], None]
 
 
 def _alternate(
-    coder: LatticeTransformCoder, blocks: Tensor, rounds: int, report: Callable[[str], None]
+    coder: LatticeTransformCoder,
+    blocks: Tensor,
+    rounds: int,
+    least_fall: float,
+    report: Callable[[str], None],
 ) -> list[float]:
     """Encode and refit in turn from where a coder stands, as `refine` does in the end."""
     best = copy.deepcopy(coder.state_dict())
@@ -89,7 +116,7 @@ def _alternate(
     for _ in range(rounds):
         points = encode(coder, blocks)
         found = lagrangian(coder, points[-judges:], blocks[-judges:])
-        falling = not lagrangians or found < min(lagrangians) - 1e-4
+        falling = not lagrangians or found < min(lagrangians) - least_fall
         if not lagrangians or found < min(lagrangians):
             best = copy.deepcopy(coder.state_dict())
         lagrangians.append(found)

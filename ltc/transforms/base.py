@@ -14,6 +14,9 @@ from ltc.threads import one_thread
 
 __all__ = ["Transform", "principal_axes"]
 
+# Steps of Adam that refit a synthesis which has no closed form.
+FIT_STEPS = 200
+
 
 class Transform(nn.Module, ABC):
     """An analysis from blocks of source vectors to latents and a synthesis back.
@@ -98,15 +101,18 @@ class Transform(nn.Module, ABC):
         if not parameters:
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        # Down to zero: what a constant rate leaves of a few blocks' noise can outweigh the gain.
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, FIT_STEPS)
         vectors = x[0, ..., 0].numel()
-        stride = max(1, len(x) // max(8, 1000 // vectors))
+        stride = max(1, len(x) // max(1, 1000 // vectors))
         with one_thread():
-            for step in range(200):
+            for step in range(FIT_STEPS):
                 chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
                 optimizer.zero_grad()
                 error = self.synthesis(latents[chosen]) - x[chosen]
                 distortion.cost(error).mean().backward()
                 optimizer.step()
+                schedule.step()
 
 
 def principal_axes(samples: Tensor, count: int) -> Tensor:

@@ -138,6 +138,30 @@ def test_fit_recovers_a_gaussian():
     assert float(rate) == pytest.approx(float(entropy), abs=0.01)
 
 
+@pytest.mark.parametrize("lattice", LATTICES, ids=name)
+def test_a_fit_escapes_from_narrow_bumps(lattice):
+    # Between points, or at one that single precision has elsewhere, their likelihood has no bound.
+    n = lattice.dimension
+    torch.manual_seed(0)
+    x, table = 0.25 * torch.randn(20_000, 1, n), channels(lattice)
+    points = lattice.closest_point(x) + lattice.closest_point(0.7 + torch.rand(1, 1, n))
+    lengths = []
+    for narrow in (0, 2):
+        model = Exact(lattice, table)
+        model.initialise(x, table)
+        with torch.no_grad():
+            model.density.log_width[:, :narrow] = math.log(1e-4)
+            model.density.mean[:, :narrow] = (points.median(0).values.T * 4096).round() / 4096
+        before = math.inf
+        for _ in range(4):
+            model.fit(points, table)
+            with torch.no_grad():
+                lengths.append(float(model.bits(points, table).mean()) / n)
+            assert lengths[-1] < before + 1e-4
+            before = lengths[-1]
+    assert abs(lengths[-1] - lengths[3]) < 0.02
+
+
 def test_extreme_points_have_finite_lengths():
     channel = torch.tensor([[0]])
     model = Exact(Zn(), channel)

@@ -225,3 +225,25 @@ def test_fitted_entropy_is_a_maximum_of_the_likelihood():
     empirical = float(-(probability * probability.log2()).sum())
     assert empirical <= float(model.bits(points, channel).mean().detach()) < empirical + 2e-3
     assert math.isfinite(empirical)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3, 0.5])
+def test_a_bias_of_the_analysis_costs_nothing(bias):
+    # A constant that is no point of the real code is one of the surrogate's.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(100, 512, 2, generator=generator) * torch.tensor([1.0, 0.02])
+    model = coder(Convolutional(256, 512), Linear(2, bias=True), 8.0)
+    model.quantizer.rdo = False
+    model.initialise(x)
+    with torch.no_grad():
+        moved = torch.tensor([0.0, bias]) * model.quantizer.scale
+        model.transform.analysis_map.bias.add_(moved)
+        vectors = model.vectors(x)
+        model.entropy.initialise(vectors, model.table(vectors))
+    refine(model, x)
+    with torch.no_grad():
+        points = model.encode(x)
+        rate = float(model.bits(points).mean()) / x[0].numel()
+        distortion = float((model.decode(points) - x).square().mean())
+    limit = 0.5 * (0.5 * math.log2(2 * 8 * math.log(2)) + 1 / (2 * math.log(2)) + 8 * 0.02**2)
+    assert rate + 8 * distortion < limit + 0.03

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ltc.distortion import Squared
 from ltc.errors import InputError
 from ltc.transforms import MLP, Identity, Linear, principal_axes
 
@@ -53,3 +54,17 @@ def test_bad_input():
         MLP(2, width=0)
     with pytest.raises(InputError, match="latent_dimension"):
         Linear(2, latent_dimension=0)
+
+
+def test_refitting_what_is_fitted_does_no_harm():
+    torch.manual_seed(0)
+    x = torch.randn(64, 512, 2)
+    transform = MLP(2)
+    transform.initialise(x)
+    latents = transform.analysis(x).detach() + 0.3 * torch.randn(x.shape)
+    costs = []
+    for _ in range(4):
+        transform.fit_synthesis(latents, x, Squared())
+        costs.append(float((transform.synthesis(latents) - x).square().mean()))
+    wiener = 0.09 / 1.09  # what the best estimate of x from its noisy latents leaves
+    assert max(costs) < 1.01 * wiener
