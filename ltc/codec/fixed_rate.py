@@ -20,6 +20,7 @@ from ltc.codec.range_coder import (
     put,
     start_decoder,
     to_bytes,
+    with_room,
 )
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
@@ -172,11 +173,12 @@ def _encode(digits, ratio):  # type: ignore[no-untyped-def]
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     for digit in digits:
+        words = with_room(words, count + pending + 2)
         left = digit * TOTAL // ratio  # `put_uniform`, whose call would cost a third of the speed
-        words, count, lower, width, pending, first = put(
+        count, lower, width, pending, first = put(
             words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // ratio - left
         )
-    words, count = finish(words, count, lower, width, pending, first)
+    count = finish(words, count, lower, width, pending, first)
     return words[:count]
 
 

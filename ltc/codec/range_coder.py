@@ -26,6 +26,7 @@ __all__ = [
     "quantile",
     "start_decoder",
     "to_bytes",
+    "with_room",
 ]
 
 PRECISION = 24
@@ -42,25 +43,25 @@ inline = numba.njit(inline="never", cache=True, nogil=True)
 
 
 @inline
-def _append(words, count, word):  # type: ignore[no-untyped-def]
-    if count == len(words):
-        larger = np.empty(2 * count, dtype=np.uint32)
-        # Not by a slice: numba would compile the text of the error of unequal shapes, for 3 s.
-        for i in range(count):
-            larger[i] = words[i]
-        words = larger
-    words[count] = word
-    return words, count + 1
+def with_room(words, count):  # type: ignore[no-untyped-def]
+    """Return words, uint32, with room for so many: themselves, or a copy of twice the length."""
+    if count <= len(words):
+        return words
+    larger = np.empty(2 * count, dtype=np.uint32)
+    # Not by a slice: numba would compile the text of the error of unequal shapes, for 3 s.
+    for i in range(len(words)):
+        larger[i] = words[i]
+    return larger
 
 
 @inline
 def _flush(words, count, pending, first, carry):  # type: ignore[no-untyped-def]
-    """Write the words that waited for a carry."""
-    words, count = _append(words, count, np.uint32((first + carry) & _WORD))
+    """Write the words that waited for a carry; returns the new count."""
+    words[count] = np.uint32((first + carry) & _WORD)
     rest = np.uint32(0) if carry else np.uint32(0xFFFFFFFF)
-    for _ in range(pending - 1):
-        words, count = _append(words, count, rest)
-    return words, count
+    for i in range(count + 1, count + pending):
+        words[i] = rest
+    return count + pending
 
 
 @inline
@@ -68,7 +69,7 @@ def put(words, count, lower, width, pending, first, left, probability):  # type:
     """Encode one symbol.
 
     Arguments:
-        words: the output so far, uint32; grown when it is full.
+        words: receives the output, uint32; with room for `count + pending + 1`.
         count: words written.
         lower: lower end of the interval, uint64.
         width: width of the interval, uint64; 2^64 - 1 at the start.
@@ -78,13 +79,13 @@ def put(words, count, lower, width, pending, first, left, probability):  # type:
         probability: of the symbol, in units of 2^-24, at least 1.
 
     Returns:
-        The first six arguments, updated.
+        (count, lower, width, pending, first), updated.
     """
     scale = width >> _PRECISION
     width = scale * np.uint64(probability)
     moved = lower + scale * np.uint64(left)
     if pending > 0 and moved + width > moved:
-        words, count = _flush(words, count, pending, first, _ONE if moved < lower else _ZERO)
+        count = _flush(words, count, pending, first, _ONE if moved < lower else _ZERO)
         pending = 0
     lower = moved
     if width < _THRESHOLD:
@@ -94,23 +95,24 @@ def put(words, count, lower, width, pending, first, left, probability):  # type:
         if pending > 0:
             pending += 1
         elif lower + width > lower:
-            words, count = _append(words, count, np.uint32(word))
+            words[count] = np.uint32(word)
+            count += 1
         else:
             pending = 1
             first = word
-    return words, count, lower, width, pending, first
+    return count, lower, width, pending, first
 
 
 @inline
 def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyped-def]
-    """Write the last word; arguments as in `put`, returns (words, count).
+    """Write the last word; arguments as in `put`, returns the count.
 
     Where constriction writes enough for whatever may follow, this writes the point of the interval
     with the most zeros at its end: a decoder reads zeros beyond the end, so that they need not be
     kept. See `to_bytes`.
     """
     if width == ~_ZERO:
-        return words, count
+        return count
     # An interval is at least 2^32 wide: one word is always enough.
     point = lower
     for bits in range(63, -1, -1):
@@ -120,8 +122,9 @@ def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyp
             point = rounded
             break
     if pending > 0:
-        words, count = _flush(words, count, pending, first, _ONE if point < lower else _ZERO)
-    return _append(words, count, np.uint32(point >> _32))
+        count = _flush(words, count, pending, first, _ONE if point < lower else _ZERO)
+    words[count] = np.uint32(point >> _32)
+    return count + 1
 
 
 @inline

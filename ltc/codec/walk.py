@@ -22,12 +22,15 @@ from ltc.codec.range_coder import (
     put_uniform,
     quantile,
     start_decoder,
+    with_room,
 )
 
 __all__ = ["decode", "encode"]
 
 kernel = numba.njit(cache=True, nogil=True)
 _HALF = 1 << (PRECISION - 1)
+# Words that a coordinate takes at most, one for each `put`: a branch, an integer, and an escape.
+MOST_WORDS = 128
 
 
 @kernel
@@ -65,21 +68,23 @@ def encode(  # type: ignore[no-untyped-def]
     pending, first = 0, np.uint64(0)
     vectors, rows, n = points.shape
     if states > 1:
+        words = with_room(words, rows + 2)
         moved = int(np.any(state))
-        words, count, lower, width, pending, first = put_uniform(
+        count, lower, width, pending, first = put_uniform(
             words, count, lower, width, pending, first, moved, 2
         )
         for row in range(moved * rows):
-            words, count, lower, width, pending, first = put_uniform(
+            count, lower, width, pending, first = put_uniform(
                 words, count, lower, width, pending, first, state[row], states
             )
     for i in range(begin, vectors):
         if count >= enough:
-            words, count = finish(words, count, lower, width, pending, first)
+            count = finish(words, count, lower, width, pending, first)
             return words[:count], i, True
         for row in range(rows):
             which = pattern[i if len(pattern) > 1 else 0, row]
             s = state[row]
+            words = with_room(words, count + pending + MOST_WORDS * n + 1)
             for t in range(n):
                 value = points[i, row, t]
                 best, integer, error = -1, 0.0, np.inf
@@ -96,7 +101,7 @@ def encode(  # type: ignore[no-untyped-def]
                     return words[:0], i, False
                 if start[here + 1] - start[here] > 1:
                     entry = branch_at[which, t] + best - start[node[k]]
-                    words, count, lower, width, pending, first = put(
+                    count, lower, width, pending, first = put(
                         words, count, lower, width, pending, first,
                         branch_left[entry, 0], branch_left[entry, 1],
                     )  # fmt: skip
@@ -105,7 +110,7 @@ def encode(  # type: ignore[no-untyped-def]
                 size = table_start[c + 1] - table - 2  # integers in the table
                 z = np.int64(integer) - first_integer[c]
                 symbol = z if 0 <= z < size else size
-                words, count, lower, width, pending, first = put(
+                count, lower, width, pending, first = put(
                     words, count, lower, width, pending, first,
                     left[table + symbol], left[table + symbol + 1] - left[table + symbol],
                 )  # fmt: skip
@@ -122,13 +127,13 @@ def encode(  # type: ignore[no-untyped-def]
                             bit = 0
                         else:
                             bit = (excess >> (2 * length + 1 - position)) & 1
-                        words, count, lower, width, pending, first = put(
+                        count, lower, width, pending, first = put(
                             words, count, lower, width, pending, first, bit * _HALF, _HALF
                         )
                 s = target[best]
             if states > 1:
                 state[row] = s
-    words, count = finish(words, count, lower, width, pending, first)
+    count = finish(words, count, lower, width, pending, first)
     return words[:count], vectors, True
 
 

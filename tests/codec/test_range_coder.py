@@ -16,6 +16,7 @@ from ltc.codec.range_coder import (
     quantile,
     start_decoder,
     to_bytes,
+    with_room,
 )
 
 
@@ -24,10 +25,11 @@ def encode(symbols, left, probability):
     words, count, lower, width = np.empty(2, np.uint32), 0, np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
     for s in symbols:
-        words, count, lower, width, pending, first = put(
+        words = with_room(words, count + pending + 2)
+        count, lower, width, pending, first = put(
             words, count, lower, width, pending, first, left[s], probability[s]
         )
-    words, count = finish(words, count, lower, width, pending, first)
+    count = finish(words, count, lower, width, pending, first)
     return words[:count].copy()
 
 

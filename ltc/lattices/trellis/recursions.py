@@ -185,7 +185,9 @@ class Trellis(Structure):
         def call(items: IntArray, ends: IntArray, joint: IntArray, flat: Flat) -> None:
             shares = [np.ascontiguousarray(numbers[: len(flat.degree)]) for numbers in geometry]
             grain = GRAIN // int((flat.degree * flat.states[1:]).sum())
-            in_parallel(kernel, len(items), grain, x, items, ends, y, joint, flat, *shares)
+            in_parallel(
+                kernel, len(items) or len(y), grain, x, items, ends, y, joint, flat, *shares
+            )
 
         def decode(items: IntArray, ends: IntArray, length: int, middle: bool) -> IntArray:
             joint = np.empty(len(items) if middle else 0, dtype=np.int64)
@@ -195,7 +197,9 @@ class Trellis(Structure):
         if self._is_cut:
             by_pieces(decode, len(y), self.dimension, self._most_states)
         else:
-            call(*whole_rows(len(y), self.dimension), np.empty(0, dtype=np.int64), self.flat)
+            # Short rows by the million: a list of them all would cost as much as they do.
+            nothing = np.empty((0, 3), dtype=np.int64)
+            call(nothing, nothing, nothing[:, 0], self.flat)
 
     def _in_torch(self, function: Callable[..., Tensor], result: Tensor) -> None:
         """Fill `result`, (rows, n), by a function that decodes items."""

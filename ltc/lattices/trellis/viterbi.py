@@ -7,7 +7,7 @@ over as `ltc.lattices.trellis.structure.Flat`.
 
 An item is (row, begin, length): the part of a row that begins there, as long as the trellis or
 shorter; what it is shorter by costs nothing. Its `ends` are the states that it begins and ends
-in, -1 where it is free.
+in, -1 where it is free. No items at all are the whole rows, free at both ends.
 """
 
 from __future__ import annotations
@@ -46,6 +46,19 @@ def _room(trellis: Any, width: int, x: Any) -> Any:
         np.empty(choices, np.uint16),
         np.zeros((TILE, lanes), np.int64),
     )
+
+
+@compiled
+def _items(items: Any, block: int, stop: int, n: int, item: Any) -> int:
+    """Write the items of a block of lanes to `item`; returns how many there are."""
+    used = min(len(item), stop - block)
+    for lane in range(used):
+        if len(items):
+            for i in range(3):
+                item[lane, i] = items[block + lane, i]
+        else:
+            item[lane, 0], item[lane, 1], item[lane, 2] = block + lane, 0, n
+    return used
 
 
 @compiled
@@ -227,10 +240,12 @@ def closest_point(
     scaled = np.zeros((TILE, lanes))
     residual = np.zeros((TILE, lanes), x.dtype)
     state = np.zeros(lanes, np.int64)
+    of_block = np.zeros((lanes, 3), np.int64)
     cost, total, decision, path = _room(trellis, width, x)
     for block in range(start, stop, lanes):
-        item = items[block : min(block + lanes, stop)]
-        end = ends[block : min(block + lanes, stop)]
+        used = _items(items, block, stop, n, of_block)
+        item = of_block[:used]
+        end = ends[block : block + used]
         _begin(trellis.states[0], end, total)
         old: Any = np.int64(0)  # of the type that follows, for one compilation
         d: Any = np.int64(0)
@@ -244,7 +259,7 @@ def closest_point(
                         rest = residual[t - first, lane] - relative[t, k]
                         rest = (rest - np.rint(rest)) * length[t]
                         cost[at + lane] = rest * rest
-            for lane in range(len(item)):
+            for lane in range(used if len(items) else 0):
                 for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
                     cost[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
@@ -285,11 +300,13 @@ def shortest_path(
     lanes = simd.BYTES // cost.itemsize
     until = n // 2 if len(joint) else 0
     state = np.zeros(lanes, np.int64)
+    of_block = np.zeros((lanes, 3), np.int64)
     tile, total, decision, path = _room(trellis, width, cost)
     tile[:] = 0
     for block in range(start, stop, lanes):
-        item = items[block : min(block + lanes, stop)]
-        end = ends[block : min(block + lanes, stop)]
+        used = _items(items, block, stop, n, of_block)
+        item = of_block[:used]
+        end = ends[block : block + used]
         _begin(trellis.states[0], end, total)
         old: Any = np.int64(0)  # of the type that follows, for one compilation
         d: Any = np.int64(0)
