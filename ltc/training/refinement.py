@@ -114,7 +114,8 @@ def _alternate(
     judges = max(1, len(blocks) // 8)
     lagrangians: list[float] = []
     for _ in range(rounds):
-        points = encode(coder, blocks)
+        if coder.quantizer.rdo or not lagrangians:  # the nearest points stay what they are
+            points = encode(coder, blocks)
         found = lagrangian(coder, points[-judges:], blocks[-judges:])
         falling = not lagrangians or found < min(lagrangians) - least_fall
         if not lagrangians or found < min(lagrangians):

@@ -100,7 +100,7 @@ class Transform(nn.Module, ABC):
         parameters = [p for p in self.parameters() if p.requires_grad]
         if not parameters:
             return
-        optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
         # Down to zero: what a constant rate leaves of a few blocks' noise can outweigh the gain.
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, FIT_STEPS)
         vectors = x[0, ..., 0].numel()
