@@ -21,7 +21,7 @@ from sweep import configuration
 from ltc.codec import code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.runs.build import build
-from ltc.runs.evaluate import bitstream_rate, measure
+from ltc.runs.evaluate import measure
 
 
 def coder(quantizer: str, training: torch.Tensor, rate: float) -> LatticeTransformCoder:
@@ -65,9 +65,8 @@ def main() -> None:
             model = coder(quantizer, training, float(target))
             blocks = held_out.reshape(-1, model.layout.block, model.transform.dimension)
             assert model.quantizer.lattice.trellis is not None
-            rate = measure(model, blocks).rate
-            written = bitstream_rate(model, code_for(model), blocks)
-            rows.append((written - rate, rate))
+            measured, written = measure(model, blocks, code_for(model))
+            rows.append((written - measured.rate, measured.rate))
         over = [(excess, rate) for excess, rate in rows if excess > max(0.002, 0.005 * rate)]
         failed |= bool(over)
         worst, rate = max(rows)

@@ -1,4 +1,8 @@
-"""The parts of a run from its configuration."""
+"""The parts of a run from its configuration.
+
+The configuration is that of `ltc-train` everywhere; a value in it that cannot be used raises an
+InputError.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,7 @@ from ltc.runs.run import LatticeRun, Run, VectorRun
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
 
-__all__ = [
-    "build",
-    "build_coder",
-    "build_quantizer",
-    "build_source",
-    "plain",
-]
+__all__ = ["build", "build_coder", "build_quantizer", "build_source", "plain"]
 
 log = logging.getLogger("ltc")
 
@@ -34,14 +32,7 @@ MOST_BITS = 12
 
 
 def build(config: DictConfig) -> Run:
-    """Build the parts of a run.
-
-    Arguments:
-        config: the configuration of `ltc-train`.
-
-    Raises:
-        InputError: a value cannot be used.
-    """
+    """Build the parts of a run."""
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         number(key, config[key])
     for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
@@ -76,7 +67,7 @@ def build(config: DictConfig) -> Run:
             )
         block = integer("source.block", 1 if config.source.block is None else config.source.block)
         return VectorRun(plain(config), source, distortion, bound, block, None)
-    coder = build_coder(config, quantizer, source.dimension)
+    coder = build_coder(config, quantizer, source.dimension, distortion)
     block, gap = coder.layout.block, quantizer.lattice.high_rate_gap
     return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
 
@@ -103,11 +94,8 @@ def build_source(config: DictConfig, dimension: int) -> Source:
     """Build the source of a run.
 
     Arguments:
-        config: the configuration of `ltc-train`.
+        config: the configuration.
         dimension: scalars per vector, where the source leaves them open.
-
-    Raises:
-        InputError: a value cannot be used.
     """
     settings = plain(config.source)
     settings.pop("block", None)
@@ -117,14 +105,7 @@ def build_source(config: DictConfig, dimension: int) -> Source:
 
 
 def build_quantizer(config: DictConfig) -> LatticeQuantizer:
-    """Build the quantizer of a run.
-
-    Arguments:
-        config: the configuration of `ltc-train`.
-
-    Raises:
-        InputError: a value cannot be used.
-    """
+    """Build the quantizer of a run."""
     settings = plain(config.quantizer)
     if "lattice" not in settings:
         raise InputError(f"{settings.get('_target_')} is no lattice; choose a lattice as quantizer")
@@ -135,17 +116,15 @@ def build_quantizer(config: DictConfig) -> LatticeQuantizer:
 
 
 def build_coder(
-    config: DictConfig, quantizer: LatticeQuantizer, dimension: int
+    config: DictConfig, quantizer: LatticeQuantizer, dimension: int, distortion: Distortion
 ) -> LatticeTransformCoder:
     """Build the coder of a run around its quantizer.
 
     Arguments:
-        config: the configuration of `ltc-train`.
+        config: the configuration.
         quantizer: the lattice and its scale.
         dimension: scalars per source vector, d.
-
-    Raises:
-        InputError: a value cannot be used.
+        distortion: what an error costs.
     """
     transform = instantiate(config.transform, dimension=dimension, _convert_="all")
     lattice, block = quantizer.lattice, config.source.block
@@ -155,11 +134,4 @@ def build_coder(
         lattice.dimension, transform.latent_dimension, block, transform.latent_positions
     )
     entropy = instantiate(config.entropy, lattice=lattice, channel=layout.channel, _convert_="all")
-    return LatticeTransformCoder(
-        transform,
-        quantizer,
-        layout,
-        entropy,
-        lmbda=config.lmbda,
-        distortion=instantiate(config.distortion),
-    )
+    return LatticeTransformCoder(transform, quantizer, layout, entropy, config.lmbda, distortion)

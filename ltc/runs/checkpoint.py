@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.codec import Code, FileCoder, code_for
@@ -47,8 +48,8 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
     config, state = _read(checkpoint)
-    quantizer = build_quantizer(config)
-    coder = build_coder(config, quantizer, state["source"]["dimension"])
+    quantizer, distortion = build_quantizer(config), instantiate(config.distortion)
+    coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
     code = _restore(coder, state, checkpoint)
     if code is None:
         raise InputError(f"ckpt={checkpoint}: entropy={config.name.entropy} has no bitstream")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,70 +20,47 @@ if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
     from ltc.runs.run import Run
 
-__all__ = [
-    "bitstream_rate",
-    "compare",
-    "evaluate",
-    "measure",
-]
+__all__ = ["compare", "evaluate", "measure"]
 
 
 @torch.no_grad()
-def measure(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) -> Measurement:
-    """Encode and decode held-out blocks.
+def measure(
+    coder: LatticeTransformCoder, blocks: Tensor, code: Code | None = None, chunk: int = 1 << 18
+) -> tuple[Measurement, float | None]:
+    """Encode and decode held-out blocks, and write them as an `.ltc` file.
 
     Arguments:
         coder: the coder.
         blocks: held-out samples, shape (count, block, d). An endless trellis takes them as one
             sequence.
+        code: its frozen entropy coder; None: write nothing.
         chunk: scalars in flight, where the lattice has an end.
 
     Returns:
-        The rate and the distortion.
+        The rate and the distortion; and the bits per scalar of the file, headers included.
+
+    Raises:
+        RuntimeError: what was read back from the file is not what was written.
     """
     coder.eval()
-    bits, errors = [], []
-    for part in _parts(coder, blocks, chunk):
+    encoded, bits, errors = [], [], []
+    for part in blocks.flatten(0, 1).split(sequence.piece(coder, blocks.shape[-1], chunk)):
         points = sequence.encode(coder, part)
         bits.append(sequence.vector_bits(coder, points))
         error = (sequence.decode(coder, points) - part).double()
         errors.append(coder.distortion.cost(error).sum(1))
+        if code is not None:
+            encoded.append(points.cpu())
     scalars = blocks[0].numel()
     of_blocks = (
         torch.cat(parts).reshape(len(blocks), -1).sum(1) / scalars for parts in (bits, errors)
     )
-    return summarise(*of_blocks)
+    written = None if code is None else 8 * _written(code, torch.cat(encoded)) / blocks.numel()
+    return summarise(*of_blocks), written
 
 
-def _parts(coder: LatticeTransformCoder, blocks: Tensor, chunk: int) -> Sequence[Tensor]:
-    """Cut blocks, one after the other, into what is coded at once: shape (number, d) each."""
-    return blocks.flatten(0, 1).split(sequence.piece(coder, blocks.shape[-1], chunk))
-
-
-@torch.no_grad()
-def bitstream_rate(
-    coder: LatticeTransformCoder,
-    code: Code,
-    blocks: Tensor,
-    chunk: int = 1 << 18,
-) -> float:
-    """Write held-out blocks as an `.ltc` file, read them back, and count the bytes.
-
-    Arguments:
-        coder: the coder.
-        code: its frozen entropy coder.
-        blocks: held-out samples, shape (count, block, d).
-        chunk: scalars in flight, where the lattice has an end.
-
-    Returns:
-        Bits per scalar, headers included.
-
-    Raises:
-        RuntimeError: what was read back is not what was written.
-    """
-    coder.eval()
-    parts = _parts(coder, blocks, chunk)
-    points = torch.cat([sequence.encode(coder, part).cpu() for part in parts])
+def _written(code: Code, points: Tensor) -> int:
+    """Write points as an `.ltc` file, read them back, and return the number of bytes."""
     written = Container(code.fingerprint, {}, list(code.encode_chunks(points))).pack()
     chunks = [(n, stream) for n, stream in Container.unpack(written).chunks if stream is not None]
     decoded = torch.cat(code.decode_chunks(chunks))
@@ -92,7 +69,7 @@ def bitstream_rate(
     same = torch.allclose(decoded.to(points.dtype), points, rtol=1e-5, atol=1e-4)
     if not same or code.encode_chunks(decoded) != chunks:
         raise RuntimeError("the bitstream decoded to other points than were encoded: a bug in ltc")
-    return 8 * len(written) / blocks.numel()
+    return len(written)
 
 
 def compare(

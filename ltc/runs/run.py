@@ -23,7 +23,7 @@ from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measurement, summarise
-from ltc.runs.evaluate import bitstream_rate, measure
+from ltc.runs.evaluate import measure
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.baselines import VectorQuantizer
@@ -145,7 +145,8 @@ class LatticeRun(Run):
     def measure(self, blocks: Tensor) -> tuple[Measurement, float | None]:
         """Encode and decode held-out blocks, and write them as a file where that is asked for."""
         coder = self.coder
-        measurement = measure(coder, blocks)
+        code = self.code if self.config["evaluate"]["bitstream"] else None
+        measured = measure(coder, blocks, code)
         points = coder.encode(blocks[:1000])
         bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
         if bias:
@@ -153,8 +154,7 @@ class LatticeRun(Run):
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
                 bias / blocks[0].numel(),
             )
-        code = self.code if self.config["evaluate"]["bitstream"] else None
-        return measurement, None if code is None else bitstream_rate(coder, code, blocks)
+        return measured
 
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the lattice points."""
