@@ -1,10 +1,11 @@
 """Real bytes: lattice points as a bitstream, and the files that hold it."""
 
+from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
-from ltc.codec.select import Code, code_for
+from ltc.codec.select import code_for
 
 __all__ = [
     "Code",

@@ -22,14 +22,14 @@ from torch import Tensor
 
 from ltc.checks import digest
 from ltc.codec import walk
-from ltc.codec.container import CHUNK, LARGEST_CHUNK
+from ltc.codec.base import Code
+from ltc.codec.container import CHUNK
 from ltc.codec.graph import Graph
 from ltc.codec.range_coder import from_bytes, to_bytes
 from ltc.codec.tables import TABLES, fits, freeze, from_tensors
 from ltc.entropy import EntropyModel
 from ltc.errors import InputError
 from ltc.lattices import Section
-from ltc.threads import in_parallel
 
 __all__ = ["LatticeCode"]
 
@@ -39,7 +39,7 @@ Array = npt.NDArray[Any]
 MOST_STATES = 0.005
 
 
-class LatticeCode:
+class LatticeCode(Code):
     """The integer tables by which lattice points are coded.
 
     Arguments:
@@ -74,9 +74,10 @@ class LatticeCode:
     ) -> None:
         self.graph = graph
         self.tables = {key: np.ascontiguousarray(tables[key]) for key in TABLES}
-        if not fits(self.tables, self.graph):
+        if not fits(self.tables, graph):
             raise InputError("the frozen code in this checkpoint does not fit its lattice")
         self.rows = len(self.tables["branch_at"]) if rows is None else rows
+        self.shape = self.rows, graph.sections
         self.context = context
         if context is None and self.rows != len(self.tables["branch_at"]):
             raise InputError("its frozen code does not fit its configuration")
@@ -116,7 +117,7 @@ class LatticeCode:
         return cls(graph, tables, len(channel), lambda points: table(points, channel))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tables as tensors, for a checkpoint."""
+        """Return the tables as tensors."""
         return {
             key: torch.from_numpy(
                 value.astype(np.int64) if value.dtype == np.uint32 else value.copy()
@@ -126,18 +127,8 @@ class LatticeCode:
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the tables and the trellis, 8 bytes: equal if and only if they are."""
+        """A digest of the tables and the trellis, 8 bytes."""
         return bytes.fromhex(digest(*self._arrays))[:8]
-
-    @property
-    def most_vectors(self) -> int:
-        """How many vectors a chunk holds at most."""
-        return max(1, LARGEST_CHUNK // math.prod(self.shape))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and coordinates of the vectors of a point."""
-        return self.rows, self.graph.sections
 
     @property
     def chunk(self) -> int:
@@ -145,73 +136,8 @@ class LatticeCode:
         states = self.rows * math.log2(self.graph.states) / 8
         return max(CHUNK, math.ceil(states / MOST_STATES))
 
-    def encode(self, points: Tensor) -> bytes:
-        """Encode points.
-
-        Arguments:
-            points: lattice units, shape (count, rows, n).
-
-        Returns:
-            The stream; it does not know its own length in vectors.
-
-        Raises:
-            InputError: a point does not lie on the lattice, or the shape is another.
-        """
-        return b"".join(stream for _, stream in self._encode(self._values(points), 0, None))
-
-    def decode(self, stream: bytes, count: int) -> Tensor:
-        """Decode points.
-
-        Arguments:
-            stream: what `encode` returned.
-            count: number of vectors.
-
-        Returns:
-            Points in lattice units, shape (count, rows, n), float64.
-
-        Raises:
-            InputError: no points have this stream.
-        """
-        return self._decode([(count, stream)])[0]
-
-    def encode_chunks(self, points: Tensor, target: int | None = None) -> list[tuple[int, bytes]]:
-        """Encode points as independent streams, in parallel.
-
-        Arguments:
-            points: lattice units, shape (count, rows, n).
-            target: bytes after which a chunk ends; None: `chunk`. The division depends on the
-                points alone, so that the same points have the same streams whatever the machine.
-
-        Returns:
-            For each chunk the number of its vectors and its stream.
-
-        Raises:
-            InputError: a point does not lie on the lattice, or the shape is another.
-        """
-        values = self._values(points)
-        target = self.chunk if target is None else target
-        starts = range(0, len(values), self.most_vectors)
-        return in_parallel(
-            lambda start: self._encode(values[start : start + self.most_vectors], start, target),
-            starts,
-        )
-
-    def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
-        """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
-        pieces = [chunks[start : start + 64] for start in range(0, len(chunks), 64)]
-        return in_parallel(self._decode, pieces)
-
-    def _values(self, points: Tensor) -> Array:
-        """Return checked points as an array of doubles."""
-        if points.shape[1:] != self.shape:
-            raise InputError(
-                f"got points of shape {tuple(points.shape)}; this code needs "
-                f"(count, {self.shape[0]}, {self.shape[1]})"
-            )
-        return points.detach().to("cpu", torch.float64).contiguous().numpy()
-
-    def _encode(self, values: Array, first: int, target: int | None) -> list[tuple[int, bytes]]:
-        """Return chunks of `target` bytes each, or one; `first` is the number of the first."""
+    def _encode(self, points: Tensor, first: int, target: int | None) -> list[tuple[int, bytes]]:
+        values = points.to("cpu", torch.float64).contiguous().numpy()
         chunks: list[tuple[int, bytes]] = []
         words = 1 << 62 if target is None else max(1, target // 4)
         patterns = self._patterns(values)
@@ -230,10 +156,6 @@ class LatticeCode:
         return chunks
 
     def _decode(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
-        """Return the points of each chunk, shape (count, rows, n)."""
-        largest = max((count for count, _ in chunks), default=0)
-        if largest > self.most_vectors:
-            raise InputError(f"a stream of {largest} vectors is larger than any that ltc writes")
         words = [from_bytes(stream) for _, stream in chunks]
         values = [np.zeros((count, *self.shape)) for count, _ in chunks]
         readers = np.zeros((len(chunks), 4), dtype=np.uint64)
@@ -254,7 +176,7 @@ class LatticeCode:
                 step(which, slice(None), slice(None), self._patterns(values[which]))
             return [torch.from_numpy(points) for points in values]
         # A row of all chunks at once: the rows before it say which pattern it has.
-        for i in range(largest):
+        for i in range(max(count for count, _ in chunks)):
             here = [which for which, (count, _) in enumerate(chunks) if i < count]
             for row in range(self.rows):
                 known = np.stack([values[which][i] for which in here])

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from ltc.checks import digest
-from ltc.codec.code import LatticeCode
+from ltc.codec.base import Code
 from ltc.codec.container import Container
-from ltc.codec.fixed_rate import FixedRateCode
 from ltc.coder import sequence
 from ltc.errors import InputError
 from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
@@ -52,12 +51,7 @@ class FileCoder:
             `offset` and `gain` where they bring values to the scale of training.
     """
 
-    def __init__(
-        self,
-        model: LatticeTransformCoder,
-        code: LatticeCode | FixedRateCode,
-        facts: dict[str, Any],
-    ) -> None:
+    def __init__(self, model: LatticeTransformCoder, code: Code, facts: dict[str, Any]) -> None:
         self.model = model
         self.code = code
         self.facts = facts

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ltc.checks import digest
-from ltc.codec.container import CHUNK, LARGEST_CHUNK
+from ltc.codec.base import Code
 from ltc.codec.range_coder import (
     TOTAL,
     finish,
@@ -24,15 +24,11 @@ from ltc.codec.range_coder import (
 )
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
-from ltc.threads import in_parallel
 
 __all__ = ["FixedRateCode"]
 
-# Chunks that a thread decodes at a time.
-PIECE = 64
 
-
-class FixedRateCode:
+class FixedRateCode(Code):
     """Indices as digits of equal probability: log2(ratio) bits each, up to 64 bits a stream.
 
     Arguments:
@@ -52,91 +48,31 @@ class FixedRateCode:
 
     def __init__(self, quantizer: NestedQuantizer, rows: int) -> None:
         self.quantizer = quantizer
-        self.rows = rows
+        self.shape = rows, quantizer.lattice.dimension
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the code, 8 bytes."""
+        """A digest of the quantizer, 8 bytes."""
         quantizer = self.quantizer
-        kind = f"fixed rate {quantizer.ratio} {self.rows}"
+        kind = f"fixed rate {quantizer.ratio} {self.shape[0]}"
         parts = digest(kind, quantizer.shift, np.asarray(quantizer.lattice.generator_matrix))
         return bytes.fromhex(parts)[:8]
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint has to hold: nothing that the quantizer's state does not."""
+        """Return nothing that the quantizer's state does not hold."""
         return {}
 
-    @property
-    def most_vectors(self) -> int:
-        """How many vectors a chunk holds at most."""
-        return max(1, LARGEST_CHUNK // math.prod(self.shape))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and coordinates of the vectors of a point."""
-        return self.rows, self.quantizer.lattice.dimension
-
-    def encode(self, points: Tensor) -> bytes:
-        """Encode codewords.
-
-        Arguments:
-            points: lattice units, shape (count, rows, n).
-
-        Returns:
-            The stream; it does not know its own length in vectors.
-
-        Raises:
-            InputError: a point is no codeword.
-        """
-        return to_bytes(_encode(self._digits(points, 0).reshape(-1), self.quantizer.ratio))
-
-    def decode(self, stream: bytes, count: int) -> Tensor:
-        """Decode codewords.
-
-        Arguments:
-            stream: what `encode` returned.
-            count: number of vectors.
-
-        Returns:
-            Codewords in lattice units, shape (count, rows, n), float64, on the CPU.
-
-        Raises:
-            InputError: no codewords have this stream.
-        """
-        return self._points([(count, stream)])[0]
-
-    def encode_chunks(self, points: Tensor, target: int = CHUNK) -> list[tuple[int, bytes]]:
-        """Encode codewords as independent streams, in parallel.
-
-        Arguments:
-            points: lattice units, shape (count, rows, n).
-            target: bytes to aim for in a chunk.
-
-        Returns:
-            For each chunk the number of its vectors and its stream.
-
-        Raises:
-            InputError: a point is no codeword.
-        """
-        bits = math.prod(self.shape) * math.log2(self.quantizer.ratio)
-        size = min(self.most_vectors, max(1, int(8 * target / bits)))
-
-        def encode(start: int) -> list[tuple[int, bytes]]:
-            digits = self._digits(points[start : start + self.most_vectors], start)
-            parts = [digits[at : at + size] for at in range(0, len(digits), size)]
-            ratio = self.quantizer.ratio
-            return [(len(part), to_bytes(_encode(part.reshape(-1), ratio))) for part in parts]
-
-        return in_parallel(encode, range(0, len(points), self.most_vectors))
-
-    def decode_chunks(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
-        """Undo `encode_chunks`, in parallel; a tensor of shape (count, rows, n) for each."""
-        pieces = [chunks[start : start + PIECE] for start in range(0, len(chunks), PIECE)]
-        return in_parallel(self._points, pieces)
+    def _encode(self, points: Tensor, first: int, target: int | None) -> list[tuple[int, bytes]]:
+        digits, ratio = self._digits(points, first), self.quantizer.ratio
+        size = max(1, len(digits))
+        if target is not None:
+            size = max(1, int(8 * target / (math.prod(self.shape) * math.log2(ratio))))
+        parts = [digits[start : start + size] for start in range(0, len(digits), size)]
+        return [(len(part), to_bytes(_write(part.reshape(-1), ratio))) for part in parts]
 
     def _digits(self, points: Tensor, first: int) -> npt.NDArray[np.int64]:
         """Return checked indices, shape (count, rows, n); `first` is the number of the first."""
-        at = points.detach().to(self.quantizer.shift)
+        at = points.to(self.quantizer.shift)
         index = self.quantizer.index(at)
         # A float32 has seven digits.
         error = (self.quantizer.point(index) - at).abs().amax((-1, -2))
@@ -146,18 +82,13 @@ class FixedRateCode:
             raise InputError(f"vector {number} is no codeword; quantize it first")
         return index.cpu().numpy()
 
-    def _points(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
-        """Return the codewords of each chunk, shape (count, rows, n)."""
+    def _decode(self, chunks: list[tuple[int, bytes]]) -> list[Tensor]:
         counts = [count for count, _ in chunks]
-        if counts and max(counts) > self.most_vectors:
-            raise InputError(
-                f"a stream of {max(counts)} vectors is larger than any that ltc writes"
-            )
         digits = np.empty((sum(counts), *self.shape), dtype=np.int64)
         start = 0
         for count, stream in chunks:
             part = digits[start : start + count].reshape(-1)
-            if not _decode(from_bytes(stream), part, self.quantizer.ratio):
+            if not _read(from_bytes(stream), part, self.quantizer.ratio):
                 raise InputError("the stream is damaged: no codewords have it")
             start += count
         index = torch.from_numpy(digits).to(self.quantizer.shift.device)
@@ -168,7 +99,7 @@ kernel = numba.njit(cache=True, nogil=True)
 
 
 @kernel
-def _encode(digits, ratio):  # type: ignore[no-untyped-def]
+def _write(digits, ratio):  # type: ignore[no-untyped-def]
     words, count = np.empty(1024, dtype=np.uint32), 0
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
@@ -183,7 +114,7 @@ def _encode(digits, ratio):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _decode(words, digits, ratio):  # type: ignore[no-untyped-def]
+def _read(words, digits, ratio):  # type: ignore[no-untyped-def]
     position, lower, width, point = start_decoder(words)
     for i in range(len(digits)):
         # The decoder reads at most one word beyond the last that the encoder wrote.

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
 from ltc.codec.fixed_rate import FixedRateCode
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
 
-__all__ = ["Code", "code_for"]
-
-Code = LatticeCode | FixedRateCode
+__all__ = ["code_for"]
 
 
 def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = None) -> Code | None:

@@ -108,7 +108,7 @@ def test_one_table_for_each_state_and_channel():
 def test_long_sequences_start_anew(monkeypatch):
     model = coder(channels=2)
     monkeypatch.setattr("ltc.coder.sequence.LONGEST", 500)
-    monkeypatch.setattr("ltc.codec.code.LARGEST_CHUNK", 500)
+    monkeypatch.setattr("ltc.codec.base.LARGEST_CHUNK", 500)
     code = code_for(model)
     assert sequence.longest(model) == code.most_vectors == 250
     blocks = gaussian(model, 64 * 40).unflatten(0, (-1, 64))

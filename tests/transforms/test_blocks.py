@@ -152,7 +152,7 @@ def test_a_file_is_cut_alike_by_encoder_and_decoder(monkeypatch):
     coder.initialise(autoregressive(200, 64))
     files = FileCoder(coder, code_for(coder), {"dimension": 1})
     monkeypatch.setattr(sequence, "LONGEST", 64)
-    monkeypatch.setattr("ltc.codec.code.LARGEST_CHUNK", 64)
+    monkeypatch.setattr("ltc.codec.base.LARGEST_CHUNK", 64)
     decoded, _ = files.decompress(files.compress(Payload("array", {"x": x}, ".npy")))
     error = decoded.arrays["x"] - x
     assert np.abs(error).max() < 10 * np.square(error).mean() ** 0.5 < 4
