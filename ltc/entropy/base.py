@@ -19,12 +19,14 @@ class EntropyModel(nn.Module, ABC):
 
     A model has tables, of probabilities or densities. Which table a coordinate of a point uses is
     an argument of its methods: integers that broadcast to the points, one for each coordinate, or
-    one for all of a lattice vector, shape (..., rows, 1).
+    one for all of a lattice vector, shape (..., rows, 1). Points are in lattice units, shape
+    (..., rows, n).
 
     Attributes:
         trellis: along which `-log2 p` is additive; None where it is not. A model that has one can
             be refitted to points, tells an encoder what a point costs, and can be frozen as a
-            bitstream.
+            bitstream: it has the methods from `bits_along` to `move`, which otherwise raise an
+            InputError.
         tables: how many tables there are.
         context: whether `table` looks at the points.
     """
@@ -64,6 +66,27 @@ class EntropyModel(nn.Module, ABC):
             and the parameters.
         """
 
+    def bias(self, points: Tensor, table: Tensor) -> Tensor:
+        """Return by how much `bits` is too large on average; zero where it is exact.
+
+        Returns:
+            Bits per lattice vector, shape (..., rows).
+        """
+        return torch.zeros_like(points[..., 0])
+
+    @abstractmethod
+    def initialise(self, vectors: Tensor, table: Tensor) -> None:
+        """Start from the distribution of unquantized vectors, shape (..., rows, n)."""
+
+    def use(self, lattice: Lattice) -> None:
+        """Give probabilities to the points of another lattice with the same cosets."""
+        if self.trellis is not None:
+            self.trellis = lattice.trellis
+
+    def log_density(self, value: Tensor, table: Tensor) -> Tensor:
+        """Return the natural logarithm of what each coordinate adds to `p`, up to a constant."""
+        return self.log_density_of_kinds(value, self.kinds(table))
+
     def bits_along(self, points: Tensor, table: Tensor, section: Section) -> Tensor:
         """Return what each coordinate of an endless path costs, given all before it.
 
@@ -73,64 +96,20 @@ class EntropyModel(nn.Module, ABC):
             section: the section of the trellis that repeats.
 
         Returns:
-            `-log2 p` in bits, shape of `points`.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
+            `-log2 p` in bits, shape of `points`, float64.
         """
         raise self._not_additive()
 
-    @abstractmethod
-    def initialise(self, vectors: Tensor, table: Tensor) -> None:
-        """Start from the distribution of unquantized vectors.
-
-        Arguments:
-            vectors: lattice units, shape (..., rows, n).
-            table: which table each coordinate uses.
-        """
-
-    def use(self, lattice: Lattice) -> None:
-        """Give probabilities to the points of another lattice with the same cosets."""
-        if self.trellis is not None:
-            self.trellis = lattice.trellis
-
-    def log_density(self, value: Tensor, table: Tensor) -> Tensor:
-        """Return the natural logarithm of what a coordinate adds to `p`, up to a constant.
-
-        Arguments:
-            value: coordinates of lattice vectors, lattice units, shape (..., rows, n).
-            table: which table each coordinate uses.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
-        return self.log_density_of_kinds(value, self.kinds(table))
-
     def kinds(self, table: Tensor) -> Tensor:
-        """Return for each coordinate which row of a `PointTable` it uses, shape (..., n).
-
-        Arguments:
-            table: which table each coordinate uses.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Return for each coordinate which row of a `PointTable` it uses, shape (..., n)."""
         raise self._not_additive()
 
     def log_density_of_kinds(self, value: Tensor, kinds: Tensor) -> Tensor:
-        """Return the `log_density` of coordinates, shape (..., *kinds.shape), of these `kinds`.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Return the `log_density` of coordinates, shape (..., *kinds.shape), of these `kinds`."""
         raise self._not_additive()
 
     def support(self, kinds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the ends of the intervals that hold the mass of kinds, shape of `kinds`.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Return the ends of the intervals that hold the mass of kinds, shape of `kinds`."""
         raise self._not_additive()
 
     def log_mass(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
@@ -142,22 +121,11 @@ class EntropyModel(nn.Module, ABC):
 
         Returns:
             Natural logarithms, shape (..., rows, n, cosets).
-
-        Raises:
-            InputError: the model is not additive along a trellis.
         """
         raise self._not_additive()
 
     def fit(self, points: Tensor, table: Tensor) -> None:
-        """Maximise the likelihood of lattice points.
-
-        Arguments:
-            points: lattice units, shape (..., rows, n).
-            table: which table each coordinate uses.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Maximise the likelihood of lattice points."""
         raise self._not_additive()
 
     def free_points(self) -> PointTable:
@@ -165,9 +133,6 @@ class EntropyModel(nn.Module, ABC):
 
         Returns:
             A table with an entry for each of these points, for reconstruction points.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
         """
         raise self._not_additive()
 
@@ -176,39 +141,16 @@ class EntropyModel(nn.Module, ABC):
 
         Arguments:
             values: lattice units, one for each entry of the table.
-
-        Raises:
-            InputError: the model is not additive along a trellis.
         """
         raise self._not_additive()
 
     def shrink(self, factor: Tensor) -> None:
-        """Divide the values of each channel by a factor, shape (channels,) or (1,).
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Divide the values of each channel by a factor, shape (channels,) or (1,)."""
         raise self._not_additive()
 
     def move(self, offset: Tensor) -> None:
-        """Add an offset to the values of each channel, shape (channels,).
-
-        Raises:
-            InputError: the model is not additive along a trellis.
-        """
+        """Add an offset to the values of each channel, shape (channels,)."""
         raise self._not_additive()
-
-    def bias(self, points: Tensor, table: Tensor) -> Tensor:
-        """Return by how much `bits` is too large on average; zero where it is exact.
-
-        Arguments:
-            points: lattice units, shape (..., rows, n).
-            table: which table each coordinate uses.
-
-        Returns:
-            Bits per lattice vector, shape (..., rows).
-        """
-        return torch.zeros_like(points[..., 0])
 
     def _not_additive(self) -> InputError:
         return InputError(

@@ -81,11 +81,7 @@ class Exact(EntropyModel):
         self.correction: PointTable | None = None
 
     def kinds(self, table: Tensor) -> Tensor:
-        """Return the kind of coordinates: a number for each table and each geometry of cosets.
-
-        Arguments:
-            table: integers, shape (..., n) or (..., 1).
-        """
+        """Return the kind of coordinates: a number for each table and each geometry of cosets."""
         return table * len(self.geometry) + self.place
 
     @property
@@ -101,9 +97,6 @@ class Exact(EntropyModel):
 
         Points that an encoder avoids or prefers for their rate have frequencies that no smooth
         function has.
-
-        Returns:
-            A table with an entry for each point near zero of each kind, for reconstruction points.
         """
         self.correction = PointTable(self._spacing())
         return PointTable(self._spacing())
@@ -167,8 +160,7 @@ class Exact(EntropyModel):
         step costs as little for a million points as for ten.
 
         Arguments:
-            points: lattice units, shape (..., rows, n).
-            table: of each coordinate, or of each vector: shape (..., rows, n) or (..., rows, 1).
+            points, table: as of any model.
             iterations: of L-BFGS.
         """
         flat, of = columns(points.detach(), self.kinds(table))
@@ -227,14 +219,7 @@ class Exact(EntropyModel):
                 self.correction.value = self.correction.value.detach()
 
     def log_mass(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
-        """Return the mass of each coset: the sum of f over its points.
-
-        Arguments:
-            table: of each coordinate, shape (..., rows, n) or (..., rows, 1).
-            dither: shifts of the cosets, shape (..., rows, n); None: none.
-
-        Returns:
-            Natural logarithms, shape (..., rows, n, cosets).
+        """Return the mass of each coset, as of any model with a trellis.
 
         Raises:
             OverflowError: a density is so wide that it cannot be summed, or not a number.
@@ -274,15 +259,7 @@ class Exact(EntropyModel):
         return mass.expand(*mass.shape[:-2], self.trellis.dimension, -1)
 
     def log_partition(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
-        """Return log Z in nats.
-
-        Arguments:
-            table: of each coordinate, shape (..., rows, n) or (..., rows, 1).
-            dither: shifts of the cosets, shape (..., rows, n); None: none.
-
-        Returns:
-            Shape (..., rows).
-        """
+        """Return log Z in nats, shape (..., rows); arguments as of `log_mass`."""
         if dither is None and table.dim() > 2 and table.shape[-1] == 1:  # each table once
             used, table = torch.unique(table[..., 0], return_inverse=True)
             return self.trellis.log_partition(self.log_mass(used[:, None]))[table]
@@ -301,14 +278,6 @@ class Exact(EntropyModel):
         """Return what each coordinate of an endless path costs, given all before it.
 
         Each branch has its probability given the state that it leaves: see `stationary`.
-
-        Arguments:
-            points: lattice units, shape (..., rows, n).
-            table: which table each coordinate uses.
-            section: the section of the trellis that repeats.
-
-        Returns:
-            `-log2 p` in bits, shape of `points`, float64.
         """
         every = torch.arange(self.tables, device=points.device)[:, None]
         mass = self.log_mass(every)[:, -1].double().cpu().numpy()

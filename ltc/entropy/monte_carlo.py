@@ -189,13 +189,6 @@ class MonteCarlo(EntropyModel):
         By the delta method, `Var[density] / (2 N p^2 ln 2)`, from the same samples; antithetic
         pairs count as one sample each. Sobol's points are no independent samples: for them it is
         the bias that plain ones would have, more than their own where the density is smooth.
-
-        Arguments:
-            points: lattice units, shape (..., rows, n).
-            table: which table each coordinate uses, integers that broadcast to `points`.
-
-        Returns:
-            Bits per lattice vector, shape (..., rows).
         """
         _, relative_variance = self._integrate(points, table)
         return relative_variance / (2 * math.log(2))
