@@ -28,9 +28,9 @@ MOST_DECISIONS = 1 << 29
 # LONGEST; a window that reaches 4 times the square less far loses 10 times more.
 REACH, FURTHER = 12, 50
 
-# Decodes parts of rows, `decode(items, ends, length, middle)`, along a trellis of equal sections,
-# `length` of them; see `viterbi` for items and ends. If `middle` is true it returns the states in
-# the middle of the best paths, shape (count,), otherwise it writes the paths.
+# Decodes parts of rows, `decode(items, ends, length, middle)`, along a trellis of so many sections,
+# equal ones where rows are cut; see `viterbi` for items and ends. If `middle` is true it returns
+# the states in the middle of the best paths, shape (count,); otherwise it writes the paths.
 Decode = Callable[[IntArray, IntArray, int, bool], IntArray]
 
 

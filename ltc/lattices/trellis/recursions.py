@@ -21,7 +21,7 @@ from ltc.lattices.backend import UNRESOLVED, in_parallel, runs_on_numba
 from ltc.lattices.trellis import in_torch
 from ltc.lattices.trellis.minimal import minimal_sections
 from ltc.lattices.trellis.pieces import by_pieces, is_cut, whole_rows
-from ltc.lattices.trellis.structure import Flat, FloatArray, IntArray, Structure
+from ltc.lattices.trellis.structure import FloatArray, IntArray, Structure
 
 __all__ = ["Trellis"]
 
@@ -55,15 +55,7 @@ class Trellis(Structure):
     def from_integer_basis(
         cls, generators: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0
     ) -> Trellis:
-        """Return the minimal trellis of an integer lattice in the given coordinate order.
-
-        Arguments:
-            generators: a basis of the lattice, or more vectors that generate it, one a row,
-                shape (m, n), integers.
-            unit: length of one integer step along each coordinate, shape (n,) or one for all.
-
-        Raises:
-            InputError: the generators are not integers that span n dimensions.
+        """Return the minimal trellis of an integer lattice, arguments as of `minimal_sections`.
 
         Example: D4 has two states, the parity of what has been seen.
             >>> d4 = [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 2]]
@@ -109,10 +101,8 @@ class Trellis(Structure):
         """
         rows = self._vectors(x)
         if runs_on_numba(x):
-            from ltc.lattices.trellis import viterbi
-
             points = torch.empty(rows.shape, dtype=x.dtype)
-            self._compiled(viterbi.closest_point, rows, points, self.offset, self.step)
+            self._compiled(rows.unsqueeze(-1), points, self.offset, self.step)
             return points.reshape(x.shape)
         scaled, whole, rest, offset, step = self._in_steps(rows)
         rounded = torch.round(rest)
@@ -159,9 +149,7 @@ class Trellis(Structure):
         shape = cost.shape[:-1]
         path = torch.empty(tables.shape[:-1], dtype=torch.int64, device=cost.device)
         if runs_on_numba(cost):
-            from ltc.lattices.trellis import viterbi
-
-            self._compiled(viterbi.shortest_path, tables, path)
+            self._compiled(tables, path, np.empty((0, 0)), np.empty(0))
         else:
             branches = self._tensors(cost.device)
             self._in_torch(functools.partial(in_torch.shortest_path, tables, path, branches), path)
@@ -177,47 +165,45 @@ class Trellis(Structure):
         return max(len(section.previous) for section in self._kinds)
 
     def _compiled(
-        self, kernel: Callable[..., None], given: Tensor, result: Tensor, *geometry: FloatArray
+        self, given: Tensor, result: Tensor, offset: FloatArray, step: FloatArray
     ) -> None:
-        """Fill `result`, (rows, n), by a kernel that decodes items."""
+        """Fill `result`, (rows, n), by the compiled kernel, which see."""
+        from ltc.lattices.trellis import viterbi
+
         x, y = given.contiguous().numpy(), result.numpy()
 
-        def call(items: IntArray, ends: IntArray, joint: IntArray, flat: Flat) -> None:
-            shares = [np.ascontiguousarray(numbers[: len(flat.degree)]) for numbers in geometry]
-            grain = GRAIN // int((flat.degree * flat.states[1:]).sum())
-            in_parallel(
-                kernel, len(items) or len(y), grain, x, items, ends, y, joint, flat, *shares
-            )
-
         def decode(items: IntArray, ends: IntArray, length: int, middle: bool) -> IntArray:
+            flat = self.flat_steady(length) if self._is_cut else self.flat
             joint = np.empty(len(items) if middle else 0, dtype=np.int64)
-            call(items, ends, joint, self.flat_steady(length))
+            geometry = offset[:length].copy(), step[:length].copy()
+            grain = GRAIN // int((flat.degree * flat.states[1:]).sum())
+            count = len(items) or len(y)
+            in_parallel(viterbi.decode, count, grain, x, items, ends, y, joint, flat, *geometry)
             return joint
 
         if self._is_cut:
             by_pieces(decode, len(y), self.dimension, self._most_states)
-        else:
-            # Short rows by the million: a list of them all would cost as much as they do.
+        else:  # short rows by the million: a list of them all would cost as much as they do
             nothing = np.empty((0, 3), dtype=np.int64)
-            call(nothing, nothing, nothing[:, 0], self.flat)
+            decode(nothing, nothing, self.dimension, False)
 
     def _in_torch(self, function: Callable[..., Tensor], result: Tensor) -> None:
         """Fill `result`, (rows, n), by a function that decodes items."""
 
         def decode(items: IntArray, ends: IntArray, length: int, middle: bool) -> IntArray:
-            kinds = np.full(length, self._given_kind[-1])
+            kinds = np.full(length, self._given_kind[-1]) if self._is_cut else self._kind
             # So many that their decisions do not fill the memory.
             together = max(1, MOST_DECISIONS // (length * self._most_states))
             joint = [
                 function(items[i : i + together], ends[i : i + together], kinds, middle)
                 for i in range(0, len(items), together)
             ]
-            return torch.cat(joint).cpu().numpy()
+            return torch.cat(joint).cpu().numpy() if middle else np.empty(0, dtype=np.int64)
 
         if self._is_cut:
             by_pieces(decode, len(result), self.dimension, self._most_states)
         else:
-            function(*whole_rows(len(result), self.dimension), self._kind, False)
+            decode(*whole_rows(len(result), self.dimension), self.dimension, False)
 
     def states_after(self, points: Tensor) -> Tensor:
         """Return the state after each coordinate of points of the lattice.
@@ -244,10 +230,7 @@ class Trellis(Structure):
             from ltc.lattices.trellis import viterbi
 
             states = torch.empty(rows.shape, dtype=torch.int64)
-            offset = np.full((len(self._kinds), self.cosets), np.nan)
-            for line, section in zip(offset, self._kinds, strict=True):
-                line[: len(section.offset)] = section.offset
-            step = np.array([section.step for section in self._kinds])
+            offset, step = self._offset_of_kinds(), np.array([s.step for s in self._kinds])
             given = (rows.contiguous().numpy(), states.numpy(), self._given_kind)
             grain = GRAIN // (10 * self.dimension)
             in_parallel(

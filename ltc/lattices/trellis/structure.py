@@ -132,10 +132,14 @@ class Structure:
         """Offsets of the cosets of every section, shape (n, cosets); NaN where there are fewer."""
         if self.repeats is not None:
             return _repeated(self.repeats.offset, self.dimension)
+        return self._offset_of_kinds()[self._kind]
+
+    def _offset_of_kinds(self) -> FloatArray:
+        """Return the offsets of each kind of section, shape (kinds, cosets), padded with NaN."""
         offset = np.full((len(self._kinds), self.cosets), np.nan)
         for row, section in zip(offset, self._kinds, strict=True):
             row[: len(section.offset)] = section.offset
-        return offset[self._kind]
+        return offset
 
     @functools.cached_property
     def step(self) -> FloatArray:

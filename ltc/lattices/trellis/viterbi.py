@@ -21,7 +21,7 @@ from ltc.lattices.backend import UNRESOLVED
 from ltc.lattices.trellis import simd
 from ltc.lattices.trellis.simd import add, aligned, compiled, less, load, select, store, store_bits
 
-__all__ = ["closest_point", "shortest_path", "states_after"]
+__all__ = ["decode", "states_after"]
 
 # Costs of so many sections are computed at a time: they stay in the cache. At the beginning of
 # each, but for the first few, the costs of the states count from the least again: sums stay
@@ -199,7 +199,7 @@ def _in_steps(
     for lane in range(len(items)):
         row, begin, size = items[lane, 0], items[lane, 1], items[lane, 2]
         for t in range(start, min(size, stop)):
-            scaled[t - start, lane] = x[row, begin + t]
+            scaled[t - start, lane] = x[row, begin + t, 0]
     for t in range(stop - start):
         length = step[start + t]
         for lane in range(scaled.shape[1]):
@@ -210,38 +210,42 @@ def _in_steps(
 
 
 @compiled
-def closest_point(
+def decode(
     start: int,
     stop: int,
-    x: Any,
+    given: Any,
     items: Any,
     ends: Any,
-    points: Any,
+    result: Any,
     joint: Any,
     trellis: Any,
     offset: Any,
     step: Any,
 ) -> None:
-    """Write nearest points to pieces of the rows of `x` to the same places of `points`.
+    """Write the best paths of items to the same places of `result`, (rows, n).
 
-    If `joint` has elements, no points are written, but the states in the middle of the trellis to
-    `joint`.
+    With the `offset` and the `step` of the cosets of each section, `given` are vectors, (rows, n,
+    1), and nearest points are written. Without them, both empty, it is the cost of each coset,
+    (rows, n, cosets), and the cosets of least total cost are written. If `joint` has elements,
+    nothing but the states in the middle of the trellis is written, to `joint`.
     """
     n = len(trellis.degree)
-    width = offset.shape[1]
-    lanes = simd.BYTES // x.itemsize
+    costs_given = len(step) == 0
+    width = given.shape[2] if costs_given else offset.shape[1]
+    lanes = simd.BYTES // given.itemsize
     until = n // 2 if len(joint) else 0
-    relative = np.zeros((n, width), x.dtype)
-    length = np.zeros(n, x.dtype)
-    for t in range(n):
+    state = np.zeros(lanes, np.int64)
+    of_block = np.zeros((lanes, 3), np.int64)
+    cost, total, decision, path = _room(trellis, width, given)
+    cost[:] = 0
+    relative = np.zeros((len(step), width), given.dtype)
+    length = np.zeros(len(step), given.dtype)
+    for t in range(len(step)):
         length[t] = step[t]
         for k in range(width):
             relative[t, k] = offset[t, k] / step[t]
     scaled = np.zeros((TILE, lanes))
-    residual = np.zeros((TILE, lanes), x.dtype)
-    state = np.zeros(lanes, np.int64)
-    of_block = np.zeros((lanes, 3), np.int64)
-    cost, total, decision, path = _room(trellis, width, x)
+    residual = np.zeros((TILE, lanes), given.dtype)
     for block in range(start, stop, lanes):
         used = _items(items, block, stop, n, of_block)
         item = of_block[:used]
@@ -251,14 +255,22 @@ def closest_point(
         d: Any = np.int64(0)
         for first in range(0, n, TILE):
             last = min(first + TILE, n)
-            _in_steps(x, item, first, last, step, scaled, residual)
-            for t in range(first, last):
-                for k in range(trellis.cosets[t]):
-                    at = ((t - first) * width + k) * lanes
-                    for lane in range(lanes):
-                        rest = residual[t - first, lane] - relative[t, k]
-                        rest = (rest - np.rint(rest)) * length[t]
-                        cost[at + lane] = rest * rest
+            if costs_given:
+                for lane in range(len(item)):
+                    row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
+                    for t in range(first, min(last, size)):
+                        for k in range(trellis.cosets[t]):
+                            at = ((t - first) * width + k) * lanes
+                            cost[at + lane] = given[row, begin + t, k]
+            else:
+                _in_steps(given, item, first, last, step, scaled, residual)
+                for t in range(first, last):
+                    for k in range(trellis.cosets[t]):
+                        at = ((t - first) * width + k) * lanes
+                        for lane in range(lanes):
+                            rest = residual[t - first, lane] - relative[t, k]
+                            rest = (rest - np.rint(rest)) * length[t]
+                            cost[at + lane] = rest * rest
             for lane in range(used if len(items) else 0):
                 for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
                     cost[at * lanes + lane] = 0
@@ -268,66 +280,23 @@ def closest_point(
         while last > until:
             first = max((last - 1) // TILE * TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
-            if last < n and not until:  # of the last tile, they are still there
-                _in_steps(x, item, first, last, step, scaled, residual)
+            if not costs_given and last < n and not until:  # the last tile is still there
+                _in_steps(given, item, first, last, step, scaled, residual)
             for lane in range(0 if until else len(item)):
                 row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
                 for t in range(first, min(last, size)):
                     k = path[t - first, lane]
                     value = scaled[t - first, lane]
-                    if abs(value) < UNRESOLVED:
+                    if costs_given:
+                        result[row, begin + t] = k
+                    elif abs(value) < UNRESOLVED:
                         # The same sums as above, so that the point is the one that was costed.
                         rest = residual[t - first, lane] - relative[t, k]
                         whole = np.rint(value) + np.float64(np.rint(rest))
-                        points[row, begin + t] = whole * step[t] + offset[t, k]
+                        result[row, begin + t] = whole * step[t] + offset[t, k]
                     else:
-                        points[row, begin + t] = x[row, begin + t]
+                        result[row, begin + t] = given[row, begin + t, 0]
             last = first
-        for lane in range(len(item) if until else 0):
-            joint[block + lane] = state[lane]
-
-
-@compiled
-def shortest_path(
-    start: int, stop: int, cost: Any, items: Any, ends: Any, paths: Any, joint: Any, trellis: Any
-) -> None:
-    """Write the cosets of least total cost, of tables (rows, n, cosets), to `paths`, (rows, n).
-
-    If `joint` has elements, the states in the middle of the trellis are written to it instead.
-    """
-    n = len(trellis.degree)
-    width = cost.shape[2]
-    lanes = simd.BYTES // cost.itemsize
-    until = n // 2 if len(joint) else 0
-    state = np.zeros(lanes, np.int64)
-    of_block = np.zeros((lanes, 3), np.int64)
-    tile, total, decision, path = _room(trellis, width, cost)
-    tile[:] = 0
-    for block in range(start, stop, lanes):
-        used = _items(items, block, stop, n, of_block)
-        item = of_block[:used]
-        end = ends[block : block + used]
-        _begin(trellis.states[0], end, total)
-        old: Any = np.int64(0)  # of the type that follows, for one compilation
-        d: Any = np.int64(0)
-        for first in range(0, n, TILE):
-            last = min(first + TILE, n)
-            for lane in range(len(item)):
-                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
-                for t in range(first, min(last, size)):
-                    for k in range(trellis.cosets[t]):
-                        tile[((t - first) * width + k) * lanes + lane] = cost[row, begin + t, k]
-                for at in range(max(0, size - first) * width, (last - first) * width):
-                    tile[at * lanes + lane] = 0
-            old, d = _survivors(trellis, first, last, tile, total, old, decision, d)
-        _end(trellis.states[n], end, total, old, state)
-        for last in range(n, until, -TILE):
-            first = max(last - TILE, until)
-            d = _trace_back(trellis, first, last, state, decision, d, path)
-            for lane in range(0 if until else len(item)):
-                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
-                for t in range(first, min(last, size)):
-                    paths[row, begin + t] = path[t - first, lane]
         for lane in range(len(item) if until else 0):
             joint[block + lane] = state[lane]
 
