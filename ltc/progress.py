@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "ProgressBar"]
 
 
 class Progress:
@@ -90,3 +90,31 @@ class Progress:
             count = "" if self.total is None else f" {self._completed}/{self.total}"
             seconds = time.monotonic() - self._began
             self.console.print(f"{self.what}{count}, {seconds:.0f} s  {self._status}".rstrip())
+
+
+class ProgressBar:
+    """Progress on a rate-distortion function: after a second of work, until a bracket is done.
+
+    Arguments:
+        console: where to draw; None: standard error.
+
+    Example:
+        >>> bar = ProgressBar()
+        >>> bar("slope 2", 0.5)  # too early to be seen
+        >>> bar("done", 1.0)
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console, self.since = console, time.monotonic()
+        self.shown: Progress | None = None
+
+    def __call__(self, text: str, share: float) -> None:
+        """Show how far the work has come; from share 1 on nothing."""
+        if share >= 1:
+            if self.shown is not None:
+                self.shown.__exit__()
+            self.shown, self.since = None, time.monotonic()
+        elif self.shown is not None:
+            self.shown.update(int(100 * share), text)
+        elif time.monotonic() - self.since > 1:
+            self.shown = Progress("R(D)", 100, console=self.console).__enter__()

@@ -17,7 +17,6 @@ Classical quantizers that are measured on samples come with standard errors of t
 """
 
 from ltc.bounds.alphabet import AlphabetProblem
-from ltc.bounds.bar import ProgressBar
 from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
 from ltc.bounds.density import DensityProblem
 from ltc.bounds.gaussian import ReverseWaterFilling, ShannonLowerBound
@@ -25,6 +24,7 @@ from ltc.bounds.parametric import ParametricRateDistortion
 from ltc.bounds.product_grid import GridProblem
 from ltc.bounds.samples import SampleProblem
 from ltc.bounds.select import bound_by_blahut_arimoto, bound_for, bound_from_samples
+from ltc.progress import ProgressBar
 
 __all__ = [
     "AlphabetProblem",

@@ -258,14 +258,12 @@ class AlphabetProblem(Problem):
             keep = found > 1e-3 * tolerance / len(y)
             y = torch.cat([y[keep], new])
             output = torch.cat([0.9 * found[keep], new.new_full((len(new),), 0.1 / len(new))])
-        points = []
-        for factor in (0.97, 1.0, 1.03):
-            rate, distortion = kernel.point(self.p.numpy(), best.output, factor)
-            distortion += float(self.p @ shift)
-            points.append((distortion / slope, max(rate, 0.0)))
+        rates, distortions = kernel.points(self.p.numpy(), best.output)
+        distortions = (distortions + float(self.p @ shift)) / slope
+        points = np.column_stack([distortions, np.maximum(rates, 0.0)])
         alive = found > 1e-6 / len(y)
         outputs = torch.cat([y, found[:, None]], dim=1)[alive]
-        return Solution(slope, lower, np.array(points), outputs.numpy())
+        return Solution(slope, lower, points, outputs.numpy())
 
     def _on_the_line(
         self, log_weights: Tensor, slope: float, excess: float

@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ltc.errors import InputError
 
-__all__ = [
-    "Bracket",
-    "Narrowest",
-    "Progress",
-    "RateDistortion",
-    "checked",
-]
+__all__ = ["Bracket", "Narrowest", "Progress", "RateDistortion", "checked"]
 
 Array = NDArray[np.float64]
 
@@ -44,11 +38,13 @@ class RateDistortion(ABC):
 
     Attributes:
         name: how the numbers came about, as shown in tables and figures.
+        names: the same of the lower and of the upper bound, where they differ.
         about: what was done, in a line.
         note: why a bracket may be wider than what was asked for, or lack an end, and what to do.
     """
 
     name: str
+    names: tuple[str, str] | None = None
     about: str = ""
     note: str = ""
 
@@ -71,9 +67,9 @@ class RateDistortion(ABC):
 
         The name of a lower limit begins with ≥, of an upper one with ≤. Arguments as in `bracket`.
         """
-        lower, upper = self.bracket(distortion, tolerance)
-        named = {f"≥ {self.name}": lower, f"≤ {self.name}": upper}
-        return {name: value for name, value in named.items() if value is not None}
+        names = self.names or (self.name, self.name)
+        named = zip("≥≤", names, self.bracket(distortion, tolerance), strict=True)
+        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
 
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound that is cheap enough for a progress bar, or None."""
@@ -141,10 +137,8 @@ class Narrowest(RateDistortion):
 
     def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
         """Return the limits of all bounds."""
-        merged: dict[str, float] = {}
-        for bound in self.bounds:
-            merged.update(bound.limits(distortion, tolerance))
-        return merged
+        limits = [bound.limits(distortion, tolerance) for bound in self.bounds]
+        return {name: value for known in limits for name, value in known.items()}
 
     def estimate(self, distortion: float) -> float | None:
         """Return the largest lower bound that is cheap, or None."""

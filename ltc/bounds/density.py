@@ -123,12 +123,10 @@ class DensityProblem(Problem):
         extra_rate = nodes.h_beyond - nodes.p_beyond * math.log(width)
         extra_rate -= mass * math.log1p(-apart) + float(tail @ np.log(tail))
         extra_distortion = nodes.p_beyond * float(self.cost(np.array([-width, width]) / 2).max())
-        points = []
-        for factor in (0.97, 1.0, 1.03):
-            rate, distortion = kernel.point(p, output, factor)
-            distortion = mass * distortion / slope + extra_distortion
-            points.append((distortion, max(mass * rate + extra_rate, 0.0)))
-        return Solution(slope, lower, np.array(points), again)
+        rates, distortions = kernel.points(p, output)
+        distortions = mass * distortions / slope + extra_distortion
+        points = np.column_stack([distortions, np.maximum(mass * rates + extra_rate, 0.0)])
+        return Solution(slope, lower, points, again)
 
     def _minimise(self, slope: float, tolerance: float, start: Solution | None) -> Found:
         """Find the best output distribution, by interior points and exchange."""
@@ -184,7 +182,7 @@ class DensityProblem(Problem):
         fine = self.cost.spacing(tolerance / d, slope, math.inf)
         # A coarse look first: while c is far above one there is no point in a fine one.
         for spacing in (fine,) if thorough else (max(fine, width / 10), fine):
-            grid = [np.linspace(a[0], a[-1], math.ceil((a[-1] - a[0]) / spacing) + 1) for a in axes]
+            grid = grid_over(axes, spacing)
             log_c = np.log(self._blur(slope, grid, axes, weights) + 1e-300)
             peak = float(log_c.max())
             if peak > 2 * tolerance:
@@ -212,14 +210,19 @@ def _points(axes: list[Array]) -> Array:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
+def grid_over(axes: list[Array], spacing: float) -> list[Array]:
+    """Return axes from end to end of others, whose points are so far apart at most."""
+    ends = [(axis[0], axis[-1]) for axis in axes]
+    return [np.linspace(a, b, max(2, math.ceil((b - a) / spacing) + 1)) for a, b in ends]
+
+
 def _coarse(axes: list[Array], x: Array, spacing: float) -> Array:
     """Return a grid of outputs near the nodes.
 
     Sums of Gaussian kernels one standard deviation apart are smooth to nine digits: where the
     best output distribution is a density, nothing finer is needed.
     """
-    grid = [np.linspace(a[0], a[-1], max(2, math.ceil((a[-1] - a[0]) / spacing) + 1)) for a in axes]
-    y = _points(grid)
+    y = _points(grid_over(axes, spacing))
     reach = spacing / 2 + max(float(np.diff(a).max(initial=0.0)) for a in axes)
     distance, _ = cKDTree(x).query(y, distance_upper_bound=reach * math.sqrt(len(axes)))
     return y[np.isfinite(distance)]

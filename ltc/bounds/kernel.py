@@ -52,6 +52,10 @@ class Operator(Protocol):
         in nats and the distortion times s.
         """
 
+    def points(self, p: Array, output: Array) -> Array:
+        """Return what is reached at slopes just below s, at s and just above, shape (2, 3)."""
+        return np.array([self.point(p, output, factor) for factor in (0.97, 1.0, 1.03)]).T
+
 
 class Kernel(Operator):
     """The matrix exp(-s d(x, y)), dense, or sparse where most entries are negligible.

@@ -8,12 +8,7 @@ import zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from ltc.bounds.curve import (
-    Bracket,
-    Progress,
-    RateDistortion,
-    checked,
-)
+from ltc.bounds.curve import Bracket, Progress, RateDistortion, checked
 from ltc.bounds.problem import Problem, Solution
 from ltc.checks import number
 from ltc.files import atomic_write, cache_file
@@ -60,13 +55,10 @@ class ParametricRateDistortion(RateDistortion):
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        tolerance: float = 5e-4,
-        progress: Progress | None = None,
+        self, problem: Problem, tolerance: float = 5e-4, progress: Progress | None = None
     ) -> None:
         self.problem = problem
-        self.name = problem.name
+        self.name, self.names = problem.name, problem.names
         self.note, self.about = problem.note, problem.about
         self.tolerance = number("tolerance", tolerance)
         # R(D) falls at high rate like so many times the logarithm of D.
@@ -81,7 +73,6 @@ class ParametricRateDistortion(RateDistortion):
         """Return bounds on R(D), solving for new slopes where they are too far apart.
 
         Raises:
-            InputError: `distortion` is negative or not finite.
             InputError, RuntimeError: the bounds contradict each other (see `checked`).
         """
         problem = self.problem
@@ -97,11 +88,6 @@ class ParametricRateDistortion(RateDistortion):
             if self.progress and len(self.solutions) > before:
                 self.progress(f"{len(self.solutions)} slopes", 1.0)
         return checked(lower, None if upper == math.inf else upper, self.name, problem.proof)
-
-    def limits(self, distortion: float, tolerance: float | None = None) -> dict[str, float]:
-        """Return both bounds by the names that the problem gives them."""
-        named = zip("≥≤", self.problem.names, self.bracket(distortion, tolerance), strict=True)
-        return {f"{sign} {name}": value for sign, name, value in named if value is not None}
 
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound; None where a slope takes more time than a progress bar has."""

@@ -11,7 +11,7 @@ import scipy.ndimage
 
 from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
 from ltc.bounds.cost import Array, Cost
-from ltc.bounds.density import CUT, DensityProblem, Found, banded
+from ltc.bounds.density import CUT, DensityProblem, Found, banded, grid_over
 from ltc.bounds.interior import interior_point
 from ltc.bounds.kernel import Kernel, Operator, ProductKernel, along_axes
 from ltc.bounds.problem import Solution
@@ -133,25 +133,18 @@ class GridProblem(DensityProblem):
         width = self.cost.width(slope)
         if self.cost.squared:
             nodes, tail = self.density.nodes(0.8 * width).trim(tolerance / 300)
-            ends = [(a[0], a[-1]) for a in nodes.axes]
-            y = [
-                np.linspace(a, b, max(2, math.ceil((b - a) / (spacing * width)) + 1))
-                for a, b in ends
-            ]
+            y = grid_over(nodes.axes, spacing * width)
         else:
             nodes, tail = self.density.panels(spacing * width).trim(tolerance / 300)
             y = y or list(nodes.edges)
         p = nodes.p.ravel() / nodes.p.sum()
-        pairs = zip(nodes.axes, y, strict=True)
+        kernel: Operator
         if self.dimension == 1 and not self.cost.squared:
-            return nodes, tail, p, y, Kernel(banded(slope, nodes.axes[0], y[0], self.cost))
-        return (
-            nodes,
-            tail,
-            p,
-            y,
-            ProductKernel([slope * self.cost(a[:, None] - b) for a, b in pairs]),
-        )
+            kernel = Kernel(banded(slope, nodes.axes[0], y[0], self.cost))
+        else:
+            pairs = zip(nodes.axes, y, strict=True)
+            kernel = ProductKernel([slope * self.cost(a[:, None] - b) for a, b in pairs])
+        return nodes, tail, p, y, kernel
 
     def _largest(
         self, slope: float, nodes: Nodes, weights: Array, tolerance: float, thorough: bool
@@ -175,8 +168,7 @@ class GridProblem(DensityProblem):
         source for them. The lower bound holds for any lambda.
         """
         step = self.cost.width(slope) / 16
-        ends = [(a[0], a[-1]) for a in nodes.axes]
-        grid = [np.linspace(a, b, math.ceil((b - a) / step) + 1) for a, b in ends]
+        grid = grid_over(nodes.axes, step)
         c = self._blur(slope, grid, nodes.axes, weights)
         nearby = scipy.ndimage.maximum_filter(
             c, 2 * math.ceil(self.cost.reach(4.5, slope) / step) + 1
