@@ -1,4 +1,7 @@
-"""Classical quantizers to draw beside a rate-distortion function."""
+"""Classical quantizers to draw beside a rate-distortion function.
+
+They are made from training samples of a source and measured on held-out ones.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,7 @@ def scalar_baseline(
     """Return what the best entropy-constrained scalar quantizers reach on a source.
 
     With a known density per scalar the numbers are quadrature, without a standard error;
-    otherwise each component of the vector gets a quantizer of its own, made from training samples
-    and measured on held-out ones.
+    otherwise each component of the vector gets a quantizer of its own.
 
     Arguments:
         source: the source.
@@ -31,7 +33,7 @@ def scalar_baseline(
         count: vectors to train on at most, and to measure on where the source is endless.
 
     Returns:
-        Rate in bits and mean squared error, per scalar.
+        Rate in bits and mean squared error, per scalar, with standard errors.
 
     Example:
         >>> from ltc.sources import IIDUniform
@@ -57,21 +59,12 @@ def vector_baseline(
 ) -> Measurement:
     """Return what an entropy-constrained vector quantizer reaches on a source.
 
-    It quantizes source vectors, or pairs of them where these are scalars. It is made from
-    training samples and measured on held-out ones.
-
-    Arguments:
-        source: the source, of dimension 4 at most.
-        lmbda: weight of the distortion in rate + lmbda * distortion.
-        generator: where samples come from.
-        count: vectors to train on at most, and to measure on where the source is endless.
-
-    Returns:
-        Rate in bits and mean squared error, per scalar, with standard errors.
+    It quantizes source vectors, or pairs of them where these are scalars. Arguments and result as
+    of `scalar_baseline`.
 
     Raises:
-        InputError: the source has more dimensions, or lmbda asks for more points than there are
-            samples for.
+        InputError: the source has more than 4 dimensions, or lmbda asks for more points than there
+            are samples for.
 
     Example:
         >>> from ltc.sources import IIDUniform

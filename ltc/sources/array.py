@@ -21,11 +21,6 @@ log = logging.getLogger("ltc")
 class Array(FiniteSource):
     """The rows of a `.npy` file.
 
-    Mean and deviation of all training numbers are taken out, so that their variance per scalar
-    is one and `lmbda` means what it means for other sources: number = gain * value + offset.
-    `variance` is that of the held-out rows under the same offset and gain: near one where they
-    resemble those of the training set.
-
     Arguments:
         path: `.npy` file of real numbers, shape (rows, dimension), any real type.
         test_path: `.npy` file of held-out rows; None: a part of `path`.
@@ -34,12 +29,10 @@ class Array(FiniteSource):
         split: which rows are held out. `random`: any, always the same ones; then rows that
             depend on their neighbours, as those of a time series do, are in both sets, and
             results are too good. `place`: the last ones.
-        normalise: whether to take out mean and deviation; false: rows as they are, and `lmbda`
-            weighs their squared error.
+        normalise: whether to take out mean and deviation, see `FiniteSource`; false: rows as they
+            are, and `lmbda` weighs their squared error.
 
     Attributes:
-        offset: mean of the training numbers; 0 where they are not normalised.
-        gain: their standard deviation; 1 where they are not normalised.
         split: how rows were held out: `random`, `place`, or `file` with a `test_path`.
 
     Raises:
@@ -92,10 +85,9 @@ class Array(FiniteSource):
             rows, test = rows[np.sort(order[count:])], rows[np.sort(order[:count])]
         self.split = split
         advice = "use more rows, a larger source.held_out, or a source.test_path"
-        train_rows, test_rows, self.offset, self.gain = normalise_rows(
-            torch.from_numpy(rows), torch.from_numpy(test), advice, normalise
+        super().__init__(
+            *normalise_rows(torch.from_numpy(rows), torch.from_numpy(test), advice, normalise)
         )
-        super().__init__(train_rows, test_rows)
         which = {"random": "chosen at random", "place": "the last", "file": str(test_path)}[split]
         log.info(
             "source=array: %d of %d rows held out (source.split=%s, %s); offset %.6g, gain %.6g",

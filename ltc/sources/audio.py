@@ -123,12 +123,8 @@ class Audio(FiniteSource):
     Without `root` the recordings are the Free Spoken Digit Dataset, fetched once. The split is
     by file, see `split_by_name`: no recording is in both sets. Silence is kept: a coder of
     recordings meets it. Of very many recordings each keeps as many frames, chosen at random
-    but always the same, as fit in memory.
-
-    Mean and deviation of the training samples are taken out, so that their variance per scalar is
-    one: sample = gain * value + offset, where full scale is from -1 to 1. `variance` is that of
-    the held-out frames under the same offset and gain: near one where they resemble those of the
-    training set.
+    but always the same, as fit in memory. They are normalised, see `FiniteSource`; full scale is
+    from -1 to 1.
 
     Arguments:
         frame: samples per vector, the dimension.
@@ -136,8 +132,6 @@ class Audio(FiniteSource):
             rate; None: the Free Spoken Digit Dataset.
 
     Attributes:
-        offset: mean of the training samples.
-        gain: standard deviation of the training samples.
         sample_rate: in Hz.
 
     Raises:
@@ -169,8 +163,7 @@ class Audio(FiniteSource):
         held_out = split_by_name([path for path, _ in usable])
         train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
         test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
-        train_rows, test_rows, self.offset, self.gain = assemble(train, test)
-        super().__init__(train_rows, test_rows)
+        super().__init__(*assemble(train, test))
 
     def _read(self, path: Path, files: int) -> NDArray[np.float32]:
         """Return frames, shape (number, frame)."""

@@ -128,6 +128,11 @@ class Source(ABC):
 class FiniteSource(Source):
     """A source known by rows: some to train on, others held out, both in their order.
 
+    Those of files take out mean and deviation of all training numbers, so that their variance per
+    scalar is one and `lmbda` means what it means for other sources: number = gain * value + offset.
+    `variance` is that of the held-out rows under the same offset and gain: near one where they
+    resemble those of the training set.
+
     Example:
         >>> class Dice(FiniteSource):
         ...     name = "dice"
@@ -138,6 +143,7 @@ class FiniteSource(Source):
     Arguments:
         train: rows to train on, shape (rows, dimension).
         test: held-out rows, shape (rows, dimension).
+        offset, gain: what was taken out of both.
         successive: training rows from one to the one that would follow it in the held-out set:
             more than 1 where training rows overlap.
 
@@ -147,7 +153,14 @@ class FiniteSource(Source):
 
     finite = True
 
-    def __init__(self, train: Tensor, test: Tensor, successive: int = 1) -> None:
+    def __init__(
+        self,
+        train: Tensor,
+        test: Tensor,
+        offset: float = 0.0,
+        gain: float = 1.0,
+        successive: int = 1,
+    ) -> None:
         for role, rows in (("training", train), ("held-out", test)):
             if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] == 0:
                 raise InputError(
@@ -169,6 +182,7 @@ class FiniteSource(Source):
         self.dimension = train.shape[1]
         self.train = train.float()
         self.test = test.float()
+        self.offset, self.gain = offset, gain
         self.successive = successive
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:

@@ -20,19 +20,13 @@ class PictureSource(FiniteSource):
 
     Training patches overlap where `stride` is less than `patch`; held-out patches do not. Of very
     many pictures each keeps as many patches, chosen at random but always the same, as fit in
-    memory. Mean and deviation of the training pixels are taken out, so that their variance per
-    scalar is one: pixel = gain * value + offset. `variance` is that of the held-out patches under
-    the same offset and gain: near one where they resemble those of the training set.
+    memory. They are normalised, see `FiniteSource`.
 
     Arguments:
         pictures: pixels from 0 to 255, shape (height, width), each with whether it is held out.
         count: how many pictures there are, at most.
         patch: pixels along a side; the dimension is patch * patch.
         stride: pixels from one training patch to the next, in both directions.
-
-    Attributes:
-        offset: mean of the training pixels.
-        gain: standard deviation of the training pixels.
 
     Raises:
         InputError: `patch` or `stride` is no positive integer, no picture is held out or none
@@ -61,8 +55,7 @@ class PictureSource(FiniteSource):
                 test.append(self._cut(picture, self.patch, count))
             else:
                 train.append(self._cut(picture, self.stride, count))
-        train_rows, test_rows, self.offset, self.gain = assemble(train, test)
-        super().__init__(train_rows, test_rows, successive=max(1, self.patch // self.stride))
+        super().__init__(*assemble(train, test), successive=max(1, self.patch // self.stride))
 
     def _cut(self, picture: NDArray[np.integer], stride: int, count: int) -> NDArray[np.integer]:
         """Return patches, shape (number, patch * patch)."""

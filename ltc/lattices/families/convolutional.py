@@ -98,12 +98,6 @@ class Convolutional(Lattice):
         coordinates takes no more memory than its vectors, and is decoded in pieces. Once all
         states are reached the sections are the same object, for this and every other length.
 
-        Arguments:
-            length: coordinates, at least 1.
-
-        Raises:
-            InputError: the length is not a positive integer.
-
         Example:
             >>> long = Convolutional(states=8, length=16).of_length(100_000)
             >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
@@ -147,16 +141,7 @@ class Convolutional(Lattice):
     def sample_voronoi(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        """Draw quantization errors of uniform noise.
-
-        Arguments:
-            count: number of errors.
-            generator: where the randomness comes from.
-            dtype: floating-point type.
-
-        Returns:
-            Errors, shape (count, n), on the generator's device.
-        """
+        """Draw quantization errors of uniform noise, arguments as of any lattice."""
         shape = (count, self.length)
         period = self.trellis.sections[0].step
         x = period * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
