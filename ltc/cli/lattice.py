@@ -111,18 +111,10 @@ def _table(cards: list[dict[str, Any]]) -> Table:
     notes = [note for note in map(_estimated, cards) if note]
     notes.append("½ log2(2πeG) is the distance from R(D) at high rate. --json has more.")
     table.caption, table.caption_justify = " ".join(notes), "left"
-    columns = (
-        "lattice",
-        "n",
-        "G,\nliterature",
-        "G,\nmeasured",
-        "±",
-        "½ log2\n(2πeG)",
-        "gain\n(dB)",
-    )
-    for column in (*columns, "million\nsamples/s"):
-        left = column == "lattice"
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    table.add_column("lattice", no_wrap=True)
+    measured = ("G,\nliterature", "G,\nmeasured", "±", "½ log2\n(2πeG)", "gain\n(dB)")
+    for column in ("n", *measured, "million\nsamples/s"):
+        table.add_column(column, justify="right", no_wrap=True)
     for found in cards:
         table.add_row(
             found["name"],

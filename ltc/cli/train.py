@@ -82,7 +82,9 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         if moment_gap is not None and squared:
             label = f"{lattice} at high rate, ½ log2(2πeG)"
             rows.append((label, number(moment_gap), "bits per sample"))
-    rows.append(("training, total", _seconds(metrics), "s"))
+    rows.append(
+        ("training, total", f"{metrics['seconds_train']:.1f}, {metrics['seconds_total']:.1f}", "s")
+    )
     for row in rows:
         table.add_row(*row)
     if lower is None and metrics["bound"] is not None:
@@ -105,10 +107,6 @@ def _held_out(metrics: dict[str, Any]) -> str:
     if "source.root" in metrics:
         return "files that were not trained on"
     return "fresh samples"
-
-
-def _seconds(metrics: dict[str, Any]) -> str:
-    return f"{metrics['seconds_train']:.1f}, {metrics['seconds_total']:.1f}"
 
 
 if __name__ == "__main__":
