@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ltc.checks import load_array
 from ltc.errors import InputError
 from ltc.lattices.backend import in_parallel
 from ltc.lattices.base import Lattice
@@ -155,17 +156,15 @@ def _most_states(integers: npt.NDArray[np.int64]) -> float:
 
 def _read(matrix: Matrix) -> npt.NDArray[np.float64]:
     """Return a square matrix of finite numbers from a file or from numbers."""
-    try:
-        if isinstance(matrix, str | os.PathLike):
-            read = np.load(matrix, allow_pickle=False).astype(np.float64)
-        else:
+    if isinstance(matrix, str | os.PathLike):
+        read = load_array("quantizer.matrix", os.fspath(matrix))
+    else:
+        try:
             read = np.array([[float(entry) for entry in row] for row in matrix])
-    except OSError as error:
-        raise InputError(f"quantizer.matrix={matrix}: cannot read this file: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"quantizer.matrix: expected a .npy file or rows of numbers of equal length: {error}"
-        ) from None
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"quantizer.matrix: expected a .npy file, or rows of numbers of one length: {error}"
+            ) from None
     if read.ndim != 2 or read.shape[0] != read.shape[1] or read.size == 0:
         raise InputError(f"quantizer.matrix must be square; it has shape {read.shape}")
     if not np.isfinite(read).all():
