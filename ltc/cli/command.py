@@ -120,10 +120,7 @@ OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, repla
 class Task:
     """A task that says how it failed, and can be sent to the process of a launcher.
 
-    Arguments:
-        task: gets the composed configuration.
-        config_name: the name of the primary configuration in `conf/`.
-        own_folder: whether its runs have folders, which they claim.
+    Arguments as of `command`.
     """
 
     def __init__(
