@@ -13,7 +13,6 @@ from ltc.lattices.families.e8 import E8
 from ltc.lattices.families.generator import GeneratorLattice
 from ltc.lattices.families.k12 import K12
 from ltc.lattices.families.leech import Leech
-from ltc.lattices.families.product import Product
 from ltc.lattices.families.zn import Zn
 from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
 
@@ -34,7 +33,6 @@ __all__ = [
     "GeneratorLattice",
     "Lattice",
     "Leech",
-    "Product",
     "Section",
     "Trellis",
     "TrellisLattice",

@@ -18,7 +18,6 @@ from ltc.lattices import (
     E7Dual,
     GeneratorLattice,
     Leech,
-    Product,
     Zn,
 )
 
@@ -53,7 +52,6 @@ LATTICES = [
     Leech(),
     GeneratorLattice(E8().generator_matrix),
     GeneratorLattice(SKEW),
-    Product([AnDual(2), Zn(1), E7()]),
 ]
 
 

@@ -24,7 +24,6 @@ from ltc.lattices import (
     E7Dual,
     Lattice,
     Leech,
-    Product,
     Zn,
     force_backend,
 )
@@ -277,8 +276,6 @@ def test_dimensions_are_checked():
         for dimension in (least - 1, 2.5, "3"):
             with pytest.raises(InputError, match="dimension"):
                 family(dimension)
-    with pytest.raises(InputError, match="part"):
-        Product([])
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
