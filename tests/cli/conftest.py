@@ -1,9 +1,18 @@
-"""Commands run in an empty folder."""
+"""Commands run in an empty folder, and coders for them."""
 
+import functools
 import importlib
+import io
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
+import numpy as np
 import pytest
+import soundfile
+
+from ltc.cli.train import main as train
+
+QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
 
 
 @pytest.fixture
@@ -37,3 +46,34 @@ def run(request, call):
         return code, out + err
 
     return run_main
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Train a coder of a kind when it is first asked for; return its folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(0)
+    (folder / "sounds").mkdir()
+    for i in range(3):
+        soundfile.write(folder / f"sounds/{i}.wav", rng.normal(0, 0.1, 4000), 8000)
+    sources = {
+        "array": ["source=iid_gaussian", "quantizer=e8", "lmbda=8"],
+        "image": ["source=image_patches", "quantizer=e8", "lmbda=50"],
+        "audio": ["source=audio", f"source.root={folder / 'sounds'}", "quantizer=d4_dual"],
+        "block": ["source=banana", "quantizer=e8"],
+        "trellis": ["source=iid_gaussian", "quantizer=trellis", "quantizer.length=16"],
+        "fixed": ["source=iid_gaussian", "quantizer=nested", "quantizer.search=4"],
+    }
+
+    @functools.cache
+    def folder_of(kind):
+        arguments = ["ltc-train", *sources[kind], *QUICK, f"hydra.run.dir={folder / kind}"]
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", arguments)
+            with redirect_stdout(printed), redirect_stderr(printed):
+                train()
+        return folder / kind
+
+    return folder_of
