@@ -11,7 +11,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,21 @@ def claimed(config: DictConfig) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        _note(error, folder / f"{HydraConfig.get().job.name}.log")
         if not any((folder / name).exists() for name in results):
             claim.unlink(missing_ok=True)
         elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
             raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
         raise
+
+
+def _note(error: BaseException, log: Path) -> None:
+    """Note in the log of a run why it ended, for those who come later."""
+    interrupted = any(isinstance(link, KeyboardInterrupt) for link in chain(error))
+    reason = "interrupted" if interrupted else describe(error)
+    # A full disk may be the reason.
+    with suppress(OSError), log.open("a", encoding="utf-8") as stream:
+        stream.write(f"ERROR: {' '.join(reason.split())}\n")
 
 
 def _new_folder(parent: str, name: str, result: str = "path") -> str:

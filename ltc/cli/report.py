@@ -1,0 +1,110 @@
+"""`ltc-report`: all runs below some folders in one page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ltc import __version__
+from ltc.cli.command import run_and_report
+from ltc.errors import InputError
+
+if TYPE_CHECKING:
+    from ltc.report import Report
+
+__all__ = ["main"]
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run `ltc-report`."""
+    options = _arguments().parse_args()
+    run_and_report(lambda: _task(options), options.v)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ltc-report",
+        description="All runs of ltc-train below some folders in one page: curves with R(D), "
+        "Bjontegaard differences, and each run with its configuration; beside it figures (PNG, "
+        "SVG) and tables (CSV; Parquet with the extra `report`).",
+    )
+    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="of runs or sweeps")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="default: report/ in the first DIR")
+    parser.add_argument(
+        "--bytes", action="store_true", help="rates of the bytes written, not of the model"
+    )
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON as well")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
+    return parser
+
+
+def _task(options: argparse.Namespace) -> None:
+    # Not above: scipy and matplotlib take a second to load, and --help should not.
+    from ltc.report import Report
+
+    rate = "bitstream_rate" if options.bytes else "rate"
+    report = Report.of(options.folders, rate=rate)
+    if not report.runs and not report.unfinished:
+        names = ", ".join(map(str, options.folders))
+        raise InputError(f"{names}: no run of ltc-train there or below; give its folder")
+    _write(report, options)
+
+
+def _write(report: Report, options: argparse.Namespace) -> None:
+    from ltc.files import atomic_write
+    from ltc.report.figure import draw
+    from ltc.report.tables import has_parquet, write_tables
+
+    out = options.out or options.folders[0] / "report"
+    if report.settings:
+        figure = draw(report)
+        for suffix in (".png", ".svg"):
+            with atomic_write(out / f"curves{suffix}") as path:
+                figure.savefig(path, dpi=150)
+    write_tables(report, out)
+    if options.json:
+        print(json.dumps(report.contents(), indent=2, allow_nan=False), flush=True)
+    else:
+        _show(report)
+    if not has_parquet():
+        errors.print('no Parquet without the extra: pip install "ltc[report]"', markup=False)
+    errors.print(str(out), markup=False)
+
+
+def _show(report: Report) -> None:
+    for setting, _ in report.settings:
+        table = Table(title=setting.title, title_justify="left")
+        for heading in ("curve", "points", "seeds", "rate", "SNR (dB)", "gap (bits)"):
+            table.add_column(heading, justify="left" if heading == "curve" else "right")
+        for curve in report.curves(setting):
+            seeds = max(len(point.runs) for point in curve.points)
+            ranges = (
+                _range([getattr(point, key) for point in curve.points], digits)
+                for key, digits in (("rate", 3), ("snr_db", 2), ("gap_bits", 4))
+            )
+            count = str(len(curve.points))
+            table.add_row(curve.label, count, str(seeds) if seeds else "-", *ranges)
+        console.print(table)
+    for run in report.unfinished_rows():
+        console.print(f"{run['state']}: {run['folder']}: {run['reason']}", markup=False)
+
+
+def _range(values: list[Any], digits: int) -> str:
+    known = [value.value for value in values if value is not None]
+    if not known:
+        return "-"
+    ends = [f"{end:.{digits}f}" for end in (min(known), max(known))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+if __name__ == "__main__":
+    main()

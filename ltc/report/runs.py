@@ -1,0 +1,146 @@
+"""The runs below some folders: those that have results, and those that have none, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ltc.errors import InputError
+
+__all__ = ["FinishedRun", "UnfinishedRun", "find_runs"]
+
+LOG = "ltc-train.log"
+NAMES = ("source", "quantizer")
+NUMBERS = ("lmbda", "seed", "rate", "distortion")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with results.
+
+    Attributes:
+        folder: where it is.
+        metrics: the contents of `metrics.json`; what is not finite is None.
+        config: the text of `config.yaml`, empty where there is none.
+        written: when `metrics.json` was written, seconds since the epoch.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    config: str
+    written: float
+
+    def number(self, key: str) -> float | None:
+        """Return a metric, or None where it is missing or no number."""
+        value = self.metrics.get(key)
+        return float(value) if value is not None and _is_number(value) else None
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run without results.
+
+    Attributes:
+        folder: where it is.
+        state: `failed` or `unfinished`.
+        reason: as far as the folder tells.
+    """
+
+    folder: Path
+    state: str
+    reason: str
+
+
+def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[UnfinishedRun]]:
+    """Return all runs of `ltc-train` in folders and below them, each once.
+
+    Arguments:
+        folders: where to look.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    finished: list[FinishedRun] = []
+    unfinished: list[UnfinishedRun] = []
+    for folder in sorted({path.resolve() for top in folders for path in _below(top)}):
+        if (folder / "metrics.json").exists():
+            try:
+                finished.append(_read(folder))
+            except (OSError, ValueError) as error:
+                reason = f"metrics.json cannot be used: {error}"
+                unfinished.append(UnfinishedRun(folder, "failed", reason))
+        elif _is_training(folder / "config.yaml"):
+            unfinished.append(UnfinishedRun(folder, "unfinished", _progress(folder)))
+        elif (folder / LOG).exists():
+            unfinished.append(UnfinishedRun(folder, "failed", _last_error(folder / LOG)))
+    return finished, unfinished
+
+
+def _below(top: Path) -> Iterator[Path]:
+    if not top.is_dir():
+        raise InputError(f"{top}: there is no such folder; give the folder of a run or of a sweep")
+    for path, folders, _ in os.walk(top):
+        # What is in a run is no run.
+        folders[:] = [name for name in folders if name != "checkpoints"]
+        yield Path(path)
+
+
+def _read(folder: Path) -> FinishedRun:
+    """Return a finished run.
+
+    Raises:
+        ValueError: `metrics.json` is not what `ltc-train` writes.
+    """
+    file = folder / "metrics.json"
+    metrics = json.loads(
+        file.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=lambda name: None
+    )
+    if not isinstance(metrics, dict):
+        raise ValueError("it holds no object")
+    for key in (*NAMES, *NUMBERS):
+        if key not in metrics:
+            raise ValueError(f"it lacks {key}")
+        wanted = "a name" if key in NAMES else "a finite number"
+        value = metrics[key]
+        if not (isinstance(value, str) if key in NAMES else _is_number(value)):
+            raise ValueError(f"{key} is {json.dumps(value)}, expected {wanted}")
+    config = folder / "config.yaml"
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
+    return FinishedRun(folder, metrics, text, file.stat().st_mtime)
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_training(config: Path) -> bool:
+    """Tell whether a folder was claimed by `ltc-train`; `ltc-bound` has no lmbda."""
+    try:
+        lines = config.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("lmbda:") for line in lines)
+
+
+def _progress(folder: Path) -> str:
+    last = max(path.stat().st_mtime for path in folder.iterdir())
+    when = datetime.fromtimestamp(last).isoformat(" ", "seconds")
+    return f"under way, or killed: no metrics.json yet, last change {when}"
+
+
+def _last_error(log: Path) -> str:
+    """Return the last error in a log, as `ltc-train` notes why it gave up."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return errors[-1] if errors else "it gave up before it had results, and left no reason"

@@ -1,0 +1,76 @@
+"""Which runs are found, and what is said of those without results."""
+
+import os
+
+import pytest
+
+from ltc.errors import InputError
+from ltc.report import find_runs
+
+
+def test_each_run_is_found_once_with_its_configuration(write, tmp_path):
+    write("sweep/a", lmbda=2)
+    write("sweep/deeper/b", lmbda=4)
+    finished, unfinished = find_runs([tmp_path, tmp_path / "sweep"])
+    assert [run.folder.name for run in finished] == ["a", "b"]
+    assert finished[0].config == "lmbda: 2\nsteps: 20\n"
+    assert finished[1].number("lmbda") == 4
+    assert finished[1].number("quantizer") is None
+    assert unfinished == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "metrics.json cannot be used: Expecting property name"),
+        ("[]", "it holds no object"),
+        ("{}", "it lacks source"),
+        ('{"source": "x", "quantizer": 3}', "quantizer is 3, expected a name"),
+        (
+            '{"source": "x", "quantizer": "x", "lmbda": 1, "seed": 0, "rate": NaN}',
+            "rate is null, expected a finite number",
+        ),
+        (
+            '{"source": "x", "quantizer": "x", "lmbda": 1, "seed": 0, "rate": 1e999}',
+            "rate is null, expected a finite number",
+        ),
+    ],
+)
+def test_broken_metrics_are_listed_and_the_others_kept(write, tmp_path, text, reason):
+    write("good")
+    broken = write("broken", text)
+    finished, unfinished = find_runs([tmp_path])
+    assert [run.folder.name for run in finished] == ["good"]
+    assert [(run.folder, run.state) for run in unfinished] == [(broken, "failed")]
+    assert reason in unfinished[0].reason
+
+
+def test_runs_without_results_tell_why(write, tmp_path):
+    running = write("running")
+    (running / "metrics.json").unlink()
+    os.utime(running / "config.yaml", (1e9, 1e9))
+    failed, silent = tmp_path / "failed", tmp_path / "silent"
+    for folder in (failed, silent):
+        folder.mkdir()
+        (folder / "ltc-train.log").touch()
+    (failed / "ltc-train.log").write_text("INFO: a\nERROR: diverged\nINFO: b\n")
+    bound = tmp_path / "bound"  # of ltc-bound, which is no run
+    bound.mkdir()
+    (bound / "config.yaml").write_text("points: 20\n")
+    (tmp_path / "log").mkdir()
+    finished, unfinished = find_runs([tmp_path])
+    assert finished == []
+    assert {run.folder.name: run.state for run in unfinished} == {
+        "failed": "failed",
+        "silent": "failed",
+        "running": "unfinished",
+    }
+    reasons = {run.folder.name: run.reason for run in unfinished}
+    assert reasons["failed"] == "diverged"
+    assert "left no reason" in reasons["silent"]
+    assert "no metrics.json yet, last change 2001-09-" in reasons["running"]
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(InputError, match="there is no such folder"):
+        find_runs([tmp_path / "nowhere"])
