@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import JustifyMethod
+from rich.markup import escape
 from rich.table import Table
 
 from ltc import __version__
-from ltc.cli.command import run_and_report
+from ltc.cli.command import console, errors, run_and_report
 from ltc.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+POLL = 3.0  # seconds between looks at runs that are under way
 
 
 def main() -> None:
@@ -39,9 +40,22 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="of runs or sweeps")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: report/ in the first DIR")
     parser.add_argument(
+        "--with",
+        dest="beside",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="lay beside a CSV or JSON file with rate, and distortion or snr_db, per sample "
+        "(source and curve: columns that may be there); or --with paper: the published curves of "
+        "the Gaussian source (ICLR 2025)",
+    )
+    parser.add_argument(
         "--bytes", action="store_true", help="rates of the bytes written, not of the model"
     )
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON as well")
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON, not a table")
+    parser.add_argument(
+        "--follow", action="store_true", help="write it anew whenever a run ends, until Ctrl-C"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
     return parser
@@ -49,19 +63,39 @@ def _arguments() -> argparse.ArgumentParser:
 
 def _task(options: argparse.Namespace) -> None:
     # Not above: scipy and matplotlib take a second to load, and --help should not.
-    from ltc.report import Report
+    from ltc.report import Report, read_beside
 
+    beside = [curve for text in options.beside for curve in read_beside(text)]
     rate = "bitstream_rate" if options.bytes else "rate"
-    report = Report.of(options.folders, rate=rate)
-    if not report.runs and not report.unfinished:
+    report = Report.of(options.folders, beside, rate)
+    if report.runs or report.unfinished:
+        _write(report, options)
+    elif not options.follow:
         names = ", ".join(map(str, options.folders))
         raise InputError(f"{names}: no run of ltc-train there or below; give its folder")
-    _write(report, options)
+    if options.follow:
+        errors.print("following; Ctrl-C ends it", markup=False)
+    while options.follow:
+        seen = _ended(report)
+        try:
+            time.sleep(POLL)
+        except KeyboardInterrupt:
+            return
+        report = Report.of(options.folders, beside, rate)
+        if _ended(report) != seen:
+            _write(report, options)
+
+
+def _ended(report: Report) -> set[tuple[Any, ...]]:
+    """Return what changes when a run begins or ends."""
+    finished = {(run.folder, run.written) for run in report.runs}
+    return finished | {(run.folder, run.state) for run in report.unfinished}
 
 
 def _write(report: Report, options: argparse.Namespace) -> None:
     from ltc.files import atomic_write
     from ltc.report.figure import draw
+    from ltc.report.page import write_page
     from ltc.report.tables import has_parquet, write_tables
 
     out = options.out or options.folders[0] / "report"
@@ -71,20 +105,23 @@ def _write(report: Report, options: argparse.Namespace) -> None:
             with atomic_write(out / f"curves{suffix}") as path:
                 figure.savefig(path, dpi=150)
     write_tables(report, out)
+    page = out / "index.html"
+    write_page(report, page)
     if options.json:
         print(json.dumps(report.contents(), indent=2, allow_nan=False), flush=True)
     else:
         _show(report)
     if not has_parquet():
         errors.print('no Parquet without the extra: pip install "ltc[report]"', markup=False)
-    errors.print(str(out), markup=False)
+    errors.print(str(page), markup=False)
 
 
 def _show(report: Report) -> None:
     for setting, _ in report.settings:
-        table = Table(title=setting.title, title_justify="left")
+        table = Table(title=escape(setting.title), title_justify="left")
         for heading in ("curve", "points", "seeds", "rate", "SNR (dB)", "gap (bits)"):
-            table.add_column(heading, justify="left" if heading == "curve" else "right")
+            justify: JustifyMethod = "left" if heading == "curve" else "right"
+            table.add_column(heading, justify=justify, overflow="fold")
         for curve in report.curves(setting):
             seeds = max(len(point.runs) for point in curve.points)
             ranges = (
@@ -92,10 +129,15 @@ def _show(report: Report) -> None:
                 for key, digits in (("rate", 3), ("snr_db", 2), ("gap_bits", 4))
             )
             count = str(len(curve.points))
-            table.add_row(curve.label, count, str(seeds) if seeds else "-", *ranges)
+            table.add_row(escape(curve.label), count, str(seeds) if seeds else "-", *ranges)
         console.print(table)
     for run in report.unfinished_rows():
-        console.print(f"{run['state']}: {run['folder']}: {run['reason']}", markup=False)
+        console.print(
+            f"{run['state']}: {run['folder']}: {run['reason']}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _range(values: list[Any], digits: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ltc.checks import digest
 from ltc.report.runs import FinishedRun
 
 __all__ = ["BoundPoint", "Curve", "Mean", "Point", "Setting", "mean", "settings"]
@@ -181,7 +182,7 @@ def _setting(title: str, runs: list[FinishedRun], rate: str) -> Setting:
     variances = [
         float(run.metrics["distortion"]) * 10 ** (snr / 10)
         for run in runs
-        if (snr := run.number("snr_db")) is not None
+        if (snr := run.number("snr_db")) is not None and abs(snr) < 1000
     ]
     return Setting(
         title,
@@ -276,4 +277,6 @@ def _label(mine: dict[str, Any], all_choices: list[dict[str, Any]], always: str)
 
 
 def _typed(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    # A matrix would fill a legend.
+    return text if len(text) <= 48 else f"{text[:24]}…{digest(text)[:8]}"

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -121,7 +122,8 @@ def _finite(text: str) -> float | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # Whole numbers of JSON may be too large for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _is_training(config: Path) -> bool:
@@ -134,8 +136,11 @@ def _is_training(config: Path) -> bool:
 
 
 def _progress(folder: Path) -> str:
-    last = max(path.stat().st_mtime for path in folder.iterdir())
-    when = datetime.fromtimestamp(last).isoformat(" ", "seconds")
+    times = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a run under way renames files
+            times.append(path.stat().st_mtime)
+    when = datetime.fromtimestamp(max(times)).isoformat(" ", "seconds") if times else "unknown"
     return f"under way, or killed: no metrics.json yet, last change {when}"
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ltc.cli import train
+from ltc.cli import report, train
 
 
 @pytest.fixture
@@ -19,9 +19,7 @@ def sweep(call, tmp_path):
     return tmp_path / "sweep"
 
 
-def test_a_sweep_becomes_tables_and_figures(sweep, call, run):
-    from ltc.cli.report import main
-
+def test_a_sweep_becomes_a_page_tables_and_figures(sweep, call, run, tmp_path):
     code, printed = run("sweep")
     assert code == 0
     assert "a2" in printed
@@ -38,14 +36,17 @@ def test_a_sweep_becomes_tables_and_figures(sweep, call, run):
         with open(f"{folder}/metrics.json") as stream:
             assert float(row["rate"]) == json.load(stream)["rate"]
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "quantizer.scale=-1; expected a positive number" in page
     assert "<svg" in (out / "curves.svg").read_text()
-    code, printed, said = call(main, "sweep", "--json", "--out", "elsewhere")
+    code, printed, said = call(report.main, "sweep", "--json", "--out", "elsewhere")
     assert code == 0
-    report = json.loads(printed)  # and nothing else
+    found = json.loads(printed)  # and nothing else
     assert "elsewhere" in said
-    assert [curve["label"] for curve in report["settings"][0]["curves"]] == ["scalar", "a2"]
-    assert [run["state"] for run in report["unfinished"]] == ["failed"]
-    assert {run["folder"] for run in report["runs"]} == set(runs)
+    assert (tmp_path / "elsewhere" / "index.html").is_file()
+    assert [curve["label"] for curve in found["settings"][0]["curves"]] == ["scalar", "a2"]
+    assert [run["state"] for run in found["unfinished"]] == ["failed"]
+    assert {run["folder"] for run in found["runs"]} == set(runs)
 
 
 def test_folders_without_runs_are_refused(run, tmp_path):
@@ -55,3 +56,45 @@ def test_folders_without_runs_are_refused(run, tmp_path):
         assert code == 2
         assert expected in printed
     assert not (tmp_path / "empty" / "report").exists()
+
+
+def test_curves_laid_beside(write_run, tmp_path, run):
+    write_run("runs/a")
+    (tmp_path / "mine.csv").write_text("rate,snr_db\n1,5\n2,11\n")
+    code, printed = run("runs", "--with", "mine=mine.csv", "--with", "paper", "--bytes")
+    assert code == 0
+    assert "mine" in printed
+    assert "LTC, leech (2025)" in printed
+    code, printed = run("runs", "--with", "mine=none.csv", "--out", "none")
+    assert code == 2
+    assert "cannot read none.csv" in printed
+    assert not (tmp_path / "none").exists()
+
+
+def test_markup_in_names_is_shown_as_it_is(write_run, run):
+    write_run("runs/a", quantizer="[bold]e8[/]")
+    write_run("runs/b", "{")
+    code, printed = run("runs")
+    assert code == 0
+    assert "[bold]e8[/]" in printed
+    assert "failed: " in printed
+
+
+def test_follow_writes_whenever_a_run_ends(write_run, tmp_path, run, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    page = tmp_path / "runs" / "report" / "index.html"
+    seen = []
+
+    def wait(seconds):
+        seen.append(page.stat().st_mtime_ns if page.exists() else None)
+        if len(seen) in (1, 3):
+            write_run(f"runs/{len(seen)}", lmbda=len(seen))
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(report.time, "sleep", wait)
+    code, printed = run("runs", "--follow")
+    assert code == 0
+    assert seen[0] is None  # there was none yet, which is no error
+    assert seen[1] == seen[2] != seen[3] == seen[4]
+    assert printed.count("e8") == 2

@@ -16,10 +16,10 @@ def labels(setting):
     return [curve.label for curve in setting.curves]
 
 
-def test_runs_that_differ_in_lmbda_alone_are_one_curve(write, tmp_path):
+def test_runs_that_differ_in_lmbda_alone_are_one_curve(write_run, tmp_path):
     for i, lmbda in enumerate((8, 2, 32)):
-        write(f"e8_{i}", lmbda=lmbda, gap=0.1)
-        write(f"scalar_{i}", lmbda=lmbda, quantizer="scalar", gap=0.25)
+        write_run(f"e8_{i}", lmbda=lmbda, gap=0.1)
+        write_run(f"scalar_{i}", lmbda=lmbda, quantizer="scalar", gap=0.25)
     (setting,) = found(tmp_path)
     assert labels(setting) == ["scalar", "e8"]  # the farthest from the bound first
     for curve in setting.curves:
@@ -30,11 +30,11 @@ def test_runs_that_differ_in_lmbda_alone_are_one_curve(write, tmp_path):
     assert setting.variance == pytest.approx(1)
 
 
-def test_labels_are_the_choices_that_differ(write, tmp_path):
-    write("a", quantizer="trellis", **{"quantizer.states": 8, "quantizer.rdo": False})
-    write("b", quantizer="trellis", **{"quantizer.states": 8, "quantizer.rdo": True})
-    write("c", quantizer="trellis", **{"quantizer.states": 16, "quantizer.rdo": True})
-    write("d", quantizer="e8", **{"quantizer.rdo": True})
+def test_labels_are_the_choices_that_differ(write_run, tmp_path):
+    write_run("a", quantizer="trellis", **{"quantizer.states": 8, "quantizer.rdo": False})
+    write_run("b", quantizer="trellis", **{"quantizer.states": 8, "quantizer.rdo": True})
+    write_run("c", quantizer="trellis", **{"quantizer.states": 16, "quantizer.rdo": True})
+    write_run("d", quantizer="e8", **{"quantizer.rdo": True})
     (setting,) = found(tmp_path)
     assert sorted(labels(setting)) == [
         "e8",
@@ -44,19 +44,27 @@ def test_labels_are_the_choices_that_differ(write, tmp_path):
     ]
 
 
-def test_names_of_other_groups_are_said_where_they_differ(write, tmp_path):
-    write("a", transform="linear")
-    write("b", transform="mlp", **{"transform.width": 64})
+def test_labels_of_matrices_are_short_and_differ(write_run, tmp_path):
+    for i in range(2):
+        write_run(str(i), quantizer="generator", **{"quantizer.matrix": [[1, 0, 0]] * 20 + [[i]]})
+    (setting,) = found(tmp_path)
+    assert len(set(labels(setting))) == 2
+    assert all(len(label) < 80 for label in labels(setting))
+
+
+def test_names_of_other_groups_are_said_where_they_differ(write_run, tmp_path):
+    write_run("a", transform="linear")
+    write_run("b", transform="mlp", **{"transform.width": 64})
     (setting,) = found(tmp_path)
     assert sorted(labels(setting)) == ["linear · e8", "mlp · e8"]
 
 
-def test_sources_and_distortions_are_not_mixed(write, tmp_path):
-    write("a")
-    write("b", source="banana")
-    write("c", source="correlated", **{"source.dimension": 2})
-    write("d", source="correlated", **{"source.dimension": 4})
-    write("e", distortion_measure="absolute", snr_db=None)
+def test_sources_and_distortions_are_not_mixed(write_run, tmp_path):
+    write_run("a")
+    write_run("b", source="banana")
+    write_run("c", source="correlated", **{"source.dimension": 2})
+    write_run("d", source="correlated", **{"source.dimension": 4})
+    write_run("e", distortion_measure="absolute", snr_db=None)
     assert [setting.title for setting in found(tmp_path)] == [
         "banana · squared",
         "correlated · squared source.dimension=2",
@@ -66,17 +74,17 @@ def test_sources_and_distortions_are_not_mixed(write, tmp_path):
     ]
 
 
-def test_what_a_run_is_compared_with_splits_no_curve(write, tmp_path):
-    write("a", lmbda=2, **{"bound.tolerance": 1e-3})
-    write("b", lmbda=4, bound="samples", device="cuda:0", version="9")
+def test_what_a_run_is_compared_with_splits_no_curve(write_run, tmp_path):
+    write_run("a", lmbda=2, **{"bound.tolerance": 1e-3})
+    write_run("b", lmbda=4, bound="samples", device="cuda:0", version="9")
     (setting,) = found(tmp_path)
     assert [len(curve.points) for curve in setting.curves] == [2]
     assert sorted(setting.bounds) == ["reverse water-filling", "samples"]
 
 
-def test_seeds_become_mean_and_spread(write, tmp_path):
+def test_seeds_become_mean_and_spread(write_run, tmp_path):
     for seed, gap in enumerate((0.1, 0.2, 0.6)):
-        write(f"seed_{seed}", seed=seed, gap=gap)
+        write_run(f"seed_{seed}", seed=seed, gap=gap)
     (setting,) = found(tmp_path)
     ((point,),) = (curve.points for curve in setting.curves)
     assert len(point.runs) == 3
@@ -86,8 +94,8 @@ def test_seeds_become_mean_and_spread(write, tmp_path):
     assert point.distortion.spread == 0
 
 
-def test_a_repeated_run_is_no_second_seed(write, tmp_path):
-    old, new = write("a", gap=0.3), write("b", gap=0.2)
+def test_a_repeated_run_is_no_second_seed(write_run, tmp_path):
+    old, new = write_run("a", gap=0.3), write_run("b", gap=0.2)
     os.utime(old / "metrics.json", (2e9, 2e9))  # the latest, though first in the alphabet
     os.utime(new / "metrics.json", (1e9, 1e9))
     (setting,) = found(tmp_path)
@@ -96,17 +104,17 @@ def test_a_repeated_run_is_no_second_seed(write, tmp_path):
     assert point.gap_bits.spread is None
 
 
-def test_rates_of_bytes(write, tmp_path):
-    write("a", gap=0.1)
-    write("b", quantizer="ecvq", bitstream_rate=None)
+def test_rates_of_bytes(write_run, tmp_path):
+    write_run("a", gap=0.1)
+    write_run("b", quantizer="ecvq", bitstream_rate=None)
     (setting,) = found(tmp_path, "bitstream_rate")
     assert labels(setting) == ["e8"]
     assert setting.curves[0].points[0].gap_bits.value == pytest.approx(0.11)
 
 
-def test_bound_is_interpolated_within_its_range_only(write, tmp_path):
-    write("a", lmbda=2)
-    write("b", lmbda=8)
+def test_bound_is_interpolated_within_its_range_only(write_run, tmp_path):
+    write_run("a", lmbda=2)
+    write_run("b", lmbda=8)
     (setting,) = found(tmp_path)
     assert setting.lower_bound(0.1) == pytest.approx(0.5 * math.log2(10))  # of a Gaussian source
     assert setting.lower_bound(0.5 / 8 * 0.99) is None

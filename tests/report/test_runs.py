@@ -8,9 +8,9 @@ from ltc.errors import InputError
 from ltc.report import find_runs
 
 
-def test_each_run_is_found_once_with_its_configuration(write, tmp_path):
-    write("sweep/a", lmbda=2)
-    write("sweep/deeper/b", lmbda=4)
+def test_each_run_is_found_once_with_its_configuration(write_run, tmp_path):
+    write_run("sweep/a", lmbda=2)
+    write_run("sweep/deeper/b", lmbda=4)
     finished, unfinished = find_runs([tmp_path, tmp_path / "sweep"])
     assert [run.folder.name for run in finished] == ["a", "b"]
     assert finished[0].config == "lmbda: 2\nsteps: 20\n"
@@ -34,19 +34,23 @@ def test_each_run_is_found_once_with_its_configuration(write, tmp_path):
             '{"source": "x", "quantizer": "x", "lmbda": 1, "seed": 0, "rate": 1e999}',
             "rate is null, expected a finite number",
         ),
+        (
+            '{"source": "x", "quantizer": "x", "lmbda": 1' + 400 * "0" + "}",
+            "expected a finite number",
+        ),
     ],
 )
-def test_broken_metrics_are_listed_and_the_others_kept(write, tmp_path, text, reason):
-    write("good")
-    broken = write("broken", text)
+def test_broken_metrics_are_listed_and_the_others_kept(write_run, tmp_path, text, reason):
+    write_run("good")
+    broken = write_run("broken", text)
     finished, unfinished = find_runs([tmp_path])
     assert [run.folder.name for run in finished] == ["good"]
     assert [(run.folder, run.state) for run in unfinished] == [(broken, "failed")]
     assert reason in unfinished[0].reason
 
 
-def test_runs_without_results_tell_why(write, tmp_path):
-    running = write("running")
+def test_runs_without_results_tell_why(write_run, tmp_path):
+    running = write_run("running")
     (running / "metrics.json").unlink()
     os.utime(running / "config.yaml", (1e9, 1e9))
     failed, silent = tmp_path / "failed", tmp_path / "silent"
