@@ -15,16 +15,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ltc.files import atomic_write
+from ltc.report import read_beside
 
-# Lei, Hassani and Saeedi Bidokhti (ICLR 2025), from the precomputed results of their public
-# repository (arXiv 2403.07320): rate and gap to R(D), both in bits per sample.
+# The published counterparts of quantizers, see `ltc/report/published`.
 PUBLISHED = {
-    "scalar": [(0.596, 0.1767), (1.049, 0.2464), (1.279, 0.2568), (1.486, 0.2596), (1.963, 0.2614)],
-    "e8": [(0.346, 0.0888), (0.481, 0.1142), (0.574, 0.1268), (0.763, 0.1431), (0.905, 0.1469),
-           (1.38, 0.1481), (1.882, 0.1486)],
-    "leech": [(0.331, 0.0772), (0.454, 0.092), (0.542, 0.0984), (0.692, 0.0973), (0.842, 0.0938),
-              (1.324, 0.0928), (1.821, 0.0949)],
-}  # fmt: skip
+    "scalar": "NTC, scalar (2025)",
+    "e8": "LTC, e8 (2025)",
+    "leech": "LTC, leech (2025)",
+}
 DECIBEL_PER_BIT = 20 * np.log10(2)  # of a Gaussian source
 
 
@@ -58,6 +56,7 @@ def main() -> None:
     runs = read(options.folder)
     source = next(iter(runs.values()))[0]["source"]
     worst = {name: max(m["gap_bits"] for m in found) for name, found in runs.items()}
+    published = {curve.label: curve.rows for curve in read_beside("paper")}
     figure, (snr_axes, gap_axes) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     print("| quantizer | lmbda | rate | bytes / 8 n | SNR (dB) | gap (bits) | seconds |")
     print("|---|---|---|---|---|---|---|")
@@ -69,7 +68,7 @@ def main() -> None:
         snr_axes.plot(rates, [m["snr_db"] for m in found], "o-", **style)
         gap_axes.plot(rates, gaps, "o-", **style)
         if source == "iid_gaussian" and name in PUBLISHED:
-            rate, gap = np.array(PUBLISHED[name]).T
+            rate, gap = np.array([(p["rate"], p["gap_bits"]) for p in published[PUBLISHED[name]]]).T
             snr_axes.plot(rate, DECIBEL_PER_BIT * (rate - gap), "x", color=f"C{i}", alpha=0.6)
             gap_axes.plot(rate, gap, "x", color=f"C{i}", alpha=0.6)
         for m, gap in zip(found, gaps, strict=True):

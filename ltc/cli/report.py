@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,15 +76,13 @@ def _task(options: argparse.Namespace) -> None:
         raise InputError(f"{names}: no run of ltc-train there or below; give its folder")
     if options.follow:
         errors.print("following; Ctrl-C ends it", markup=False)
-    while options.follow:
-        seen = _ended(report)
-        try:
-            time.sleep(POLL)
-        except KeyboardInterrupt:
-            return
-        report = Report.of(options.folders, beside, rate)
-        if _ended(report) != seen:
-            _write(report, options)
+        with suppress(KeyboardInterrupt):
+            while True:
+                seen = _ended(report)
+                time.sleep(POLL)
+                report = Report.of(options.folders, beside, rate)
+                if _ended(report) != seen:
+                    _write(report, options)
 
 
 def _ended(report: Report) -> set[tuple[Any, ...]]:

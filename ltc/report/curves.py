@@ -108,6 +108,13 @@ class Setting:
         """Whether distortion can be told as an SNR."""
         return self.variance is not None
 
+    @property
+    def without_gap(self) -> str:
+        """Why no run has a gap; empty where one has."""
+        if any(point.lower is not None for bound in self.bounds.values() for point in bound):
+            return ""
+        return "no run knows a lower limit of R(D), so there is no gap (see bound=samples)"
+
     def lower_bound(self, distortion: float) -> float | None:
         """Return the lower end of R(D), interpolated between those of the runs, or None.
 

@@ -36,6 +36,8 @@ def draw(report: Report) -> Figure:
         )
         if not setting.squared:
             left.set_yscale("log")
+        # An empty panel would look like a mistake.
+        right.text(0.5, 0.5, setting.without_gap, ha="center", transform=right.transAxes)
         right.set(title="distance from R(D)", ylabel="rate above R(D) (bits per sample)")
         for axes in (left, right):
             unit = "bits per sample" + (", bytes written" if report.rate != "rate" else "")

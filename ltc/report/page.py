@@ -122,6 +122,17 @@ def _figure(report: Report, setting: Setting) -> dict[str, Any]:
             "height": 480,
             "margin": {"t": 30, "l": 60, "r": 10},
             "hovermode": "closest",
+            # An empty panel would look like a mistake.
+            "annotations": [
+                {
+                    "text": setting.without_gap,
+                    "xref": "x2 domain",
+                    "yref": "y2 domain",
+                    "x": 0.5,
+                    "y": 0.5,
+                    "showarrow": False,
+                }
+            ],
             "legend": {"orientation": "h", "y": -0.18},
             "xaxis": {**rate, "domain": [0, 0.47], "anchor": "y"},
             "xaxis2": {**rate, "domain": [0.54, 1], "anchor": "y2"},

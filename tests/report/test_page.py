@@ -100,3 +100,12 @@ def test_failed_runs_alone_make_a_page(write_run, page):
     assert [run["state"] for run in data["unfinished"]] == ["failed"]
     assert data["runs"] == []
     assert not any("graph" in attributes.get("id", "") for _, attributes in elements.found)
+
+
+def test_a_source_without_a_lower_limit_says_so(write_run, page):
+    write_run("a", bound_rate_lower=None, gap_bits=None)
+    text, _ = page()
+    assert "no run knows a lower limit" in text
+    write_run("b", lmbda=2)
+    text, _ = page()
+    assert "no run knows a lower limit" not in text
