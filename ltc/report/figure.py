@@ -43,7 +43,11 @@ def draw(report: Report) -> Figure:
             unit = "bits per sample" + (", bytes written" if report.rate != "rate" else "")
             axes.set(xlabel=f"rate ({unit})", xlim=(0, None))
             axes.grid(alpha=0.3)
-        left.legend(fontsize="small")
+        curves = len(report.curves(setting))
+        legend = left.legend(
+            fontsize="small" if curves <= 14 else "xx-small", ncols=1 + curves // 28
+        )
+        legend.set_in_layout(False)  # a long one would leave the axes no room
     return figure
 
 

@@ -68,7 +68,7 @@
       head.addEventListener("keydown", (event) => event.key === "Enter" && sort());
       heading.append(head);
     });
-    root.querySelector("thead").append(heading);
+    root.querySelector("thead").replaceChildren(heading);
     if (options.detail) {
       made.forEach((one) => {
         const toggle = () => {
@@ -132,28 +132,33 @@
   table("unfinished", [["state", "state"], ["reason", "reason", undefined, "text long"],
     ["folder", "folder"]], data.unfinished);
 
-  const differences = table("differences", [
-    ...(new Set(data.differences.map((d) => d.setting)).size > 1 ? [["setting", "setting"]] : []),
+  const differences = data.differences.map(([setting, reference, curve, reason, ...numbers]) => {
+    const [rate_pchip, rate_cubic, snr_pchip, snr_cubic] = numbers;
+    const [of, from, to, why] = [setting, reference, curve, reason].map((i) => data.names[i]);
+    return { setting: of, reference: from, curve: to, reason: why,
+      rate_pchip, rate_cubic, snr_pchip, snr_cubic };
+  });
+  const differenceColumns = [
+    ...(new Set(differences.map((d) => d.setting)).size > 1 ? [["setting", "setting"]] : []),
     ["curve", "curve"],
     ["rate_pchip", "rate (%), PCHIP", 2],
     ["rate_cubic", "rate (%), cubic", 2],
     ["snr_pchip", "SNR (dB), PCHIP", 3],
     ["snr_cubic", "SNR (dB), cubic", 3],
     ["reason", "refused because", undefined, "text long"],
-  ], data.differences);
-  if (differences) {
-    const select = document.querySelector("#differences select");
-    for (const name of new Set(data.differences.map((d) => d.reference))) {
-      const option = element("option", name);
-      option.value = name;
-      select.append(option);
-    }
-    const choose = () => {
-      for (const one of differences) one.line.hidden = one.row.reference !== select.value;
-    };
-    select.addEventListener("change", choose);
-    choose();
+  ];
+  const select = document.querySelector("#differences select");
+  for (const name of new Set(differences.map((d) => d.reference))) {
+    const option = element("option", name);
+    option.value = name;
+    select.append(option);
   }
+  const choose = () => {
+    const chosen = differences.filter((d) => d.reference === select.value);
+    table("differences", differenceColumns, chosen);
+  };
+  select.addEventListener("change", choose);
+  choose();
 
   // A click on a point shows its runs.
   for (const graph of document.querySelectorAll(".plotly-graph-div")) {

@@ -17,6 +17,11 @@ from ltc.report.report import Report
 __all__ = ["write_page"]
 
 HERE = Path(__file__).parent
+# As `page.js` reads them: texts, then numbers.
+DIFFERENCE = (
+    "setting", "reference", "curve", "reason",
+    "rate_pchip", "rate_cubic", "snr_pchip", "snr_cubic",
+)  # fmt: skip
 COLOURS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
@@ -88,10 +93,18 @@ def _data(report: Report, folder: Path) -> dict[str, Any]:
     for run, row in zip(report.runs, report.run_rows(), strict=True):
         config = [lines.setdefault(line, len(lines)) for line in run.config.splitlines()]
         runs.append({"row": row, "config": config, "link": _link(run.folder, folder)})
+    # All pairs of curves are many: each name is kept once, and no digit that is not shown.
+    names: dict[str, int] = {}
+    differences = []
+    for row in report.difference_rows():
+        texts = [names.setdefault(row[key], len(names)) for key in DIFFERENCE[:4]]
+        numbers = [None if row[key] is None else round(row[key], 4) for key in DIFFERENCE[4:]]
+        differences.append([*texts, *numbers])
     return {
         "runs": runs,
         "lines": list(lines),
-        "differences": report.difference_rows(),
+        "differences": differences,
+        "names": list(names),
         "unfinished": [
             {**row, "link": _link(run.folder, folder)}
             for run, row in zip(report.unfinished, report.unfinished_rows(), strict=True)

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ltc.report import Report, read_beside
-from ltc.report.page import write_page
+from ltc.report.page import DIFFERENCE, write_page
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;$x$%{y}"
 
@@ -109,3 +109,18 @@ def test_a_source_without_a_lower_limit_says_so(write_run, page):
     write_run("b", lmbda=2)
     text, _ = page()
     assert "no run knows a lower limit" not in text
+
+
+def test_differences_are_those_of_the_report(write_run, tmp_path, page):
+    for lmbda in (1, 2, 4, 8):
+        write_run(f"a{lmbda}", lmbda=lmbda)
+        write_run(f"b{lmbda}", lmbda=lmbda, gap=0.2, quantizer="scalar")
+    write_run("c", quantizer="a2")
+    data = contents(page()[1])
+    rows = Report.of([tmp_path]).difference_rows()
+    assert len(data["differences"]) == len(rows) == 6
+    for found, row in zip(data["differences"], rows, strict=True):
+        texts = [data["names"][i] for i in found[:4]]
+        assert texts == [row[key] for key in ("setting", "reference", "curve", "reason")]
+        for value, key in zip(found[4:], DIFFERENCE[4:], strict=True):
+            assert value == (None if row[key] is None else pytest.approx(row[key], abs=1e-4))
