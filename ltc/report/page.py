@@ -49,7 +49,7 @@ def write_page(report: Report, file: Path) -> None:
         )
         abouts = {curve.label: curve.about for curve in report.curves(setting) if curve.about}
         sources = "".join(
-            f"<p class=about>{html.escape(about)}: {html.escape(', '.join(labels))}</p>"
+            f"<p class=about>{html.escape(about.rstrip('.'))}: {html.escape(', '.join(labels))}</p>"
             for about, labels in _by_value(abouts).items()
         )
         graphs.append(f"<h2>{html.escape(setting.title)}</h2>\n{graph}\n{sources}")
