@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -35,9 +37,12 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 def lattices() -> dict[str, DictConfig]:
     """Return the settings of all quantizers in `conf/quantizer` that are a lattice, by name."""
-    names = {
-        path.stem for root in config_directories() for path in (root / "quantizer").glob("*.yaml")
-    }
+    return _lattices(tuple(config_directories()))
+
+
+@functools.lru_cache  # composing them takes seconds, and a message may ask more than once
+def _lattices(directories: tuple[Path, ...]) -> dict[str, DictConfig]:
+    names = {path.stem for root in directories for path in (root / "quantizer").glob("*.yaml")}
     names.remove("lattice_base")  # what all share, without a lattice of its own
     settings = {name: composed("lattice", [f"quantizer={name}"]).quantizer for name in names}
     # `nested` takes one of the others, and `ecvq` none.

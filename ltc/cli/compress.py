@@ -48,7 +48,7 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
 
 
 def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], None]) -> None:
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # options may stand between the files
 
     def run() -> None:
         if options.config_dir:
@@ -64,12 +64,13 @@ def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], N
     run_and_report(run, options.v)
 
 
-def _read(path: str, largest: int) -> bytes:
-    """Return a file's bytes.
+def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
+    """Return a file's bytes; of one that begins otherwise than its kind, only the first.
 
     Arguments:
         path: the file, or - for standard input.
         largest: bytes that its numbers may take in memory.
+        begins: how files of its kind begin.
 
     Raises:
         InputError: it cannot be read, or is larger than any file of so many numbers.
@@ -78,7 +79,9 @@ def _read(path: str, largest: int) -> bytes:
     most = 2 * largest + (1 << 20)
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
-            data = file.read(most + 1)
+            data = file.read(1024)
+            if data.startswith(begins):
+                data += file.read(most + 1)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > most:
@@ -86,12 +89,12 @@ def _read(path: str, largest: int) -> bytes:
     return data
 
 
-def _check_output(path: str, force: bool) -> None:
+def _check_output(path: str, options: argparse.Namespace) -> None:
     """Refuse an output that would replace what is there.
 
     Raises:
-        InputError: it is no regular file, is this program's own output, or exists and is not to be
-            overwritten.
+        InputError: it is no regular file, is this program's input or own output, or exists and is
+            not to be overwritten.
     """
     if path == "-":
         return
@@ -108,7 +111,9 @@ def _check_output(path: str, force: bool) -> None:
         raise InputError(
             f"{path} is no regular file, and would be replaced by one; use - for standard output"
         )
-    if not force:
+    if os.path.exists(options.input) and os.path.samefile(path, options.input):
+        raise InputError(f"{path} is the input, which would be lost; name another output")
+    if not options.force:
         raise InputError(f"{path} exists; --force overwrites it")
 
 
@@ -157,7 +162,7 @@ def _compress(options: argparse.Namespace) -> None:
         raise InputError("--type is needed with standard input, for example --type npy")
     suffix = f".{options.type.lstrip('.')}" if options.type else Path(options.input).suffix
     output = options.output or ("-" if options.input == "-" else options.input + ".ltc")
-    _check_output(output, options.force)
+    _check_output(output, options)
     with Progress("loading"):
         # Not above: torch alone takes seconds to load, and something is to be seen before.
         from ltc.codec import Payload
@@ -177,7 +182,7 @@ def _compress(options: argparse.Namespace) -> None:
             largest=options.largest,
             progress=lambda share: progress.update(round(100 * share)),
         )
-        distortion = payload.distortion(decoded)
+        error = payload.squared_error(decoded)
         variance = payload.variance()
     scalars = payload.scalars
     lines = [f"{scalars} samples to {len(data)} bytes"]
@@ -188,12 +193,18 @@ def _compress(options: argparse.Namespace) -> None:
     if payload.kind == "image":
         high, wide = payload.arrays["image"].shape[:2]
         lines.append(f"{8 * len(data) / (high * wide):.4f} bits per pixel")
-    lines.append(f"distortion {distortion:.6g}")
-    if distortion > 0 and payload.peak is not None:
-        lines.append(f"PSNR {10 * math.log10(payload.peak**2 / distortion):.3f} dB")
-    elif distortion > 0 and variance > 0:
-        lines.append(f"SNR {10 * math.log10(variance / distortion):.3f} dB")
+    lines.append(f"mean squared error {error:.6g}")
+    if error > 0 and payload.peak is not None:
+        lines.append(f"PSNR {10 * math.log10(payload.peak**2 / error):.3f} dB")
+    elif error > 0 and variance > 0:
+        lines.append(f"SNR {10 * math.log10(variance / error):.3f} dB")
     lines.append(f"{seconds:.2f} s, {scalars / seconds / 1e6:.2f} million samples per second")
+    if error > variance:
+        lines.append(
+            "warning: their mean alone would be nearer to the numbers than what comes back: this "
+            "model was trained on others; divide them by their standard deviation, or train one "
+            "on numbers like them"
+        )
     console.print("\n".join(lines))
 
 
@@ -208,11 +219,12 @@ def decompress() -> None:
 
 def _decompress(options: argparse.Namespace) -> None:
     if options.output is not None:
-        _check_output(options.output, options.force)
+        _check_output(options.output, options)
     with Progress("loading"):
-        from ltc.runs.checkpoint import load_coder  # not above, as for compression
+        from ltc.codec.container import MAGIC  # not above, as for compression
+        from ltc.runs.checkpoint import load_coder
 
-        data = _read(options.input, options.largest)
+        data = _read(options.input, options.largest, MAGIC)
         coder = load_coder(options.ckpt)
     start = time.perf_counter()
     with Progress("decompressing", total=100) as progress:
@@ -229,7 +241,7 @@ def _decompress(options: argparse.Namespace) -> None:
         output = "-" if name == "-" else str(Path(name).with_suffix(payload.suffix))
         if output == name and Path(output).exists() and not options.force:
             output = str(Path(name).with_suffix(f".decoded{payload.suffix}"))
-    _check_output(output, options.force)
+    _check_output(output, options)
     suffix = None if output == "-" else Path(output).suffix
     _write(output, payload.write(suffix))
     if damaged:

@@ -45,7 +45,16 @@ def is_input_error(error: BaseException) -> bool:
             return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
                 "Error locating target" in str(link)
             )
-    return isinstance(error, HydraException | OmegaConfBaseException) or _is_unwritable(error)
+    kinds = HydraException | OmegaConfBaseException
+    return isinstance(error, kinds) or _is_unwritable(error) or _is_too_large(error)
+
+
+def _is_too_large(error: BaseException) -> bool:
+    """Tell whether something does not fit into memory."""
+    return any(
+        isinstance(link, MemoryError) or re.search("can't allocate|out of memory", str(link))
+        for link in chain(error)
+    )
 
 
 def _is_unwritable(error: BaseException) -> bool:
@@ -74,13 +83,18 @@ def describe(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher":
-            return f'launcher={name} is not installed: pip install "ltc[launchers]"'
+            return f'launcher={name} is an extra: pip install ".[launchers]" in the clone of ltc'
         options = sorted(option for option in error.options if not option.endswith("_base"))
         if group == "quantizer" and "ltc-lattice" in Path(sys.argv[0]).name:
             options = list(lattices())
         near = nearest_names(name, options)
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
+    if _is_too_large(error):
+        return (
+            "this does not fit into memory; a smaller batch, source.block, source.dimension, "
+            "quantizer.length or evaluate.samples may"
+        )
     text = str(error)
     resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
     if resolving:  # OmegaConf drops the cause

@@ -177,7 +177,8 @@ class Container:
             chunks.append((vectors, stream if whole else None))
         if position < len(body) and not salvage:
             raise InputError(
-                f"{len(body) - position} bytes follow the last chunk; not an .ltc file"
+                f"{len(body) - position} bytes too many follow the header: damaged, or several "
+                "files in one; --salvage recovers what is whole"
             )
         damaged = [i for i, (_, found) in enumerate(chunks) if found is None]
         if damaged and not salvage:

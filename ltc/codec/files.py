@@ -154,6 +154,8 @@ class FileCoder:
                 f"the file was written by model {container.fingerprint.hex()}, this is model "
                 f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
             )
+        if container.chunks and all(stream is None for _, stream in container.chunks):
+            raise InputError(f"all {len(container.chunks)} chunks are damaged: nothing is left")
         shapes = _shapes(container.metadata)
         kind, suffix = container.metadata["kind"], container.metadata["suffix"]
         if kind not in ("array", self._kind):

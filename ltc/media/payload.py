@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ class Payload:
         """The largest value that a number can have, for the PSNR of images."""
         return float(np.iinfo(self.arrays["image"].dtype).max) if self.kind == "image" else None
 
-    def distortion(self, other: Payload) -> float:
+    def squared_error(self, other: Payload) -> float:
         """Return the mean squared error between two payloads of the same shapes; 0 of nothing."""
         total = 0.0
         for name, array in self.arrays.items():
@@ -110,7 +111,8 @@ class Payload:
         except InputError:
             raise
         except Exception as error:  # decoders raise whatever they stumble over
-            raise InputError(f"the input is no valid {suffix} file: {error}") from error
+            reason = re.sub(r"<_io.BytesIO object at \w+>", "it", str(error))
+            raise InputError(f"the input is no valid {suffix} file: {reason}") from error
         kinds = ", ".join((*ARRAYS, *IMAGES, *SOUNDS))
         raise InputError(
             f"cannot compress {suffix or 'a file without an ending'}; expected {kinds}"

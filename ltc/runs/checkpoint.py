@@ -62,6 +62,8 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     Only what a file in `conf/`, or in the folder of `--config-dir`, names will be built from it.
     """
     path = Path(checkpoint)
+    if not str(checkpoint):
+        raise InputError("ckpt= is empty; expected the folder of a run, or a checkpoint file")
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
     try:
@@ -75,6 +77,8 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "weights_only" in str(error):  # torch's advice is to trust it
+            reason = "it holds something else than numbers, texts and tensors"
         raise InputError(
             f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote ({reason})"
         ) from error

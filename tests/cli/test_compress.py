@@ -1,5 +1,6 @@
 """`ltc-compress` and `ltc-decompress`: what they read, overwrite, refuse and print."""
 
+import argparse
 import errno
 import os
 import sys
@@ -41,6 +42,34 @@ def test_outputs_are_not_overwritten(trained, call, tmp_path):
     assert out.read_bytes() != b"precious"
 
 
+def test_the_input_is_not_lost(trained, call, tmp_path):
+    path, link, ckpt = tmp_path / "x.npy", tmp_path / "link.npy", f"ckpt={trained('array')}"
+    np.save(path, np.zeros(8))
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for output in (path, link):
+        code, _, printed = call(cli.compress, path, "--force", output, ckpt)
+        assert code == 2
+        assert "is the input" in printed
+    assert path.read_bytes() == before
+    assert call(cli.compress, path, ckpt)[0] == 0
+    packed = tmp_path / "x.npy.ltc"
+    before = packed.read_bytes()
+    assert call(cli.decompress, packed, packed, ckpt, "--force")[0] == 2
+    assert packed.read_bytes() == before
+
+
+def test_numbers_of_another_scale_are_warned_of(trained, call, tmp_path):
+    numbers = np.random.default_rng(0).normal(size=800)
+    for offset, warned in ((0, False), (1e5, True)):
+        np.save(tmp_path / "x.npy", numbers + offset)
+        code, _, printed = call(
+            cli.compress, tmp_path / "x.npy", f"ckpt={trained('array')}", "--force"
+        )
+        assert code == 0, printed
+        assert ("was trained on others" in printed) == warned
+
+
 def test_only_regular_files_are_overwritten(trained, call, tmp_path):
     path, ckpt = tmp_path / "x.npy", f"ckpt={trained('array')}"
     np.save(path, np.zeros(8))
@@ -66,8 +95,9 @@ def test_the_files_of_its_own_output_are_not_replaced(tmp_path, monkeypatch):
     """`ltc-compress x.npy /dev/stdout ckpt=... > file` would write the file that is open."""
     with open(tmp_path / "out", "wb") as file, monkeypatch.context() as patch:
         patch.setattr(os, "fstat", lambda number, real=os.fstat: real(file.fileno()))
+        options = argparse.Namespace(input="-", force=True)
         with pytest.raises(InputError, match="use -"):
-            cli._check_output(str(tmp_path / "out"), True)
+            cli._check_output(str(tmp_path / "out"), options)
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -103,11 +133,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(trained, call, tmp_path, mon
 
 def test_inputs_without_an_end_are_refused(trained, call):
     ckpt = f"ckpt={trained('array')}"
-    for command, more in (("compress", ("--type", "npy")), ("decompress", ())):
+    for command, more, expected in (
+        ("compress", ("--type", "npy"), "/dev/zero has more than"),
+        ("decompress", (), "this is no .ltc file"),  # which the first bytes tell
+    ):
         arguments = ("/dev/zero", "-", ckpt, "--largest", 1000, *more)
         code, _, printed = call(getattr(cli, command), *arguments)
         assert code == 2
-        assert "/dev/zero has more than" in printed
+        assert expected in printed
     code, _, printed = call(cli.compress, "x.npy", ckpt, "--largest", "-1")
     assert code == 2
     assert "expected a positive integer" in printed

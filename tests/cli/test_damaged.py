@@ -38,6 +38,14 @@ def test_salvage_returns_every_undamaged_chunk(trained):
     assert not np.array_equal(payload.arrays["array"][kept:], whole[kept:])
 
 
+def test_a_file_of_which_nothing_is_left_is_no_success(trained):
+    coder = load_coder(trained("array"))
+    data = bytearray(coder.compress(Payload("array", {"array": np.ones(80)}, ".npy")))
+    data[-1] ^= 1
+    with pytest.raises(InputError, match="all 1 chunks are damaged"):
+        coder.decompress(bytes(data), salvage=True)
+
+
 def test_a_flipped_byte_costs_a_few_rows_of_a_small_picture(trained):
     coder = load_coder(trained("image"))
     x, y = np.meshgrid(np.linspace(0, 6, 301), np.linspace(0, 4, 200))

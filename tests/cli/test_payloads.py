@@ -44,7 +44,7 @@ def test_arrays(trained, run, array):
     # And a coder remembers nothing of what it coded.
     assert coder.compress(payload) == data
     if array.size > 100:
-        assert payload.distortion(decoded) < 0.2
+        assert payload.squared_error(decoded) < 0.2
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

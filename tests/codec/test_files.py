@@ -65,8 +65,8 @@ def test_16_bits_have_the_psnr_of_8():
         pixels = decoded.arrays["image"]
         assert pixels.dtype == dtype
         error = np.square(pixels.astype(float) - payload.arrays["image"]).mean()
-        assert payload.distortion(decoded) == pytest.approx(error)
-        psnr[dtype] = 10 * math.log10(payload.peak**2 / payload.distortion(decoded))
+        assert payload.squared_error(decoded) == pytest.approx(error)
+        psnr[dtype] = 10 * math.log10(payload.peak**2 / payload.squared_error(decoded))
         again = Payload.read(decoded.write(), ".png")
         assert np.array_equal(again.arrays["image"], pixels)
     assert psnr[np.uint16] == pytest.approx(psnr[np.uint8], abs=0.5)
@@ -83,7 +83,7 @@ def test_sounds_are_measured_as_they_are_written(subtype):
     written = Payload.read(decoded.write(), ".wav")
     assert written.subtype == subtype
     assert np.array_equal(written.arrays["audio"], decoded.arrays["audio"])
-    assert payload.distortion(written) == payload.distortion(decoded) < 1e-4
+    assert payload.squared_error(written) == payload.squared_error(decoded) < 1e-4
 
 
 @pytest.mark.parametrize("lattice", [None, Zn(5)])
@@ -129,11 +129,11 @@ def test_an_array_of_its_own_source_is_scaled_and_another_is_not():
     scaled = coder({**ARRAY, "offset": 1.7e9, "gain": 3.0})
     payload = Payload("array", {"x": numbers}, ".npz")
     decoded, _ = scaled.decompress(scaled.compress(payload))
-    assert payload.distortion(decoded) == pytest.approx(9 * 0.1**2 * 0.0717, rel=0.1)
+    assert payload.squared_error(decoded) == pytest.approx(9 * 0.1**2 * 0.0717, rel=0.1)
     small = Payload("array", {"x": (numbers - 1.7e9) / 3}, ".npz")
     for other in (coder(ARRAY), coder(IMAGE), coder(SOUND)):
         decoded, _ = other.decompress(other.compress(small))
-        assert small.distortion(decoded) == pytest.approx(0.1**2 * 0.0717, rel=0.1)
+        assert small.squared_error(decoded) == pytest.approx(0.1**2 * 0.0717, rel=0.1)
 
 
 BASE = np.random.default_rng(0).normal(size=4000)
