@@ -37,7 +37,7 @@ from ltc.cli.messages import (
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "new_folder", "run_and_report", "run_folder"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -87,11 +87,19 @@ def claimed(config: DictConfig) -> Iterator[None]:
         raise
 
 
-def _new_folder(parent: str, name: str, result: str = "path") -> str:
+def new_folder(parent: str, name: str, result: str = "path") -> str:
     """Make a folder that nobody else has, and return its path, or its name.
 
     Making it is what claims it: of two processes that want the same name in the same second,
     one gets it and the other the same with a number behind it.
+
+    Arguments:
+        parent: the folder to make it in.
+        name: what it is to be called; spaces and signs become underscores.
+        result: what to return, its `path` or its `name`.
+
+    Raises:
+        InputError: `parent` cannot be written.
     """
     # Overrides hold paths and spaces; shells and Hydra take names without them as they are.
     name = re.sub(r"[^\w.-]+", "_", str(name)).strip("_.-") or "run"
@@ -114,7 +122,7 @@ def _new_folder(parent: str, name: str, result: str = "path") -> str:
 
 
 # Processes of a launcher know it too, because they import this module.
-OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("new_folder", new_folder, use_cache=True, replace=True)
 
 
 class Task:

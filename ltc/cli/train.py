@@ -108,7 +108,8 @@ def _held_out(metrics: dict[str, Any]) -> str:
 
 
 def _seconds(metrics: dict[str, Any]) -> str:
-    return f"{metrics['seconds_train']:.1f}, {metrics['seconds_total']:.1f}"
+    train, total = metrics["seconds_train"], metrics["seconds_total"]
+    return f"{'-' if train is None else f'{train:.1f}'}, {total:.1f}"
 
 
 if __name__ == "__main__":

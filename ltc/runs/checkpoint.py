@@ -10,18 +10,17 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.codec import Code, FileCoder, code_for
-from ltc.coder import LatticeTransformCoder
+from ltc.codec import FileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_quantizer, plain
-from ltc.runs.run import LatticeRun
+from ltc.runs.run import Run, restored
 
-__all__ = ["load", "load_coder"]
+__all__ = ["load", "load_coder", "read", "rebuild"]
 
 
-def load(checkpoint: str | Path) -> LatticeRun:
-    """Rebuild a run, its source and its bound from its checkpoint.
+def load(checkpoint: str | Path) -> Run:
+    """Rebuild a run, its source and its bound from its checkpoint, on the CPU.
 
     Arguments:
         checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
@@ -29,12 +28,34 @@ def load(checkpoint: str | Path) -> LatticeRun:
     Raises:
         InputError: the file is missing, or is no checkpoint of ltc.
     """
-    config, state = _read(checkpoint)
-    run = build(config)
-    if not isinstance(run, LatticeRun):
-        raise InputError(f"ckpt={checkpoint}: only runs with a lattice have checkpoints")
-    run.code = _restore(run.coder, state, checkpoint)
+    config, state = read(checkpoint)
+    run, _ = rebuild(config, state, f"ckpt={checkpoint}", torch.device("cpu"))
     return run
+
+
+def rebuild(
+    config: DictConfig, state: dict[str, Any], name: str, device: torch.device
+) -> tuple[Run, torch.device]:
+    """Build a run as its configuration says, with what was trained.
+
+    Arguments:
+        config: that of the checkpoint, or one that differs in the source, the bound, the seed,
+            or the evaluation.
+        state: the contents of the checkpoint.
+        name: of the checkpoint, for messages.
+        device: where a coder is to be.
+
+    Returns:
+        The run, and the device on which it is.
+
+    Raises:
+        InputError: a value cannot be used, or they do not fit each other.
+    """
+    run = build(config, state["source"])
+    try:
+        return run, run.restore(state, device)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def load_coder(checkpoint: str | Path) -> FileCoder:
@@ -46,19 +67,28 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
     Raises:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
-    config, state = _read(checkpoint)
+    config, state = read(checkpoint)
     quantizer = build_quantizer(config)
     coder = build_coder(config, quantizer, state["source"]["dimension"])
-    code = _restore(coder, state, checkpoint)
+    try:
+        code = restored(coder, state)
+    except InputError as error:
+        raise InputError(f"ckpt={checkpoint}: {error}") from error
     if code is None:
         raise InputError(f"ckpt={checkpoint}: entropy={config.name.entropy} has no bitstream")
     return FileCoder(coder.eval(), code, state["source"])
 
 
-def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
+def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     """Return the configuration and the contents of a checkpoint; nothing in it is executed.
 
     Only what a file in `conf/`, or in the folder of `--config-dir`, names will be built from it.
+
+    Arguments:
+        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
+
+    Raises:
+        InputError: the file is missing, or is no checkpoint of ltc.
     """
     path = Path(checkpoint)
     if path.is_dir():
@@ -101,20 +131,3 @@ def _targets(values: Any) -> Iterator[str]:
     if isinstance(values, list):
         for value in values:
             yield from _targets(value)
-
-
-def _restore(
-    coder: LatticeTransformCoder, state: dict[str, Any], checkpoint: str | Path
-) -> Code | None:
-    try:
-        coder.load_state_dict(state["coder"])
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"ckpt={checkpoint}: its parameters do not fit its configuration"
-        ) from error
-    if state.get("code") is None:
-        return None
-    try:
-        return code_for(coder, state["code"])
-    except InputError as error:
-        raise InputError(f"ckpt={checkpoint}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from ltc.files import atomic_write
 from ltc.runs.figures import operating_point, quantization_regions
 from ltc.runs.run import Run, generator
 
-__all__ = ["probe", "record", "write_metrics"]
+__all__ = ["probe", "quiet", "record", "write_metrics"]
+
+
+def quiet() -> None:
+    """Let Lightning say nothing but errors."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def probe(folder: Path) -> None:

@@ -20,7 +20,7 @@ from ltc.errors import InputError
 from ltc.progress import Progress
 from ltc.runs.build import build
 from ltc.runs.evaluate import evaluate
-from ltc.runs.record import probe, record, write_metrics
+from ltc.runs.record import probe, quiet, record, write_metrics
 from ltc.runs.run import LatticeRun, Run, generator
 from ltc.threads import one_thread
 from ltc.training import BlockStream, CoderTraining, TrainingProgress, refine
@@ -46,8 +46,7 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     """
     start = time.perf_counter()
     folder = Path(folder)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet()
     probe(folder)
     run = build(config)
     if run.source.finite:  # find out now, not after training, whether a block can be filled

@@ -180,9 +180,9 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
 def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypatch):
     for _ in range(2):
         run("-m", "lmbda=1,1", "quantizer=scalar", "hydra.sweep.dir=same", *QUICK)
-    from ltc.cli.command import _new_folder
+    from ltc.cli.command import new_folder
 
-    folders = {_new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
+    folders = {new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
     assert len(folders) == 3
     assert len(only_metrics(tmp_path)) == 4
 
