@@ -16,7 +16,7 @@ from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_quantizer, plain
 from ltc.runs.run import Run, restored
 
-__all__ = ["load", "load_coder", "read", "rebuild"]
+__all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 
 
 def load(checkpoint: str | Path) -> Run:
@@ -93,10 +93,14 @@ def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     path = Path(checkpoint)
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
+        if not path.exists() and path.with_name("last.ckpt").exists():
+            raise InputError(
+                f"ckpt={checkpoint}: training did not finish; ltc-train resume={checkpoint} goes on"
+            )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if "pytorch-lightning_version" in state:
-            raise ValueError("training did not finish: use best.ckpt of a whole run")
+            raise ValueError("training did not finish: go on with ltc-train resume=RUN")
         config = OmegaConf.create(state["config"])
         if not isinstance(config, DictConfig) or not isinstance(state["source"], dict):
             raise TypeError("its parts have other types")
@@ -107,19 +111,31 @@ def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         raise InputError(
             f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote ({reason})"
         ) from error
-    # What is built is named in the checkpoint, which may come from anybody.
+    check_targets(config, f"ckpt={checkpoint}")
+    return config, state
+
+
+def check_targets(config: DictConfig, name: str) -> None:
+    """Refuse to build what no file of the configuration names.
+
+    Arguments:
+        config: of a run, which may come from anybody.
+        name: what it is of, for the message.
+
+    Raises:
+        InputError: it names such a class or function.
+    """
     known = {"ltc.entropy.FixedRate"}
     for directory in config_directories():
         for file in directory.rglob("*.yaml"):
             known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
-    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "logger")
     for target in _targets({group: plain(config).get(group) for group in groups}):
         if target not in known:
             raise InputError(
-                f"ckpt={checkpoint}: it asks for {target}, which no configuration names; if you "
+                f"{name}: it asks for {target}, which no configuration names; if you "
                 "trust it, give the folder with a file that does: --config-dir DIR"
             )
-    return config, state
 
 
 def _targets(values: Any) -> Iterator[str]:

@@ -35,18 +35,31 @@ __all__ = ["LatticeRun", "Run", "VectorRun", "bring_to_scale", "facts", "generat
 log = logging.getLogger("ltc")
 
 # Streams of random numbers that never meet: each use of the seed has its own.
-STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
+NAMES = ("initialise", "train", "validation", "held_out", "figures", "refine", "noise")
+STREAMS = {name: number for number, name in enumerate(NAMES, start=1)}
+# What torch's generators on the CPU make of a seed is its last 32 bits. Multiples of this number,
+# 2^64 over the golden ratio, lie evenly among them.
+SPREAD = 0x9E3779B97F4A7C15
 
 
-def generator(seed: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(
+    seed: int, stream: str, device: torch.device | str = "cpu", part: int = 0
+) -> torch.Generator:
     """Return the generator of one of the `STREAMS` of a run's seed.
+
+    Arguments:
+        seed: of the run.
+        stream: what the randomness is for.
+        device: where it is made.
+        part: of the stream: each has its own, so that one can begin with any of them.
 
     Example:
         >>> a, b = generator(0, "train"), generator(0, "held_out")
         >>> bool((torch.rand(1, generator=a) == torch.rand(1, generator=b)).item())
         False
     """
-    return torch.Generator(device).manual_seed((seed << 8) + STREAMS[stream])
+    number = (seed << 8) + STREAMS[stream] + part * SPREAD
+    return torch.Generator(device).manual_seed(number % (1 << 63))
 
 
 @dataclass
