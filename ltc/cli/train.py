@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.table import Table
 
-from ltc.cli.command import command, console, run_folder
+from ltc.cli.command import command, console
+from ltc.cli.folders import run_folder
+from ltc.cli.sweep import noted, sweep_table
 from ltc.progress import Progress
 
 __all__ = ["main"]
@@ -18,17 +21,26 @@ SCALAR_GAP = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the integers at hi
 
 def main() -> None:
     """Run `ltc-train`."""
-    command(_task, "train")
+    try:
+        command(_task, "train", resumable=True)
+    finally:
+        for folder in noted():
+            console.print(sweep_table(folder))
 
 
 def _task(config: DictConfig) -> float:
-    with Progress("loading"):  # torch is slow to import, and --help should not be
-        from ltc.runs.train import train
-
     folder = run_folder()
-    run, metrics = train(config, folder)
-    console.print(table(metrics, run.high_rate_gap))
-    console.print(f"[dim]{folder}[/]")
+    if (folder / "metrics.json").exists():
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        console.print(table(metrics, None))
+        console.print(f"[dim]{folder} was finished before[/]")
+    else:
+        with Progress("loading"):  # torch is slow to import, and --help should not be
+            from ltc.runs.train import train
+
+        run, metrics = train(config, folder, resume=True)
+        console.print(table(metrics, run.high_rate_gap))
+        console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
 
 
