@@ -21,10 +21,13 @@ __all__ = [
     "cache_file",
     "config_directories",
     "config_directory",
+    "remove_unfinished",
     "use_config_directory",
+    "write_new",
 ]
 
 CONFIG_DIR = "LTC_CONFIG_DIR"
+UNFINISHED = ".unfinished."  # how names of files begin that are being written
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+            dir=path.parent, prefix=f"{UNFINISHED}{path.stem}.", suffix=path.suffix
         )
     except OSError as error:
         raise InputError(
@@ -61,13 +64,60 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; results are for everyone whom the umask admits.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _permit(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _permit(path: Path) -> None:
+    """Admit everyone whom the umask does: files of mkstemp are private."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
+def write_new(path: str | Path, text: str) -> None:
+    """Write a file that does not exist yet, whole or not at all; of several processes one does.
+
+    Arguments:
+        path: the file; its folder exists.
+        text: what it is to hold.
+
+    Raises:
+        FileExistsError: it exists.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp(), "claim")
+        >>> write_new(path, "mine")
+        >>> path.read_text()
+        'mine'
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        _permit(Path(name))
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links; there it may be left empty, but not taken
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove what a process left that was ended while it wrote; nobody may be writing.
+
+    Arguments:
+        folder: with all folders in it.
+    """
+    for path in Path(folder).rglob(f"{UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def cache_directory() -> Path:

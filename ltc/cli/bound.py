@@ -18,7 +18,8 @@ from rich.table import Table
 from ltc.bounds import RateDistortion
 from ltc.bounds.cost import Cost
 from ltc.checks import integer, number
-from ltc.cli.command import command, console, run_folder
+from ltc.cli.command import command, console
+from ltc.cli.folders import run_folder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write

@@ -10,8 +10,8 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 import ltc
-from ltc.checks import digest
+from ltc.cli.folders import claimed, stored
 from ltc.cli.messages import (
     chain,
     describe,
@@ -37,7 +37,7 @@ from ltc.cli.messages import (
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
 
-__all__ = ["command", "config_directory", "run_and_report", "run_folder"]
+__all__ = ["command", "config_directory", "run_and_report"]
 
 BAD_INPUT = 2
 FAILED = 1
@@ -49,94 +49,25 @@ if not console.is_terminal:  # a file has no width
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def run_folder() -> Path:
-    """Return the folder of the current run."""
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
-@contextmanager
-def claimed(config: DictConfig) -> Iterator[None]:
-    """Claim the folder of the current run, and give it back if the run fails before it has results.
-
-    A file that only one process can make, `config.yaml`, is the claim.
-
-    Raises:
-        InputError: another run has the folder, finished or not.
-    """
-    folder = run_folder()
-    claim = folder / "config.yaml"
-    results = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
-    taken = any((folder / name).exists() for name in results)
-    try:
-        if taken:
-            raise FileExistsError
-        with claim.open("x", encoding="utf-8") as stream:
-            stream.write(OmegaConf.to_yaml(config))
-    except FileExistsError as error:
-        raise InputError(
-            f"{folder} holds a run already, finished or under way; choose another folder or "
-            "remove that one"
-        ) from error
-    try:
-        yield
-    except BaseException as error:
-        _note(error, folder / f"{HydraConfig.get().job.name}.log")
-        if not any((folder / name).exists() for name in results):
-            claim.unlink(missing_ok=True)
-        elif any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
-            raise KeyboardInterrupt(f"{folder} keeps what was written until then") from error
-        raise
-
-
-def _note(error: BaseException, log: Path) -> None:
-    """Note in the log of a run why it ended, for those who come later."""
-    interrupted = any(isinstance(link, KeyboardInterrupt) for link in chain(error))
-    reason = "interrupted" if interrupted else describe(error)
-    # A full disk may be the reason.
-    with suppress(OSError), log.open("a", encoding="utf-8") as stream:
-        stream.write(f"ERROR: {' '.join(reason.split())}\n")
-
-
-def _new_folder(parent: str, name: str, result: str = "path") -> str:
-    """Make a folder that nobody else has, and return its path, or its name.
-
-    Making it is what claims it: of two processes that want the same name in the same second,
-    one gets it and the other the same with a number behind it.
-    """
-    # Overrides hold paths and spaces; shells and Hydra take names without them as they are.
-    name = re.sub(r"[^\w.-]+", "_", str(name)).strip("_.-") or "run"
-    if len(name) > 120:
-        name = f"{name[:100]}_{digest(name)[:12]}"
-    for i in range(1, 100_000):
-        unique = name if i == 1 else f"{name}_{i}"
-        try:
-            Path(parent, unique).mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {Path(parent).absolute()}: {error.strerror}; start from a "
-                "folder that can be written, or set hydra.run.dir=FOLDER (hydra.sweep.dir=FOLDER "
-                "for a sweep)"
-            ) from error
-        return unique if result == "name" else str(Path(parent, unique))
-    raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
-
-
-# Processes of a launcher know it too, because they import this module.
-OmegaConf.register_new_resolver("new_folder", _new_folder, use_cache=True, replace=True)
-
-
 class Task:
     """A task that says how it failed, and can be sent to the process of a launcher.
 
-    Arguments as of `command`.
+    Arguments:
+        task: gets the composed configuration.
+        config_name: the name of the primary configuration in `conf/`.
+        own_folder: whether its runs have folders, which they claim.
+        resumable: whether a run that was ended can go on.
     """
 
     def __init__(
-        self, task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True
+        self,
+        task: Callable[[DictConfig], Any],
+        config_name: str,
+        own_folder: bool = True,
+        resumable: bool = False,
     ) -> None:
         self.task = task
+        self.resumable = resumable
         self.own_folder = own_folder
         self.config_name = config_name
         self.failures: list[Exception] = []
@@ -146,7 +77,11 @@ class Task:
         config_directories()  # a process of a launcher has yet to find the user's modules
         try:
             _refuse_unknown_keys(config, self.config_name)
-            with claimed(config) if self.own_folder else nullcontext():
+            resumed = config.get("resume") is not None
+            if resumed:
+                config = stored(config)
+            own = claimed(config, self.resumable, resumed) if self.own_folder else nullcontext()
+            with own:
                 return self.task(config)
         except Exception as error:
             self.failures.append(error)
@@ -157,7 +92,12 @@ class Task:
             return None  # raised by `command`, where Hydra adds nothing to the message
 
 
-def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: bool = True) -> None:
+def command(
+    task: Callable[[DictConfig], Any],
+    config_name: str,
+    own_folder: bool = True,
+    resumable: bool = False,
+) -> None:
     """Run a task with the configuration of the command line, as a console script does.
 
     Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
@@ -167,6 +107,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: boo
         task: gets the composed configuration.
         config_name: the name of the primary configuration in `conf/`.
         own_folder: whether its runs have folders, which they claim.
+        resumable: whether a run that was ended can go on.
     """
     if "--version" in sys.argv[1:]:  # Hydra would tell its own
         print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
@@ -181,7 +122,7 @@ def command(task: Callable[[DictConfig], Any], config_name: str, own_folder: boo
         _use_config_option()
         directory = str(config_directory())
         main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)
-        reported = Task(task, config_name, own_folder)
+        reported = Task(task, config_name, own_folder, resumable)
         try:
             main(reported)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.table import Table
 
-from ltc.cli.command import command, console, run_folder
+from ltc.cli.command import command, console
+from ltc.cli.folders import run_folder
+from ltc.cli.sweep import noted, sweep_table
 from ltc.progress import Progress
 
 __all__ = ["main"]
@@ -18,17 +21,26 @@ SCALAR_GAP = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the integers at hi
 
 def main() -> None:
     """Run `ltc-train`."""
-    command(_task, "train")
+    try:
+        command(_task, "train", resumable=True)
+    finally:
+        for folder in noted():
+            console.print(sweep_table(folder))
 
 
 def _task(config: DictConfig) -> float:
-    with Progress("loading"):  # torch is slow to import, and --help should not be
-        from ltc.runs.train import train
-
     folder = run_folder()
-    run, metrics = train(config, folder)
-    console.print(table(metrics, run.high_rate_gap))
-    console.print(f"[dim]{folder}[/]")
+    if (folder / "metrics.json").exists():
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        console.print(table(metrics, None))
+        console.print(f"[dim]{folder} was finished before[/]")
+    else:
+        with Progress("loading"):  # torch is slow to import, and --help should not be
+            from ltc.runs.train import train
+
+        run, metrics = train(config, folder, resume=True)
+        console.print(table(metrics, run.high_rate_gap))
+        console.print(f"[dim]{folder}[/]")
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
 
 
@@ -82,9 +94,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         if moment_gap is not None and squared:
             label = f"{lattice} at high rate, ½ log2(2πeG)"
             rows.append((label, number(moment_gap), "bits per sample"))
-    rows.append(
-        ("training, total", f"{metrics['seconds_train']:.1f}, {metrics['seconds_total']:.1f}", "s")
-    )
+    rows.append(("training, total", _seconds(metrics), "s"))
     for row in rows:
         table.add_row(*row)
     if lower is None and metrics["bound"] is not None:
@@ -107,6 +117,11 @@ def _held_out(metrics: dict[str, Any]) -> str:
     if "source.root" in metrics:
         return "files that were not trained on"
     return "fresh samples"
+
+
+def _seconds(metrics: dict[str, Any]) -> str:
+    train, total = metrics["seconds_train"], metrics["seconds_total"]
+    return f"{'-' if train is None else f'{train:.1f}'}, {total:.1f}"
 
 
 if __name__ == "__main__":

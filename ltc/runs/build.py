@@ -18,7 +18,7 @@ from ltc.coder import LatticeTransformCoder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.runs.run import LatticeRun, Run, VectorRun
+from ltc.runs.run import LatticeRun, Run, VectorRun, bring_to_scale
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
@@ -31,8 +31,17 @@ log = logging.getLogger("ltc")
 MOST_BITS = 12
 
 
-def build(config: DictConfig) -> Run:
-    """Build the parts of a run."""
+def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
+    """Build the parts of a run.
+
+    Arguments:
+        config: the configuration of `ltc-train`.
+        known: the `facts` of the source that a coder was trained on, where this one is to be
+            brought to its scale.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         number(key, config[key])
     for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
@@ -54,6 +63,8 @@ def build(config: DictConfig) -> Run:
         config.name.quantizer = quantizer.name
         lattice = quantizer.lattice
         source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
+    if known is not None:
+        bring_to_scale(source, known)
     distortion = instantiate(config.distortion)
     _check_rate(config.lmbda, source.variance, distortion)
     bound = (

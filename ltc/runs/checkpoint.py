@@ -11,18 +11,17 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.codec import Code, FileCoder, code_for
-from ltc.coder import LatticeTransformCoder
+from ltc.codec import FileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_quantizer, plain
-from ltc.runs.run import LatticeRun
+from ltc.runs.run import Run, restored
 
-__all__ = ["load", "load_coder"]
+__all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 
 
-def load(checkpoint: str | Path) -> LatticeRun:
-    """Rebuild a run, its source and its bound from its checkpoint.
+def load(checkpoint: str | Path) -> Run:
+    """Rebuild a run, its source and its bound from its checkpoint, on the CPU.
 
     Arguments:
         checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
@@ -30,12 +29,34 @@ def load(checkpoint: str | Path) -> LatticeRun:
     Raises:
         InputError: the file is missing, or is no checkpoint of ltc.
     """
-    config, state = _read(checkpoint)
-    run = build(config)
-    if not isinstance(run, LatticeRun):
-        raise InputError(f"ckpt={checkpoint}: only runs with a lattice have checkpoints")
-    run.code = _restore(run.coder, state, checkpoint)
+    config, state = read(checkpoint)
+    run, _ = rebuild(config, state, f"ckpt={checkpoint}", torch.device("cpu"))
     return run
+
+
+def rebuild(
+    config: DictConfig, state: dict[str, Any], name: str, device: torch.device
+) -> tuple[Run, torch.device]:
+    """Build a run as its configuration says, with what was trained.
+
+    Arguments:
+        config: that of the checkpoint, or one that differs in the source, the bound, the seed,
+            or the evaluation.
+        state: the contents of the checkpoint.
+        name: of the checkpoint, for messages.
+        device: where a coder is to be.
+
+    Returns:
+        The run, and the device on which it is.
+
+    Raises:
+        InputError: a value cannot be used, or they do not fit each other.
+    """
+    run = build(config, state["source"])
+    try:
+        return run, run.restore(state, device)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def load_coder(checkpoint: str | Path) -> FileCoder:
@@ -47,29 +68,42 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
     Raises:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
-    config, state = _read(checkpoint)
+    config, state = read(checkpoint)
     quantizer, distortion = build_quantizer(config), instantiate(config.distortion)
     coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
-    code = _restore(coder, state, checkpoint)
+    try:
+        code = restored(coder, state)
+    except InputError as error:
+        raise InputError(f"ckpt={checkpoint}: {error}") from error
     if code is None:
         raise InputError(f"ckpt={checkpoint}: entropy={config.name.entropy} has no bitstream")
     return FileCoder(coder.eval(), code, state["source"])
 
 
-def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
+def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
     """Return the configuration and the contents of a checkpoint; nothing in it is executed.
 
     Only what a file in `conf/`, or in the folder of `--config-dir`, names will be built from it.
+
+    Arguments:
+        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
+
+    Raises:
+        InputError: the file is missing, or is no checkpoint of ltc.
     """
     path = Path(checkpoint)
     if not str(checkpoint):
         raise InputError("ckpt= is empty; expected the folder of a run, or a checkpoint file")
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
+        if not path.exists() and path.with_name("last.ckpt").exists():
+            raise InputError(
+                f"ckpt={checkpoint}: training did not finish; ltc-train resume={checkpoint} goes on"
+            )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if "pytorch-lightning_version" in state:
-            raise ValueError("training did not finish: use best.ckpt of a whole run")
+            raise ValueError("training did not finish: go on with ltc-train resume=RUN")
         config = OmegaConf.create(state["config"])
         if not isinstance(config, DictConfig) or not isinstance(state["source"], dict):
             raise TypeError("its parts have other types")
@@ -82,19 +116,31 @@ def _read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         raise InputError(
             f"ckpt={checkpoint}: not a checkpoint that ltc-train wrote ({reason})"
         ) from error
-    # What is built is named in the checkpoint, which may come from anybody.
+    check_targets(config, f"ckpt={checkpoint}")
+    return config, state
+
+
+def check_targets(config: DictConfig, name: str) -> None:
+    """Refuse to build what no file of the configuration names.
+
+    Arguments:
+        config: of a run, which may come from anybody.
+        name: what it is of, for the message.
+
+    Raises:
+        InputError: it names such a class or function.
+    """
     known = {"ltc.entropy.FixedRate"}
     for directory in config_directories():
         for file in directory.rglob("*.yaml"):
             known.update(re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")))
-    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "logger")
     for target in _targets({group: plain(config).get(group) for group in groups}):
         if target not in known:
             raise InputError(
-                f"ckpt={checkpoint}: it asks for {target}, which no configuration names; if you "
+                f"{name}: it asks for {target}, which no configuration names; if you "
                 "trust it, give the folder with a file that does: --config-dir DIR"
             )
-    return config, state
 
 
 def _targets(values: Any) -> Iterator[str]:
@@ -106,20 +152,3 @@ def _targets(values: Any) -> Iterator[str]:
     if isinstance(values, list):
         for value in values:
             yield from _targets(value)
-
-
-def _restore(
-    coder: LatticeTransformCoder, state: dict[str, Any], checkpoint: str | Path
-) -> Code | None:
-    try:
-        coder.load_state_dict(state["coder"])
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"ckpt={checkpoint}: its parameters do not fit its configuration"
-        ) from error
-    if state.get("code") is None:
-        return None
-    try:
-        return code_for(coder, state["code"])
-    except InputError as error:
-        raise InputError(f"ckpt={checkpoint}: {error}") from error

@@ -148,13 +148,15 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         The contents of `metrics.json`, times missing (None).
     """
     config, source = run.config, run.source
-    measurement, rate_written = run.measure(run.held_out(device))
+    blocks = run.held_out(device)
+    measurement, rate_written = run.measure(blocks)
     return {
         **config["name"],
         **parameters(config),
         "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
+        "samples": blocks.numel(),
         **compare(measurement, run.bound, source.variance, source.entropy, run.distortion),
         "bitstream_rate": rate_written,
         "steps": config["steps"],

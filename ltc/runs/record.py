@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,31 @@ from ltc.files import atomic_write
 from ltc.runs.figures import operating_point, quantization_regions
 from ltc.runs.run import Run, generator
 
-__all__ = ["probe", "record", "write_metrics"]
+__all__ = ["probe", "quiet", "record", "write_metrics"]
 
 
-def probe(folder: Path) -> None:
+def quiet() -> None:
+    """Let Lightning say nothing but errors."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def probe(folder: Path, resume: bool = False) -> None:
     """Find out before training, not after it, whether a folder can be written.
+
+    Arguments:
+        folder: where a run's files are to go.
+        resume: whether an unfinished run may be there.
 
     Raises:
         InputError: it cannot, or it holds a run, which is never replaced.
     """
-    if (folder / "metrics.json").exists():
+    unfinished = (folder / "checkpoints" / "last.ckpt").exists() and not resume
+    if (folder / "metrics.json").exists() or unfinished:
         raise InputError(f"{folder} holds a run already; choose another folder or remove that one")
-    with atomic_write(folder / "metrics.json") as path:
-        path.write_text("{}")
-    (folder / "metrics.json").unlink()
+    with atomic_write(folder / "probe") as path:
+        path.write_text("")
+    (folder / "probe").unlink()
 
 
 def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:

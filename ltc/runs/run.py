@@ -30,23 +30,36 @@ if TYPE_CHECKING:  # neither is needed to code files
     from ltc.bounds import RateDistortion
     from ltc.sources import Source
 
-__all__ = ["LatticeRun", "Run", "VectorRun", "facts", "generator"]
+__all__ = ["LatticeRun", "Run", "VectorRun", "bring_to_scale", "facts", "generator", "restored"]
 
 log = logging.getLogger("ltc")
 
 # Streams of random numbers that never meet: each use of the seed has its own.
-STREAMS = {"initialise": 1, "train": 2, "validation": 3, "held_out": 4, "figures": 5, "refine": 6}
+NAMES = ("initialise", "train", "validation", "held_out", "figures", "refine", "noise")
+STREAMS = {name: number for number, name in enumerate(NAMES, start=1)}
+# What torch's generators on the CPU make of a seed is its last 32 bits. Multiples of this number,
+# 2^64 over the golden ratio, lie evenly among them.
+SPREAD = 0x9E3779B97F4A7C15
 
 
-def generator(seed: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(
+    seed: int, stream: str, device: torch.device | str = "cpu", part: int = 0
+) -> torch.Generator:
     """Return the generator of one of the `STREAMS` of a run's seed.
+
+    Arguments:
+        seed: of the run.
+        stream: what the randomness is for.
+        device: where it is made.
+        part: of the stream: each has its own, so that one can begin with any of them.
 
     Example:
         >>> a, b = generator(0, "train"), generator(0, "held_out")
         >>> bool((torch.rand(1, generator=a) == torch.rand(1, generator=b)).item())
         False
     """
-    return torch.Generator(device).manual_seed((seed << 8) + STREAMS[stream])
+    number = (seed << 8) + STREAMS[stream] + part * SPREAD
+    return torch.Generator(device).manual_seed(number % (1 << 63))
 
 
 @dataclass
@@ -77,9 +90,28 @@ class Run(ABC):
             minimise: does it by gradient, where there is a coder to train so.
         """
 
-    @abstractmethod
     def finish(self, folder: Path) -> None:
-        """Freeze what was trained and write it into the folder of the run."""
+        """Freeze what was trained and write it into the folder: `checkpoints/best.ckpt`."""
+        known = {"version": __version__, "config": self.config, "source": facts(self.source)}
+        state = known | self.state()
+        with atomic_write(folder / "checkpoints" / "best.ckpt") as temporary:
+            torch.save(state, temporary)
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what was trained, tensors and plain values: its part of a checkpoint."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any], device: torch.device) -> torch.device:
+        """Take what was trained from a checkpoint; returns the device on which it then is.
+
+        Arguments:
+            state: the contents of a checkpoint.
+            device: where a coder is to be; others have a place of their own.
+
+        Raises:
+            InputError: it does not fit the configuration.
+        """
 
     @abstractmethod
     def measure(self, blocks: Tensor) -> tuple[Measurement, float | None]:
@@ -128,18 +160,19 @@ class LatticeRun(Run):
         """Minimise rate + lmbda * distortion by gradient."""
         return minimise(self)
 
-    def finish(self, folder: Path) -> None:
-        """Freeze the entropy model and write the checkpoint, `checkpoints/best.ckpt`."""
+    def state(self) -> dict[str, Any]:
+        """Freeze the entropy model and return it with the coder's parameters."""
         self.code = code_for(self.coder)
-        state = {
-            "version": __version__,
-            "config": self.config,
+        return {
             "coder": {key: value.cpu() for key, value in self.coder.state_dict().items()},
             "code": None if self.code is None else self.code.state(),
-            "source": facts(self.source),
         }
-        with atomic_write(folder / "checkpoints" / "best.ckpt") as temporary:
-            torch.save(state, temporary)
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> torch.device:
+        """Take the coder and its frozen entropy model from a checkpoint."""
+        self.code = restored(self.coder, state)
+        self.coder.to(device)
+        return device
 
     @torch.no_grad()
     def measure(self, blocks: Tensor) -> tuple[Measurement, float | None]:
@@ -186,9 +219,26 @@ class VectorRun(Run):
         return torch.device("cpu")
 
     def finish(self, folder: Path) -> None:
-        """Write the quantizer, `quantizer.npz`."""
+        """Write the quantizer as a checkpoint, and for NumPy, `quantizer.npz`."""
+        super().finish(folder)
         with atomic_write(folder / "quantizer.npz") as path, path.open("wb") as file:
             np.savez(file, **self.quantizer._asdict())
+
+    def state(self) -> dict[str, Any]:
+        """Return points, lengths of code words and lmbda."""
+        quantizer = self.quantizer._asdict()
+        return {"quantizer": {key: torch.as_tensor(value) for key, value in quantizer.items()}}
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> torch.device:
+        """Take the quantizer from a checkpoint; it stays on the CPU."""
+        from ltc.baselines import VectorQuantizer  # of no use to who codes files
+
+        try:
+            values = {key: value.numpy() for key, value in state["quantizer"].items()}
+            self.quantizer = VectorQuantizer(**{**values, "lmbda": float(values["lmbda"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError("its parameters do not fit its configuration") from error
+        return torch.device("cpu")
 
     def measure(self, blocks: Tensor) -> tuple[Measurement, None]:
         """Return what held-out blocks cost; there is no bitstream."""
@@ -208,3 +258,41 @@ def facts(source: Source) -> dict[str, Any]:
     """Return what a decoder has to know of a source, whose data it does not have."""
     known = ("dimension", "patch", "sample_rate", "offset", "gain")
     return {key: getattr(source, key) for key in known if hasattr(source, key)}
+
+
+def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
+    """Bring the numbers of a source to the scale that a coder was trained on.
+
+    Offset and gain are the coder's, as they are where it codes files.
+
+    Arguments:
+        source: changed in place, where it has a scale.
+        known: the `facts` of the source that the coder was trained on.
+
+    Raises:
+        InputError: its vectors are of another kind.
+    """
+    for key in ("dimension", "patch", "sample_rate"):
+        if known.get(key) != facts(source).get(key) and (key == "dimension" or key in known):
+            raise InputError(
+                f"source={source.name} has the {key} {facts(source).get(key)}, and the coder was "
+                f"trained on {known[key]}; choose data of the same kind"
+            )
+    source.rescale(known.get("offset", 0.0), known.get("gain", 1.0))
+
+
+def restored(coder: LatticeTransformCoder, state: dict[str, Any]) -> Code | None:
+    """Give a coder the parameters of a checkpoint, and return its frozen entropy model.
+
+    Arguments:
+        coder: changed in place.
+        state: the contents of a checkpoint.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    try:
+        coder.load_state_dict(state["coder"])
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise InputError("its parameters do not fit its configuration") from error
+    return None if state.get("code") is None else code_for(coder, state["code"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,26 @@ from ltc.errors import InputError
 from ltc.progress import Progress
 from ltc.runs.build import build
 from ltc.runs.evaluate import evaluate
-from ltc.runs.record import probe, record, write_metrics
+from ltc.runs.record import probe, quiet, record, write_metrics
 from ltc.runs.run import LatticeRun, Run, generator
 from ltc.threads import one_thread
-from ltc.training import BlockStream, CoderTraining, TrainingProgress, refine
+from ltc.training import BlockStream, CoderTraining, Saved, TrainingProgress, WholeFiles, refine
 
 __all__ = ["train"]
 
 log = logging.getLogger("ltc")
 
 
-def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
+def train(
+    config: DictConfig, folder: str | Path, resume: bool = False
+) -> tuple[Run, dict[str, Any]]:
     """Train, evaluate, and write `metrics.json`, checkpoints and the log to a folder.
 
     Arguments:
         config: the configuration of `ltc-train`.
         folder: where the run's files go.
+        resume: whether to go on with what a run of this configuration left in the folder. The
+            result is the same as if it had not been ended.
 
     Returns:
         The trained run and the contents of `metrics.json`.
@@ -46,17 +51,17 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     """
     start = time.perf_counter()
     folder = Path(folder)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    probe(folder)
+    quiet()
+    probe(folder, resume)
     run = build(config)
     if run.source.finite:  # find out now, not after training, whether a block can be filled
         run.held_out(torch.device("cpu"))
     logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
     began = time.perf_counter()
+    saved = Saved(folder / "checkpoints" / "last.ckpt")
 
     def minimise(run: LatticeRun) -> torch.device:
-        device = _minimise(run, config, folder, logger)
+        device = _minimise(run, config, saved, logger)
         if run.coder.entropy.trellis is not None:
             with Progress("fitting to what the encoder produces") as progress:
                 blocks = _samples_to_refine(run, device)
@@ -64,12 +69,12 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
         return device
 
     device = run.fit(minimise)
-    seconds_train = time.perf_counter() - began
+    seconds_train = saved.seconds + time.perf_counter() - began
     with Progress("freezing and measuring"):
         run.finish(folder)
         metrics = evaluate(run, device)
     metrics["seconds_train"] = seconds_train
-    metrics["seconds_total"] = time.perf_counter() - start
+    metrics["seconds_total"] = saved.seconds + time.perf_counter() - start
     write_metrics(metrics, folder)
     try:
         record(run, metrics, logger)
@@ -78,7 +83,7 @@ def train(config: DictConfig, folder: str | Path) -> tuple[Run, dict[str, Any]]:
     return run, metrics
 
 
-def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger) -> torch.device:
+def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger) -> torch.device:
     """Train the coder of a run to its best state; returns the device, where the coder stays."""
     source, coder = run.source, run.coder
     module = CoderTraining(
@@ -87,13 +92,7 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
         transform_learning_rate=config.transform_learning_rate,
         steps=config.steps,
         gradient_clip=config.gradient_clip,
-    )
-    checkpoint = lightning.pytorch.callbacks.ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor="validation/loss",
-        save_last=True,
-        enable_version_counter=False,
+        noise=partial(generator, config.seed, "noise", "cpu"),
     )
     try:
         trainer = lightning.Trainer(
@@ -105,9 +104,11 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
             max_steps=config.steps,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
-            default_root_dir=folder,
+            default_root_dir=saved.path.parent,
             logger=logger,
-            callbacks=[checkpoint, TrainingProgress(run.bound, config.steps)],
+            callbacks=[saved, TrainingProgress(run.bound, config.steps)],
+            plugins=[WholeFiles()],
+            enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,
         )
@@ -116,8 +117,9 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
     device = trainer.strategy.root_device
     block = coder.layout.block
 
-    def stream(name: str, batch: int, count: int) -> BlockStream:
-        return BlockStream(source, block, batch, count, generator(config.seed, name, device))
+    def stream(name: str, batch: int, count: int, first: int = 0) -> BlockStream:
+        generators = partial(generator, config.seed, name, device)
+        return BlockStream(source, block, batch, count, generators, first)
 
     count = min(20_000, max(16, (1 << 20) // (block * source.dimension)))
     coder.to(device)
@@ -135,16 +137,15 @@ def _minimise(run: LatticeRun, config: DictConfig, folder: Path, logger: Logger)
     with one_thread(when=batch * block * source.dimension <= 1 << 13), coder.through(through):
         trainer.fit(
             module,
-            DataLoader(stream("train", batch, config.steps), batch_size=None),
+            DataLoader(stream("train", batch, config.steps, saved.step), batch_size=None),
             DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
+            ckpt_path=saved.start,
         )
         coder.to(device)  # Lightning leaves it on the CPU
-        trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
+        trainer.save_checkpoint(saved.path)
         # The last steps are no worse a candidate than those that a validation happened to follow.
-        best = checkpoint.best_model_score
-        if best is None or not module.validation_loss(validation) <= float(best):
-            state = torch.load(checkpoint.best_model_path, map_location=device, weights_only=True)
-            module.load_state_dict(state["state_dict"])
+        if not module.validation_loss(validation) <= saved.loss:
+            module.load_state_dict(saved.best)
     return device
 
 

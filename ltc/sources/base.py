@@ -98,6 +98,14 @@ class Source(ABC):
         """
         return self.sample(count, generator)
 
+    def rescale(self, offset: float, gain: float) -> None:  # noqa: B027
+        """Bring its vectors to the scale of another source; of an endless one they stay.
+
+        Arguments:
+            offset: of the other one: number = gain * value + offset.
+            gain: likewise.
+        """
+
     @property
     @abstractmethod
     def covariance(self) -> Tensor:
@@ -147,11 +155,17 @@ class FiniteSource(Source):
         successive: training rows from one to the one that would follow it in the held-out set:
             more than 1 where training rows overlap.
 
+    Attributes:
+        offset, gain: where numbers were brought to the scale of training, number = gain * value +
+            offset.
+
     Raises:
         InputError: a set is empty, the dimensions differ, or a number is not finite.
     """
 
     finite = True
+    offset: float
+    gain: float
 
     def __init__(
         self,
@@ -209,6 +223,14 @@ class FiniteSource(Source):
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return every held-out row; shape (rows, dimension)."""
         return self.test.to(generator.device)
+
+    def rescale(self, offset: float, gain: float) -> None:
+        """Take out another offset and gain than those of its own training rows."""
+        if hasattr(self, "gain") and (offset, gain) != (self.offset, self.gain):
+            factor, term = self.gain / gain, (self.offset - offset) / gain
+            self.train, self.test = factor * self.train + term, factor * self.test + term
+            self.offset, self.gain = offset, gain
+            self.__dict__.pop("covariance", None)
 
     @cached_property
     def covariance(self) -> Tensor:

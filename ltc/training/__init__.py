@@ -4,5 +4,14 @@ from ltc.training.batches import BlockStream
 from ltc.training.module import CoderTraining, TrainingDivergedError
 from ltc.training.progress import TrainingProgress
 from ltc.training.refinement import refine
+from ltc.training.saving import Saved, WholeFiles
 
-__all__ = ["BlockStream", "CoderTraining", "TrainingDivergedError", "TrainingProgress", "refine"]
+__all__ = [
+    "BlockStream",
+    "CoderTraining",
+    "Saved",
+    "TrainingDivergedError",
+    "TrainingProgress",
+    "WholeFiles",
+    "refine",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -21,22 +21,39 @@ class BlockStream(IterableDataset[Tensor]):
         block: source vectors per block.
         batch: blocks per batch.
         count: number of batches.
-        generator: where the randomness comes from.
+        generator: returns where the randomness of the piece of a number comes from.
+        first: the batch to begin with: those before it are what a run had that goes on.
+
+    Example:
+        >>> from ltc.sources import IIDGaussian
+        >>> def generator(piece):
+        ...     return torch.Generator().manual_seed(piece)
+        >>> whole, rest = (BlockStream(IIDGaussian(2), 8, 4, 5, generator, k) for k in (0, 3))
+        >>> [torch.equal(a, b) for a, b in zip(list(whole)[3:], rest, strict=True)]
+        [True, True]
     """
 
     def __init__(
-        self, source: Source, block: int, batch: int, count: int, generator: torch.Generator
+        self,
+        source: Source,
+        block: int,
+        batch: int,
+        count: int,
+        generator: Callable[[int], torch.Generator],
+        first: int = 0,
     ) -> None:
         self.source = source
         self.shape = (batch, block, source.dimension)
         self.count = count
         self.generator = generator
+        self.first = first
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield `count` tensors of shape (batch, block, d)."""
+        """Yield tensors of shape (batch, block, d), from the first wanted to the last."""
         batch, block, dimension = self.shape
         piece = max(1, min(self.count, (1 << 20) // (batch * block * dimension)))
-        for start in range(0, self.count, piece):
+        for part in range(self.first // piece, -(-self.count // piece)):
+            start = part * piece
             number = min(piece, self.count - start)
-            samples = self.source.blocks(number * batch, block, self.generator)
-            yield from samples.reshape(number, *self.shape)
+            samples = self.source.blocks(number * batch, block, self.generator(part))
+            yield from samples.reshape(number, *self.shape)[max(0, self.first - start) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -30,6 +31,9 @@ class CoderTraining(lightning.LightningModule):
         steps: training steps; the step sizes fall to zero along a cosine.
         gradient_clip: the largest norm of a gradient; 0: any.
         log_every: steps between logged values.
+        noise: returns the generator of a step, with whose seed torch's own one on the CPU begins
+            it: what is random in a step then depends on nothing before it. None: it is left as
+            it is.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class CoderTraining(lightning.LightningModule):
         steps: int = 2500,
         gradient_clip: float = 1.0,
         log_every: int = 50,
+        noise: Callable[[int], torch.Generator] | None = None,
     ) -> None:
         super().__init__()
         self.coder = coder
@@ -48,6 +53,7 @@ class CoderTraining(lightning.LightningModule):
         self.steps = steps
         self.gradient_clip = gradient_clip
         self.log_every = log_every
+        self.noise = noise
         # Lightning's own loop around a step costs as much time as a step of E8.
         self.automatic_optimization = False
 
@@ -88,6 +94,8 @@ class CoderTraining(lightning.LightningModule):
 
     def training_step(self, batch: Tensor, batch_index: int) -> None:
         """Take a step on blocks, shape (batch, *positions, d), under training's quantization."""
+        if self.noise is not None:  # torch.manual_seed takes 100 times as long
+            torch.default_generator.manual_seed(self.noise(self.global_step).initial_seed())
         loss = self._step(batch, "train")
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
@@ -107,6 +115,7 @@ class CoderTraining(lightning.LightningModule):
     @torch.no_grad()
     def validation_loss(self, blocks: Tensor) -> float:
         """Return rate + lmbda * distortion of blocks, (batch, *positions, d), as validated."""
+        self.eval()  # what is random in training alone would depend on what was before it
         points = self.coder.quantizer.quantize(self.coder.vectors(blocks))
         rate = self.coder.bits(points).sum() / blocks.numel()
         distortion = self.coder.distortion.cost(self.coder.decode(points) - blocks).mean()

@@ -1,5 +1,6 @@
 """`ltc-train` from the command line's point of view."""
 
+import fcntl
 import io
 import json
 import math
@@ -9,8 +10,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from ltc.cli.folders import new_folder
+from ltc.cli.sweep import sweep_table
 from ltc.cli.train import table
 from ltc.runs.checkpoint import load
+from ltc.training import CoderTraining
 
 QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
 
@@ -177,14 +181,116 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     assert any("lmbda-1_quantizer-scalar" in name for name in names)
 
 
-def test_sweeps_of_the_same_second_do_not_share_a_folder(run, tmp_path, monkeypatch):
-    for _ in range(2):
-        run("-m", "lmbda=1,1", "quantizer=scalar", "hydra.sweep.dir=same", *QUICK)
-    from ltc.cli.command import _new_folder
-
-    folders = {_new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
+def test_folders_of_the_same_second_are_not_shared(tmp_path):
+    folders = {new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
     assert len(folders) == 3
-    assert len(only_metrics(tmp_path)) == 4
+
+
+SMALL = ["steps=20", "trainer.val_check_interval=10", "evaluate.samples=2000", "trainer=cpu"]
+SMALL += ["quantizer=scalar", "logger=csv"]
+
+
+def end_at(patch, ending, step=15):
+    """Let training end at a step."""
+    take = CoderTraining.training_step
+
+    def training_step(self, *arguments):
+        if self.global_step == step:
+            raise ending
+        take(self, *arguments)
+
+    patch.setattr(CoderTraining, "training_step", training_step)
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_does(run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        end_at(patch, KeyboardInterrupt)
+        code, output = run(*SMALL, "hydra.run.dir=mine")
+    folder = tmp_path / "mine"
+    assert code == 130
+    (line,) = (line for line in output.splitlines() if line.startswith("interrupted"))
+    assert line == f"interrupted; go on with ltc-train resume={folder}"
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+    code, output = run(*SMALL, "hydra.run.dir=mine")
+    assert code == 2
+    assert f"ltc-train resume={folder} goes on" in output
+    for arguments, expected in (
+        (["lmbda=3", "resume=mine"], "beside it would change lmbda; leave"),
+        (["resume=mine", "hydra.run.dir=yours"], "leave out hydra.run.dir"),
+        (["resume=nothing"], "there is no run in it to go on with"),
+        (["-m", "resume=mine"], "resume= takes one run"),
+    ):
+        code, output = run(*arguments)
+        assert (code, expected in output) == (2, True), output
+    assert not (tmp_path / "nothing").exists()
+    with (folder / "config.yaml").open() as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        code, output = run("resume=mine")
+        assert (code, "under way in another process" in output) == (2, True)
+    (folder / "checkpoints" / ".unfinished.last.x.ckpt").write_text("half a checkpoint")
+    code, output = run("resume=mine", "seed=0")  # what it says already
+    assert code == 0, output
+    assert not list(folder.rglob(".unfinished*"))
+    before = (folder / "metrics.json").read_bytes()
+    code, output = run("resume=mine")
+    assert (code, "was finished before" in output) == (0, True)
+    assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_a_configuration_of_somebody_else_builds_only_what_is_known(run, tmp_path):
+    code, _ = run(*SMALL, "hydra.run.dir=mine")
+    config = (tmp_path / "mine" / "config.yaml").read_text()
+    (tmp_path / "evil").mkdir()
+    evil = config.replace("ltc.transforms.Linear", "os.system")
+    assert evil != config
+    (tmp_path / "evil" / "config.yaml").write_text(evil)
+    code, output = run("resume=evil")
+    assert code == 2
+    assert "it asks for os.system" in output
+
+
+def lines(shown):
+    """Return the lines of a table's body."""
+    console = Console(width=300, file=io.StringIO())
+    console.print(shown)
+    return [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
+
+
+def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, monkeypatch):
+    sweep = ["-m", "lmbda=1,2", "hydra.sweep.dir=sweep", *SMALL]
+    with monkeypatch.context() as patch:
+        end_at(patch, KeyboardInterrupt)
+        code, output = run(*sweep)
+    assert code == 130
+    assert f"go on with the same sweep and hydra.sweep.dir={tmp_path / 'sweep'}" in output
+    with monkeypatch.context() as patch:
+        end_at(patch, ValueError("by mistake"), step=5)
+        code, output = run(*sweep)
+    assert code == 1
+    first, second = sorted(path for path in (tmp_path / "sweep").iterdir() if path.is_dir())
+    assert (first / "metrics.json").exists()  # gone on with from step 10, past the mistake
+    assert not (second / "config.yaml").exists()
+    rows = lines(sweep_table(tmp_path / "sweep"))
+    assert "SNR (dB)" in output
+    assert all(name in row for name, row in zip((first.name, second.name), rows, strict=True))
+    assert ["failed" in row for row in rows] == [False, True]
+    times = (first / "metrics.json").stat().st_mtime_ns
+    code, output = run(*sweep)
+    assert code == 0
+    assert (first / "metrics.json").stat().st_mtime_ns == times
+    metrics = only_metrics(tmp_path)
+    assert sorted(m["lmbda"] for m in metrics) == [1, 2]
+    assert "SNR (dB)" in output
+    rows = lines(sweep_table(tmp_path / "sweep"))
+    for m, row in zip(sorted(metrics, key=lambda m: m["lmbda"]), rows, strict=True):
+        shown = (m["rate"], 4), (m["snr_db"], 3), (m["gap_bits"], 4), (m["seconds_total"], 1)
+        assert row.replace("│", " ").split()[1:] == [f"{value:.{n}f}" for value, n in shown]
+    code, output = run(*sweep, "evaluate.samples=4000")
+    assert code == 0  # folders of their own: the overrides differ
+    (first / "config.yaml").write_text("lmbda: 1\nseed: 3")
+    code, output = run(*sweep)
+    assert code == 2
+    assert "another configuration, which differs in" in output
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""A finished run again: on other data, with another seed, of other sample counts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from omegaconf import DictConfig
+
+from ltc.runs.checkpoint import rebuild
+from ltc.runs.evaluate import evaluate
+from ltc.runs.record import quiet, write_metrics
+from ltc.runs.run import Run
+
+__all__ = ["evaluate_again"]
+
+
+def evaluate_again(
+    config: DictConfig, state: dict[str, Any], checkpoint: str, folder: Path
+) -> tuple[Run, dict[str, Any]]:
+    """Evaluate what a checkpoint holds, and write `metrics.json` to a folder.
+
+    Arguments:
+        config: that of the checkpoint, or one that differs in the source, the bound, the seed,
+            or the evaluation.
+        state: the contents of the checkpoint.
+        checkpoint: where it came from.
+        folder: where the metrics go.
+
+    Returns:
+        The run and the contents of `metrics.json`: those of a run, `seconds_train` missing (None),
+        and `ckpt`.
+
+    Raises:
+        InputError: a value cannot be used, or the data is of another kind than the coder's.
+    """
+    start = time.perf_counter()
+    quiet()
+    # The samples that a seed stands for depend on the device: it is chosen as training chose it.
+    trainer = lightning.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=config.trainer.devices,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    run, device = rebuild(config, state, f"ckpt={checkpoint}", trainer.strategy.root_device)
+    metrics = {**evaluate(run, device), "ckpt": checkpoint}
+    metrics["seconds_total"] = time.perf_counter() - start
+    write_metrics(metrics, folder)
+    return run, metrics

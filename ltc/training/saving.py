@@ -1,0 +1,80 @@
+"""What training needs to go on after it was ended, at any moment, as if it had not been."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback
+
+from ltc.files import atomic_write
+
+__all__ = ["Saved", "WholeFiles"]
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are whole or absent, and of which nothing is executed."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint."""
+        with atomic_write(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(  # its arguments differ between versions
+        self, path: str | Path, *_: Any, **__: Any
+    ) -> dict[str, Any]:
+        """Return a checkpoint, its tensors on the CPU."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class Saved(Callback):
+    """The best state so far, and a checkpoint of all that training needs, after each validation.
+
+    Arguments:
+        path: of the checkpoint; where it exists when training starts, training goes on from it.
+
+    Attributes:
+        step: how many steps the checkpoint has behind it.
+        loss: the least validation loss.
+        best: the state of the module that had it.
+        seconds: what training took before it was ended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.step, self.loss, self.seconds = 0, math.inf, 0.0
+        self.best: dict[str, Any] = {}
+        self._began = time.perf_counter()
+        if path.exists():
+            self.step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+
+    @property
+    def start(self) -> str | None:
+        """The checkpoint to go on from, if there is one."""
+        return str(self.path) if self.step else None
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Keep the state of the module, if it is the best, and write the checkpoint."""
+        loss = float(trainer.callback_metrics["validation/loss"])
+        if loss < self.loss:
+            self.loss, self.best = loss, copy.deepcopy(module.state_dict())
+        trainer.save_checkpoint(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what of this goes into the checkpoint."""
+        seconds = self.seconds + time.perf_counter() - self._began
+        return {"loss": self.loss, "best": self.best, "seconds": seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it from a checkpoint."""
+        self.loss, self.best, self.seconds = state["loss"], state["best"], state["seconds"]

@@ -1,0 +1,122 @@
+"""A run that was ended goes on as if it had not been."""
+
+import json
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+import ltc.cli.choices  # noqa: F401 (nested lattices are found through it)
+from ltc.errors import InputError
+from ltc.files import config_directory
+from ltc.runs import train as runs_train
+from ltc.runs.checkpoint import load
+from ltc.training import CoderTraining
+
+QUICK = ["steps=30", "trainer=cpu", "trainer.val_check_interval=10", "evaluate.samples=2000"]
+QUICK += ["logger=csv", "bound=none", "evaluate.bitstream=false", "learning_rate=0.05"]
+QUICK += ["name.source=s", "name.transform=t", "name.quantizer=q", "name.entropy=exact"]
+QUICK += ["name.distortion_measure=squared"]
+TIMES = ("seconds_train", "seconds_total", "peak_memory")
+RUNS = {
+    "straight through": ["quantizer=a2", "quantizer.rdo=true"],
+    "dither": ["quantizer=d4_dual", "quantizer.train=dither", "transform=mlp"],
+    "monte carlo": ["quantizer=scalar", "entropy=monte_carlo"],
+    "nested": ["quantizer=nested", "quantizer.fine=a2", "quantizer.search=4"],
+    "correlated": ["source=correlated_vector", "quantizer=a2", "batch=20000"],  # pieces of 3 steps
+}
+
+
+class KilledError(Exception):
+    """Something ended the run."""
+
+
+def configuration(*overrides):
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose("train", [*QUICK, *overrides])
+
+
+def train(folder, overrides, resume=False):
+    _, metrics = runs_train.train(configuration(*overrides), folder, resume)
+    return {key: value for key, value in metrics.items() if key not in TIMES}
+
+
+def killed_at(monkeypatch, step):
+    """Let training end at a step."""
+    take = CoderTraining.training_step
+
+    def training_step(self, *arguments):
+        if self.global_step == step:
+            raise KilledError
+        take(self, *arguments)
+
+    monkeypatch.setattr(CoderTraining, "training_step", training_step)
+
+
+def fail(*_, **__):
+    raise KilledError
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, kind):
+    whole = train(tmp_path / "whole", RUNS[kind])
+    for step in (4, 27):  # before and after a checkpoint, in the same folder
+        with monkeypatch.context() as patch:
+            killed_at(patch, step)
+            with pytest.raises(KilledError):
+                train(tmp_path / "ended", RUNS[kind], resume=True)
+        torch.rand(step)  # the process that goes on has another past
+    assert train(tmp_path / "ended", RUNS[kind], resume=True) == whole
+    states = [load_state(tmp_path / name) for name in ("whole", "ended")]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def load_state(folder):
+    return torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["coder"]
+
+
+def test_a_run_trains_on(tmp_path, monkeypatch):
+    """Otherwise all of the above would hold of a training that does nothing."""
+    few = train(tmp_path / "few", [*RUNS["dither"], "steps=20"])
+    many = train(tmp_path / "many", RUNS["dither"])
+    assert few["rate"] != many["rate"]
+    last = torch.load(tmp_path / "many" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 30
+
+
+@pytest.mark.parametrize("where", ["refine", "evaluate", "write_metrics"])
+def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, where):
+    overrides = [*RUNS["straight through"], "steps=25"]  # not where a validation is
+    whole = train(tmp_path / "whole", overrides)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs_train, where, fail)
+        with pytest.raises(KilledError):
+            train(tmp_path / "ended", overrides)
+    with pytest.raises(InputError, match="holds a run"):
+        train(tmp_path / "ended", overrides)
+    with monkeypatch.context() as patch:
+        patch.setattr(CoderTraining, "training_step", fail)  # it is not trained again
+        assert train(tmp_path / "ended", overrides, resume=True) == whole
+
+
+def test_seconds_count_what_came_before(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        killed_at(patch, 15)
+        with pytest.raises(KilledError):
+            train(tmp_path, RUNS["straight through"])
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)
+    state["callbacks"]["Saved"]["seconds"] = 1000.0
+    torch.save(state, path)
+    train(tmp_path, RUNS["straight through"], resume=True)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert 1000 < metrics["seconds_train"] < metrics["seconds_total"]
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path, monkeypatch):
+    killed_at(monkeypatch, 15)
+    with pytest.raises(KilledError):
+        train(tmp_path, RUNS["straight through"])
+    with pytest.raises(InputError, match="ltc-train resume="):
+        load(tmp_path)
