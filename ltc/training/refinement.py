@@ -21,6 +21,8 @@ __all__ = ["refine"]
 
 # Bits per scalar by which a round has to lower the Lagrangian for another to follow.
 LEAST_FALL = 1e-4
+# Lattice units: the deviation below which a channel sends next to nothing.
+SILENT = 0.5
 
 
 def refine(
@@ -45,7 +47,8 @@ def refine(
     Returns:
         The Lagrangian, bits per scalar, at the start of each round.
     """
-    _centre(coder, blocks)
+    if coder.quantizer.lattice.surrogate is not coder.quantizer.lattice:
+        _centre(coder, blocks)
     coder.linearise(blocks)
     with coder.through(coder.quantizer.lattice.surrogate):
         _choose_start(coder, blocks, rounds, report)
@@ -54,17 +57,18 @@ def refine(
 
 @torch.no_grad()
 def _centre(coder: LatticeTransformCoder, blocks: Tensor) -> None:
-    """Let the lattice's origin lie at the median of each channel.
+    """Let the lattice's origin lie at the median of each channel that sends next to nothing.
 
-    A channel of low rate sends one value nearly always. That all are this value is a point of
-    every lattice, if it is zero; another constant is one of some. A bias of a nonlinear analysis
-    puts it anywhere.
+    That all values are the same is a point of every lattice, if they are zero; another constant,
+    where a bias of the analysis may have put them, is one of the surrogate only. Channels that
+    send something stay where they are: a nonlinear analysis has learned where cells lie.
     """
     some = blocks[:: math.ceil(blocks.numel() / PIECE)]
-    median = coder.transform.analysis(some).flatten(0, -2).median(0).values
-    moved = (coder.origin - median) / coder.quantizer.scale
-    coder.origin.copy_(median)
-    coder.entropy.move(moved)
+    latents = coder.transform.analysis(some).flatten(0, -2)
+    silent = latents.std(0) < SILENT * coder.quantizer.scale
+    origin = torch.where(silent, latents.median(0).values, coder.origin)
+    coder.entropy.move((coder.origin - origin) / coder.quantizer.scale)
+    coder.origin.copy_(origin)
 
 
 def _choose_start(
