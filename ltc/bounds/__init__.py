@@ -16,12 +16,12 @@ Classical quantizers that are measured on samples come with standard errors of t
 (`ltc.baselines`).
 """
 
-from ltc.bounds.alphabet import AlphabetProblem
+from ltc.bounds.alphabet_problem import AlphabetProblem
+from ltc.bounds.closed_forms import ReverseWaterFilling, ShannonLowerBound
 from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
-from ltc.bounds.density import DensityProblem
-from ltc.bounds.gaussian import ReverseWaterFilling, ShannonLowerBound
+from ltc.bounds.density_problem import DensityProblem
+from ltc.bounds.grid_problem import GridProblem
 from ltc.bounds.parametric import ParametricRateDistortion
-from ltc.bounds.product_grid import GridProblem
 from ltc.bounds.samples import SampleProblem
 from ltc.bounds.select import bound_by_blahut_arimoto, bound_for, bound_from_samples
 from ltc.progress import ProgressBar

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ltc.bounds.cost import Cost
+from ltc.bounds.power_cost import Cost
 
 __all__ = ["Problem", "Solution"]
 

@@ -13,7 +13,7 @@ import scipy.integrate
 import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
-from ltc.bounds.cost import Cost
+from ltc.bounds.power_cost import Cost
 from ltc.errors import InputError
 
 __all__ = ["Density", "Nodes", "gaussian_density", "scalar_density", "vector_density"]

@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ltc.bounds.alphabet import Cloud, mean_shift
+from ltc.bounds.alphabet_problem import Cloud, mean_shift
 from ltc.bounds.problem import Problem, Solution
 from ltc.checks import digest, integer
 from ltc.errors import InputError

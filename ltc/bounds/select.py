@@ -6,14 +6,14 @@ import math
 
 import torch
 
-from ltc.bounds.alphabet import AlphabetProblem
-from ltc.bounds.cost import Cost
+from ltc.bounds.alphabet_problem import AlphabetProblem
+from ltc.bounds.closed_forms import ReverseWaterFilling, ShannonLowerBound
 from ltc.bounds.curve import Narrowest, Progress, RateDistortion
-from ltc.bounds.density import DensityProblem
-from ltc.bounds.gaussian import ReverseWaterFilling, ShannonLowerBound
+from ltc.bounds.density_problem import DensityProblem
+from ltc.bounds.grid_problem import GridProblem
 from ltc.bounds.parametric import ParametricRateDistortion
+from ltc.bounds.power_cost import Cost
 from ltc.bounds.problem import Problem
-from ltc.bounds.product_grid import GridProblem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
 from ltc.bounds.samples import SampleProblem
 from ltc.distortion import Distortion

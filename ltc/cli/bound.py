@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
-from ltc.bounds.cost import Cost
+from ltc.bounds.power_cost import Cost
 from ltc.checks import integer, number
 from ltc.cli.command import command, console
 from ltc.cli.folders import run_folder

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ltc.coder.encoders import rate_distortion_optimised
+from ltc.coder.optimised_encoder import rate_distortion_optimised
 from ltc.coder.sensitivity import sensitivity
 from ltc.distortion import Distortion, Squared
 from ltc.entropy import EntropyModel, PointTable

@@ -5,6 +5,6 @@ from ltc.entropy.exact import Exact
 from ltc.entropy.fixed_rate import FixedRate
 from ltc.entropy.mixture import GaussianMixture
 from ltc.entropy.monte_carlo import MonteCarlo
-from ltc.entropy.table import PointTable
+from ltc.entropy.point_table import PointTable
 
 __all__ = ["EntropyModel", "Exact", "FixedRate", "GaussianMixture", "MonteCarlo", "PointTable"]

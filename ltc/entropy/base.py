@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from ltc.entropy.table import PointTable
+from ltc.entropy.point_table import PointTable
 from ltc.errors import InputError
 from ltc.lattices import Lattice, Section, Trellis
 

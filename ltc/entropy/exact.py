@@ -10,7 +10,7 @@ from torch import Tensor
 from ltc.checks import integer
 from ltc.entropy.base import EntropyModel
 from ltc.entropy.mixture import GaussianMixture, by_table, columns
-from ltc.entropy.table import REACH, PointTable
+from ltc.entropy.point_table import REACH, PointTable
 from ltc.errors import InputError
 from ltc.lattices import Lattice, Section, Trellis
 from ltc.lattices.trellis import stationary

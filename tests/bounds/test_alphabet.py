@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ltc.bounds import AlphabetProblem, ParametricRateDistortion, bound_for
-from ltc.bounds.alphabet import Cloud, Path
+from ltc.bounds.alphabet_problem import Cloud, Path
 from ltc.errors import InputError
 from ltc.sources import IIDBernoulli, Sawbridge
 

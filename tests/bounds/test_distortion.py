@@ -15,8 +15,8 @@ from ltc.bounds import (
     bound_for,
     bound_from_samples,
 )
-from ltc.bounds.alphabet import Cloud, Path
-from ltc.bounds.cost import Cost
+from ltc.bounds.alphabet_problem import Cloud, Path
+from ltc.bounds.power_cost import Cost
 from ltc.bounds.quadrature import scalar_density
 from ltc.distortion import Absolute, Distortion, Squared
 from ltc.errors import InputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ltc.bounds.blahut import blahut_arimoto
-from ltc.bounds.interior import interior_point
+from ltc.bounds.interior_point import interior_point
 from ltc.bounds.kernel import Kernel, ProductKernel
 
 

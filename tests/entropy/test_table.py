@@ -5,7 +5,7 @@ import torch
 
 from ltc.distortion import Squared
 from ltc.entropy import Exact, PointTable
-from ltc.entropy.table import REACH
+from ltc.entropy.point_table import REACH
 from ltc.lattices import (
     A2,
     BW16,

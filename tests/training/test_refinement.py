@@ -10,7 +10,7 @@ import torch
 from ltc.coder import LatticeTransformCoder
 from ltc.distortion import Squared
 from ltc.entropy import Exact
-from ltc.entropy.table import REACH
+from ltc.entropy.point_table import REACH
 from ltc.lattices import A2, E8, AnDual, Convolutional, DnDual, Zn
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.training import refine

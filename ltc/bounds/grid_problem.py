@@ -10,10 +10,10 @@ import numpy as np
 import scipy.ndimage
 
 from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
-from ltc.bounds.cost import Array, Cost
-from ltc.bounds.density import CUT, DensityProblem, Found, banded, grid_over
-from ltc.bounds.interior import interior_point
+from ltc.bounds.density_problem import CUT, DensityProblem, Found, banded, grid_over
+from ltc.bounds.interior_point import interior_point
 from ltc.bounds.kernel import Kernel, Operator, ProductKernel, along_axes
+from ltc.bounds.power_cost import Array, Cost
 from ltc.bounds.problem import Solution
 from ltc.bounds.quadrature import Density, Nodes
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ltc.bounds.cost import Cost
 from ltc.bounds.curve import Bracket, RateDistortion
+from ltc.bounds.power_cost import Cost
 from ltc.checks import number
 from ltc.errors import InputError
 

@@ -11,9 +11,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ltc.bounds.cost import Cost
-from ltc.bounds.interior import METHOD, interior_point
+from ltc.bounds.interior_point import METHOD, interior_point
 from ltc.bounds.kernel import Kernel, Operator, along_axes
+from ltc.bounds.power_cost import Cost
 from ltc.bounds.problem import Problem, Solution
 from ltc.bounds.quadrature import Density, Nodes
 from ltc.checks import digest

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ltc.bounds.blahut import METHOD, Report, blahut_arimoto
-from ltc.bounds.cost import Cost
 from ltc.bounds.kernel import Kernel
+from ltc.bounds.power_cost import Cost
 from ltc.bounds.problem import Problem, Solution
 from ltc.checks import digest
 from ltc.errors import InputError
