@@ -356,13 +356,13 @@ def test_distortion_and_variance(a, by_columns):
     b = np.asfortranarray(np.roll(a, 1)) if by_columns else np.roll(a, 1)
     before, after = Payload("array", {"x": a}, ".npy"), Payload("array", {"x": b}, ".npy")
     squares = np.square(a.astype(float) - b.astype(float))
-    assert before.distortion(after) == pytest.approx(squares.mean())
+    assert before.squared_error(after) == pytest.approx(squares.mean())
     assert before.variance() == pytest.approx(a.astype(float).var())
 
 
 def test_nothing_has_no_distortion():
     nothing = Payload("array", {}, ".npz")
-    assert (nothing.scalars, nothing.variance(), nothing.distortion(nothing)) == (0, 0, 0)
+    assert (nothing.scalars, nothing.variance(), nothing.squared_error(nothing)) == (0, 0, 0)
 
 
 def test_a_flac_that_is_read_as_empty_is_refused(monkeypatch):
