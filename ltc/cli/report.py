@@ -111,7 +111,7 @@ def _write(report: Report, options: argparse.Namespace) -> None:
     else:
         _show(report)
     if not has_parquet():
-        errors.print('no Parquet without the extra: pip install "ltc[report]"', markup=False)
+        errors.print('no Parquet without the extra: pip install ".[report]"', markup=False)
     errors.print(str(page), markup=False)
 
 

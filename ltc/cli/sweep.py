@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +39,16 @@ def sweep_table(folder: Path) -> Table:
     table.add_column("run", overflow="fold")
     for column in ("rate", "SNR (dB)", "gap (bits)", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
+    from ltc.report import find_runs  # not above: scipy is slow to load, and --help should not be
+
     keys = {"rate": 4, "snr_db": 3, "gap_bits": 4, "seconds_total": 1}
-    for run in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if (run / "metrics.json").exists():
-            metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-            values = [(metrics[key], places) for key, places in keys.items()]
-            row = ["-" if value is None else f"{value:.{places}f}" for value, places in values]
-        else:
-            row = ["unfinished" if (run / "config.yaml").exists() else "failed"]
-        table.add_row(run.name, *row)
+    finished, unfinished = find_runs([folder])
+    rows = {run.folder.name: [run.state] for run in unfinished}
+    for run in finished:
+        values = [(run.number(key), places) for key, places in keys.items()]
+        rows[run.folder.name] = [
+            "-" if value is None else f"{value:.{places}f}" for value, places in values
+        ]
+    for name in sorted(rows):
+        table.add_row(name, *rows[name])
     return table

@@ -256,6 +256,12 @@ def lines(shown):
     return [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
 
 
+def test_broken_metrics_do_not_end_the_table_of_a_sweep(tmp_path):
+    (tmp_path / "sweep" / "one").mkdir(parents=True)
+    (tmp_path / "sweep" / "one" / "metrics.json").write_text("{")
+    assert list(sweep_table(tmp_path / "sweep").columns[1].cells) == ["failed"]
+
+
 def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, monkeypatch):
     sweep = ["-m", "lmbda=1,2", "hydra.sweep.dir=sweep", *SMALL]
     with monkeypatch.context() as patch:
