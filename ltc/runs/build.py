@@ -44,7 +44,10 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     """
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         number(key, config[key])
-    for key in ("steps", "evaluate.samples", *([] if config.batch is None else ["batch"])):
+    optional = [
+        key for key in ("batch", "refine.samples") if OmegaConf.select(config, key) is not None
+    ]
+    for key in ("steps", "evaluate.samples", *optional):
         OmegaConf.update(config, key, integer(key, OmegaConf.select(config, key)))
     integer("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)

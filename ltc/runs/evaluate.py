@@ -187,7 +187,7 @@ def parameters(config: dict[str, Any]) -> dict[str, Any]:
         elif not name.endswith("._target_"):
             found[name] = list(value) if isinstance(value, list | tuple) else value
 
-    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound")
+    groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "refine")
     numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
     for key in (*groups, *numbers):
         if config.get(key) is not None:

@@ -12,7 +12,14 @@ import soundfile
 
 from ltc.cli.train import main as train
 
-QUICK = ["steps=20", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
+QUICK = [
+    "steps=20",
+    "refine.samples=20000",
+    "evaluate.samples=2000",
+    "bound=none",
+    "logger=csv",
+    "trainer=cpu",
+]
 
 
 @pytest.fixture

@@ -77,7 +77,14 @@ def test_the_numbers_are_safe_where_the_log_finds_no_room(capsys, monkeypatch, t
     monkeypatch.setattr("ltc.runs.train.record", record)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.chdir(tmp_path)
-    quick = ["steps=5", "evaluate.samples=2000", "trainer=cpu", "logger=csv", "bound=none"]
+    quick = [
+        "steps=5",
+        "refine.samples=20000",
+        "evaluate.samples=2000",
+        "trainer=cpu",
+        "logger=csv",
+        "bound=none",
+    ]
     monkeypatch.setattr(sys, "argv", ["ltc-train", "quantizer=scalar", *quick])
     train.main()
     captured = capsys.readouterr()

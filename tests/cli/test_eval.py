@@ -14,7 +14,7 @@ from ltc.files import config_directory
 from ltc.runs.checkpoint import load_coder
 from ltc.runs.train import train
 
-QUICK = ["steps=30", "evaluate.samples=20000", "trainer=cpu", "logger=csv"]
+QUICK = ["steps=30", "refine.samples=20000", "evaluate.samples=20000", "trainer=cpu", "logger=csv"]
 QUICK += ["name.source=s", "name.transform=t", "name.quantizer=q", "name.entropy=exact"]
 QUICK += ["name.distortion_measure=squared"]
 KINDS = {

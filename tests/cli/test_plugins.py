@@ -104,7 +104,13 @@ def call(call, monkeypatch):
 
 def test_every_command_takes_them(call, plugins, tmp_path):
     mine = ["source=mine", "quantizer=mine", "transform=mine"]
-    quick = ["steps=20", "trainer=cpu", "bound=none", "evaluate.samples=20000"]
+    quick = [
+        "steps=20",
+        "refine.samples=20000",
+        "trainer=cpu",
+        "bound=none",
+        "evaluate.samples=20000",
+    ]
     folder = tmp_path / "run"
     code, output = call(
         train.main,
@@ -142,7 +148,13 @@ def test_every_command_takes_them(call, plugins, tmp_path):
 
 def test_a_source_of_pictures(call, plugins, tmp_path):
     folder = tmp_path / "run"
-    quick = ["steps=20", "trainer=cpu", "quantizer=scalar", f"hydra.run.dir={folder}"]
+    quick = [
+        "steps=20",
+        "refine.samples=20000",
+        "trainer=cpu",
+        "quantizer=scalar",
+        f"hydra.run.dir={folder}",
+    ]
     code, output = call(train.main, "--config-dir", plugins, "source=fields", *quick)
     assert code == 0, output
     metrics = json.loads((folder / "metrics.json").read_text())

@@ -11,7 +11,12 @@ from ltc.cli import report, train
 @pytest.fixture
 def sweep(call, tmp_path):
     """Train a few steps with two quantizers and two lmbdas, and fail once."""
-    arguments = ("steps=2", "evaluate.samples=10000", "hydra.sweep.dir=sweep")
+    arguments = (
+        "steps=2",
+        "evaluate.samples=10000",
+        "refine.samples=20000",
+        "hydra.sweep.dir=sweep",
+    )
     code, *_ = call(train.main, "-m", "quantizer=scalar,a2", "lmbda=2,8", *arguments)
     assert code == 0
     code, *_ = call(train.main, "-m", "quantizer=scalar", "quantizer.scale=-1", *arguments)

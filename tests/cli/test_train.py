@@ -16,7 +16,7 @@ from ltc.cli.train import table
 from ltc.runs.checkpoint import load
 from ltc.training import CoderTraining
 
-QUICK = ["steps=20", "evaluate.samples=20000", "trainer=cpu"]
+QUICK = ["steps=20", "refine.samples=20000", "evaluate.samples=20000", "trainer=cpu"]
 
 
 def only_metrics(folder):
@@ -186,7 +186,13 @@ def test_folders_of_the_same_second_are_not_shared(tmp_path):
     assert len(folders) == 3
 
 
-SMALL = ["steps=20", "trainer.val_check_interval=10", "evaluate.samples=2000", "trainer=cpu"]
+SMALL = [
+    "steps=20",
+    "refine.samples=20000",
+    "trainer.val_check_interval=10",
+    "evaluate.samples=2000",
+    "trainer=cpu",
+]
 SMALL += ["quantizer=scalar", "logger=csv"]
 
 

@@ -13,14 +13,26 @@ from ltc.runs import train as runs_train
 from ltc.runs.checkpoint import load
 from ltc.training import CoderTraining
 
-QUICK = ["steps=30", "trainer=cpu", "trainer.val_check_interval=10", "evaluate.samples=2000"]
-QUICK += ["logger=csv", "bound=none", "evaluate.bitstream=false", "learning_rate=0.05"]
+QUICK = ["steps=30", "trainer=cpu", "trainer.val_check_interval=10"]
+QUICK += [
+    "refine.samples=20000",
+    "evaluate.samples=2000",
+    "logger=csv",
+    "bound=none",
+    "evaluate.bitstream=false",
+    "learning_rate=0.05",
+]
 QUICK += ["name.source=s", "name.transform=t", "name.quantizer=q", "name.entropy=exact"]
 QUICK += ["name.distortion_measure=squared"]
 TIMES = ("seconds_train", "seconds_total", "peak_memory")
 RUNS = {
     "straight through": ["quantizer=a2", "quantizer.rdo=true"],
-    "dither": ["quantizer=d4_dual", "quantizer.train=dither", "transform=mlp"],
+    "dither": [
+        "quantizer=d4_dual",
+        "quantizer.train=dither",
+        "transform=mlp",
+        "transform.width=16",
+    ],
     "monte carlo": ["quantizer=scalar", "entropy=monte_carlo"],
     "nested": ["quantizer=nested", "quantizer.fine=a2", "quantizer.search=4"],
     "correlated": ["source=correlated_vector", "quantizer=a2", "batch=20000"],  # pieces of 3 steps
@@ -85,19 +97,26 @@ def test_a_run_trains_on(tmp_path, monkeypatch):
     assert last["global_step"] == 30
 
 
+AFTER = [*RUNS["straight through"], "steps=25"]  # not where a validation is
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a run that was not ended comes to."""
+    return train(tmp_path_factory.mktemp("whole"), AFTER)
+
+
 @pytest.mark.parametrize("where", ["refine", "evaluate", "write_metrics"])
-def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, where):
-    overrides = [*RUNS["straight through"], "steps=25"]  # not where a validation is
-    whole = train(tmp_path / "whole", overrides)
+def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, whole, where):
     with monkeypatch.context() as patch:
         patch.setattr(runs_train, where, fail)
         with pytest.raises(KilledError):
-            train(tmp_path / "ended", overrides)
+            train(tmp_path / "ended", AFTER)
     with pytest.raises(InputError, match="holds a run"):
-        train(tmp_path / "ended", overrides)
+        train(tmp_path / "ended", AFTER)
     with monkeypatch.context() as patch:
         patch.setattr(CoderTraining, "training_step", fail)  # it is not trained again
-        assert train(tmp_path / "ended", overrides, resume=True) == whole
+        assert train(tmp_path / "ended", AFTER, resume=True) == whole
 
 
 def test_seconds_count_what_came_before(tmp_path, monkeypatch):

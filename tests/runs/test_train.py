@@ -19,7 +19,13 @@ from ltc.runs.evaluate import compare
 from ltc.runs.run import generator
 from ltc.training import refine
 
-QUICK = ["evaluate.samples=20000", "logger=csv", "name.source=s", "name.transform=t"]
+QUICK = [
+    "evaluate.samples=20000",
+    "refine.samples=20000",
+    "logger=csv",
+    "name.source=s",
+    "name.transform=t",
+]
 QUICK += ["name.quantizer=q", "name.entropy=exact", "name.distortion_measure=squared"]
 
 
