@@ -16,6 +16,7 @@ from ltc.checks import digest
 from ltc.errors import InputError
 
 __all__ = [
+    "MAGIC",
     "atomic_write",
     "cache_directory",
     "cache_file",
@@ -25,6 +26,9 @@ __all__ = [
     "use_config_directory",
     "write_new",
 ]
+
+# How .ltc files begin; here, where it can be known without what decodes them.
+MAGIC = b"LTC\x1a"
 
 CONFIG_DIR = "LTC_CONFIG_DIR"
 UNFINISHED = ".unfinished."  # how names of files begin that are being written

@@ -6,25 +6,26 @@ import csv
 import math
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from hydra.utils import instantiate
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.table import Table
 
-from ltc.bounds import RateDistortion
-from ltc.bounds.power_cost import Cost
 from ltc.checks import integer, number
 from ltc.cli.command import command, console
 from ltc.cli.folders import run_folder
-from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.progress import Progress
-from ltc.sources import Source
+
+if TYPE_CHECKING:  # they are slow to import, and --help should not be
+    from matplotlib.figure import Figure
+
+    from ltc.bounds import RateDistortion
+    from ltc.distortion import Distortion
+    from ltc.sources import Source
 
 __all__ = ["main"]
 
@@ -42,7 +43,11 @@ def _task(config: DictConfig) -> None:
         raise InputError(f"rates={config.rates}; expected two rates, the lower first")
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")
-    from ltc.baselines import BASELINES  # which imports all that trains
+    with Progress("loading"):
+        import torch
+
+        from ltc.baselines import BASELINES
+        from ltc.bounds.power_cost import Cost
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
     names = settings.pop("baselines")
@@ -169,6 +174,8 @@ def _figure(
     points: list[dict[str, Any]],
     error: str,
 ) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     ordinate, label = "snr_db", "SNR (dB)"

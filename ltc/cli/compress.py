@@ -18,7 +18,7 @@ from ltc import __version__
 from ltc.checks import integer
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
-from ltc.files import atomic_write, use_config_directory
+from ltc.files import MAGIC, atomic_write, use_config_directory
 from ltc.progress import Progress
 
 __all__ = ["compress", "decompress"]
@@ -163,12 +163,13 @@ def _compress(options: argparse.Namespace) -> None:
     suffix = f".{options.type.lstrip('.')}" if options.type else Path(options.input).suffix
     output = options.output or ("-" if options.input == "-" else options.input + ".ltc")
     _check_output(output, options)
+    data = _read(options.input, options.largest)
     with Progress("loading"):
         # Not above: torch alone takes seconds to load, and something is to be seen before.
         from ltc.codec import Payload
         from ltc.runs.checkpoint import load_coder
 
-        payload = Payload.read(_read(options.input, options.largest), suffix, options.largest)
+        payload = Payload.read(data, suffix, options.largest)
         coder = load_coder(options.ckpt)
     start = time.perf_counter()
     with Progress("compressing", total=100) as progress:
@@ -220,11 +221,10 @@ def decompress() -> None:
 def _decompress(options: argparse.Namespace) -> None:
     if options.output is not None:
         _check_output(options.output, options)
+    data = _read(options.input, options.largest, MAGIC)
     with Progress("loading"):
-        from ltc.codec.container import MAGIC  # not above, as for compression
-        from ltc.runs.checkpoint import load_coder
+        from ltc.runs.checkpoint import load_coder  # not above, as for compression
 
-        data = _read(options.input, options.largest, MAGIC)
         coder = load_coder(options.ckpt)
     start = time.perf_counter()
     with Progress("decompressing", total=100) as progress:

@@ -13,6 +13,7 @@ from ltc.cli.command import command, console
 from ltc.cli.folders import run_folder
 from ltc.cli.sweep import noted, sweep_table
 from ltc.progress import Progress
+from ltc.runs.values import check_values
 
 __all__ = ["main"]
 
@@ -35,6 +36,7 @@ def _task(config: DictConfig) -> float:
         console.print(table(metrics, None))
         console.print(f"[dim]{folder} was finished before[/]")
     else:
+        check_values(config)
         with Progress("loading"):  # torch is slow to import, and --help should not be
             from ltc.runs.train import train
 

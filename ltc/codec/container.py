@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 
 from ltc.coder.sequence import LONGEST
 from ltc.errors import InputError
+from ltc.files import MAGIC
 
 __all__ = ["CHUNK", "LARGEST_CHUNK", "Container", "Parts"]
 
@@ -47,7 +48,6 @@ CHUNK = 1536
 # Coordinates in a chunk at most, so that a forged header cannot make a decoder allocate more.
 LARGEST_CHUNK = LONGEST
 
-MAGIC = b"LTC\x1a"
 VERSION = 3
 HEADER = struct.Struct("<4sB8sI")
 CHECKSUM = struct.Struct("<I")

@@ -13,12 +13,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import integer, number
+from ltc.checks import integer
 from ltc.coder import LatticeTransformCoder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.run import LatticeRun, Run, VectorRun, bring_to_scale
+from ltc.runs.values import check_values
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
@@ -42,14 +43,7 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     Raises:
         InputError: a value cannot be used.
     """
-    for key in ("lmbda", "learning_rate", "transform_learning_rate"):
-        number(key, config[key])
-    optional = [
-        key for key in ("batch", "refine.samples") if OmegaConf.select(config, key) is not None
-    ]
-    for key in ("steps", "evaluate.samples", *optional):
-        OmegaConf.update(config, key, integer(key, OmegaConf.select(config, key)))
-    integer("seed", config.seed, 0, 2**32 - 1)
+    check_values(config)
     torch.manual_seed(config.seed)
     config = config.copy()
     quantizer = build_quantizer(config) if "lattice" in config.quantizer else None

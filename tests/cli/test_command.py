@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+import subprocess
 import sys
 import threading
 
@@ -96,3 +97,31 @@ def test_the_numbers_are_safe_where_the_log_finds_no_room(capsys, monkeypatch, t
 def test_a_task_can_be_sent_to_the_process_of_a_launcher(command):
     task = pickle.loads(pickle.dumps(Task(command._task, "train")))
     assert task.task is command._task
+
+
+# In an interpreter of its own, where nothing has been loaded before.
+ANSWERS = """
+import importlib, sys
+for name, *arguments in {commands}:
+    sys.argv = [name, *arguments]
+    module, _, function = name.partition(":")
+    try:
+        getattr(importlib.import_module("ltc.cli." + module), function)()
+    except SystemExit as stop:
+        assert not stop.code or stop.code == 2, (name, stop.code)
+    assert "torch" not in sys.modules, (name, arguments)
+"""
+
+
+def test_help_and_messages_need_no_torch(tmp_path):
+    """Which takes seconds to load."""
+    names = ("train", "bound", "lattice", "eval", "report", "compress")
+    mains = [f"{name}:{'compress' if name == 'compress' else 'main'}" for name in names]
+    commands = [[main, "--help"] for main in [*mains, "compress:decompress"]]
+    commands += [["train:main", "lmbda=-1"], ["train:main", "steps=1.5"], ["bound:main", "no=1"]]
+    commands += [["train:main", "quantizer=e9"], ["compress:compress", "none.npy", "ckpt=none"]]
+    code = ANSWERS.format(commands=commands)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,37 @@
+"""Numbers of a configuration that are checked before anything is loaded or built."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from ltc.checks import integer, number
+
+__all__ = ["check_values"]
+
+
+def check_values(config: DictConfig) -> None:
+    """Refuse numbers that no run can use; integers written as 1e6 become integers.
+
+    It loads no torch, so that a command can answer at once.
+
+    Arguments:
+        config: the configuration of `ltc-train`, changed in place.
+
+    Raises:
+        InputError: a value cannot be used.
+
+    Example:
+        >>> numbers = {"lmbda": 8, "learning_rate": 0.01, "transform_learning_rate": 0.001}
+        >>> more = {"steps": 1e3, "evaluate": {"samples": 1e6}, "batch": None, "seed": 0}
+        >>> config = OmegaConf.create({**numbers, **more, "refine": {"samples": None}})
+        >>> check_values(config)
+        >>> config.steps
+        1000
+    """
+    for key in ("lmbda", "learning_rate", "transform_learning_rate"):
+        number(key, config[key])
+    for key in ("steps", "evaluate.samples", "batch", "refine.samples"):
+        value = OmegaConf.select(config, key)
+        if value is not None or key in ("steps", "evaluate.samples"):
+            OmegaConf.update(config, key, integer(key, value))
+    integer("seed", config.seed, 0, 2**32 - 1)
