@@ -1,0 +1,66 @@
+"""Run the experiments of the paper, and write one report beside its published numbers.
+
+    python scripts/reproduce_paper.py
+    python scripts/reproduce_paper.py --quick
+    python scripts/reproduce_paper.py --recipes speech source.root=RECORDINGS
+
+The paper: E. Lei, H. Hassani, S. Saeedi Bidokhti, "Approaching Rate-Distortion Limits in Neural
+Compression with Lattice Transform Coding", ICLR 2025. Each recipe is a sweep,
+`ltc-train -m experiment=NAME`; started again, it runs what is missing or failed. `--quick` takes a
+few steps and samples at two lmbdas: it shows that all of it works, and its numbers mean nothing.
+What else is given goes to every sweep, `launcher=joblib` for example.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from ltc.cli.command import config_directory
+
+RECIPES = (
+    "gaussian_table",
+    "ntc_is_scalar",
+    "laplacian",
+    "banana",
+    "banana_block",
+    "sawbridge",
+    "correlated",
+    "patches",
+    "speech",
+)
+QUICK = ("steps=20", "refine.samples=20000", "evaluate.samples=20000", "bound=none")
+
+
+def two_lmbdas(recipe: str) -> str:
+    """Return the first and the last lmbda of a recipe."""
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", [f"experiment={recipe}"], return_hydra_config=True)
+    lmbdas = str(config.hydra.sweeper.params.lmbda).split(",")
+    return f"lmbda={lmbdas[0]},{lmbdas[-1]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps, two lmbdas")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
+    parser.add_argument("--out", type=Path, default=Path("outputs/paper"))
+    options, overrides = parser.parse_known_args()
+    failed = []
+    for recipe in options.recipes:
+        sweep = ["-m", f"experiment={recipe}", f"hydra.sweep.dir={options.out / recipe}"]
+        short = [*QUICK, two_lmbdas(recipe)] if options.quick else []
+        command = [sys.executable, "-m", "ltc.cli.train", *sweep, *short, *overrides]
+        if subprocess.run(command).returncode:
+            failed.append(recipe)
+    report = [sys.executable, "-m", "ltc.cli.report", str(options.out), "--with", "paper"]
+    done = subprocess.run([*report, "--out", str(options.out / "report")]).returncode
+    if failed:
+        sys.exit(f"not everything ran: {', '.join(failed)}; started again, it runs what is missing")
+    sys.exit(done)
+
+
+if __name__ == "__main__":
+    main()
