@@ -5,11 +5,12 @@ sound, shape and type of an array. What cannot be kept so is refused with one me
 """
 
 from ltc.media.arrays import read_archive, read_array, write_archive
+from ltc.media.patches import patches
 from ltc.media.payload import ARRAYS, IMAGES, SOUNDS, Payload
 from ltc.media.pictures import read_picture, write_picture
 from ltc.media.size import LARGEST
 from ltc.media.sounds import SAMPLE_TYPES, read_sound, write_sound
-from ltc.media.vectors import Vectors, patches, vector_count
+from ltc.media.vectors import Vectors, vector_count
 
 __all__ = [
     "ARRAYS",

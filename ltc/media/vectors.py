@@ -11,34 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ltc.errors import InputError
+from ltc.media.patches import corners, patches, pixels, planes
 from ltc.media.sounds import round_sound
 
-__all__ = ["Vectors", "patches", "vector_count"]
+__all__ = ["Vectors", "vector_count"]
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
-
-
-def patches(planes: Array, channel: Indices, top: Indices, left: Indices, size: int) -> Array:
-    """Return square patches of a picture; beyond its edges its last pixels repeat.
-
-    Arguments:
-        planes: pixels, shape (height, width, channels).
-        channel, top, left: where each patch begins, shape (number,).
-        size: pixels along a side.
-
-    Returns:
-        Patches, row after row of pixels, shape (number, size * size).
-
-    Example:
-        >>> zero = np.zeros(1, int)
-        >>> patches(np.arange(6).reshape(2, 3, 1), zero, zero, zero + 2, 2)
-        array([[2, 2, 5, 5]])
-    """
-    row, column = _pixels(top, left, size)
-    row = np.minimum(row, planes.shape[0] - 1)
-    column = np.minimum(column, planes.shape[1] - 1)
-    return planes[row, column, channel[:, None, None]].reshape(len(top), size * size)
 
 
 def vector_count(shape: tuple[int, ...], dimension: int, patch: int | None) -> int:
@@ -114,7 +93,7 @@ class Vectors:
         at = 0
         for name, array, inside in self._places(first, last):
             if self.patch is not None:
-                cut = patches(_planes(array), *self._corners(array, inside), self.patch)
+                cut = patches(planes(array), *corners(array.shape, inside, self.patch), self.patch)
             else:
                 d, flat = self.dimension, array.reshape(-1)
                 cut = flat[inside.start * d : inside.stop * d]
@@ -142,12 +121,12 @@ class Vectors:
             numbers = self._rounded(numbers * _unit(array, self.patch), array.dtype)
             at += len(inside)
             if self.patch is not None:
-                channel, top, left = self._corners(array, inside)
-                row, column = np.broadcast_arrays(*_pixels(top, left, self.patch))
+                channel, top, left = corners(array.shape, inside, self.patch)
+                row, column = np.broadcast_arrays(*pixels(top, left, self.patch))
                 here = (row < array.shape[0]) & (column < array.shape[1])
                 depth = np.broadcast_to(channel[:, None, None], row.shape)
                 place = row[here], column[here], depth[here]
-                _planes(array)[place] = numbers.reshape(row.shape)[here]
+                planes(array)[place] = numbers.reshape(row.shape)[here]
             else:
                 part = array.reshape(-1)[inside.start * self.dimension :]
                 part = part[: numbers.size]
@@ -163,14 +142,6 @@ class Vectors:
             if len(inside):
                 found.append((name, array, inside))
         return found
-
-    def _corners(self, array: Array, inside: range) -> tuple[Indices, Indices, Indices]:
-        """Return channel, top and left of patches by number."""
-        assert self.patch is not None
-        high, wide = (-(-n // self.patch) for n in array.shape[:2])
-        channel, rest = np.divmod(np.arange(inside.start, inside.stop), high * wide)
-        row, column = np.divmod(rest, wide)
-        return channel, row * self.patch, column * self.patch
 
     def _rounded(self, numbers: Array, dtype: np.dtype[Any]) -> Array:
         """Return the nearest numbers of a type."""
@@ -189,19 +160,8 @@ class Vectors:
         return rounded
 
 
-def _planes(array: Array) -> Array:
-    """Return a picture with an axis of channels, whether it has one or not."""
-    return array.reshape(*array.shape[:2], -1)
-
-
 def _unit(array: Array, patch: int | None) -> float:
     """Return how many steps of a picture make one of 8 bits."""
     if patch is None or array.dtype.kind != "u":
         return 1.0
     return float(np.iinfo(array.dtype).max) / 255
-
-
-def _pixels(top: Indices, left: Indices, size: int) -> tuple[Indices, Indices]:
-    """Return rows (number, size, 1) and columns (number, 1, size) of the pixels of patches."""
-    along = np.arange(size)
-    return top[:, None, None] + along[:, None], left[:, None, None] + along

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ltc.checks import choice, load_array, number
 from ltc.errors import InputError
 from ltc.sources._folder import normalise as normalise_rows
 from ltc.sources.base import FiniteSource
+from ltc.sources.split import rows_held_out
 
 __all__ = ["Array"]
 
@@ -77,12 +77,8 @@ class Array(FiniteSource):
                     f"source.path={path} has 1 row; expected two at least, one to train on and "
                     "one to hold out"
                 )
-            # One row has no variance, by which distortions are compared.
-            count = min(max(2, round(part * len(rows))), len(rows) - 1)
-            order = np.random.default_rng(0).permutation(len(rows))
-            if split == "place":
-                order = np.arange(len(rows))[::-1]
-            rows, test = rows[np.sort(order[count:])], rows[np.sort(order[:count])]
+            held_out_rows = rows_held_out(len(rows), part, split)
+            rows, test = rows[~held_out_rows], rows[held_out_rows]
         self.split = split
         advice = "use more rows, a larger source.held_out, or a source.test_path"
         super().__init__(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tarfile
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from ltc.files import cache_directory
 from ltc.media import SOUNDS, read_sound
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import FiniteSource
+from ltc.sources.split import recordings_held_out
 
 __all__ = ["Audio", "free_spoken_digits"]
 
@@ -92,36 +92,11 @@ def _unpack(archive: str, folder: Path) -> None:
                 (folder / name).write_bytes(content.read())
 
 
-def split_by_name(paths: list[Path]) -> list[bool]:
-    """Tell which files are held out.
-
-    Where all are named `DIGIT_SPEAKER_INDEX` as in the Free Spoken Digit Dataset, its own split
-    holds: index 0 to 4 is held out. Otherwise every tenth file is, beginning with the first.
-
-    Arguments:
-        paths: the files, sorted.
-
-    Returns:
-        For each file, whether it is held out.
-
-    Example:
-        >>> split_by_name([Path("7_theo_4.wav"), Path("7_theo_5.wav")])
-        [True, False]
-        >>> split_by_name([Path("a.wav"), Path("b.wav"), Path("c.wav")])
-        [True, False, False]
-    """
-    names = [re.fullmatch(r"\d_[^_]+_(\d+)", path.stem) for path in paths]
-    held_out = [name is not None and int(name[1]) < 5 for name in names]
-    if all(names) and any(held_out) and not all(held_out):
-        return held_out
-    return [index % 10 == 0 for index in range(len(paths))]
-
-
 class Audio(FiniteSource):
     """Frames of consecutive samples of mono recordings; frames of a file do not overlap.
 
     Without `root` the recordings are the Free Spoken Digit Dataset, fetched once. The split is
-    by file, see `split_by_name`: no recording is in both sets. Silence is kept: a coder of
+    by file, see `recordings_held_out`: no recording is in both sets. Silence is kept: a coder of
     recordings meets it. Of very many recordings each keeps as many frames, chosen at random
     but always the same, as fit in memory. They are normalised, see `FiniteSource`; full scale is
     from -1 to 1.
@@ -160,7 +135,7 @@ class Audio(FiniteSource):
         usable = list(read_files(paths, lambda path: self._read(path, len(paths))))
         assert self._first is not None
         self.sample_rate = self._first[1]
-        held_out = split_by_name([path for path, _ in usable])
+        held_out = recordings_held_out([path for path, _ in usable])
         train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
         test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
         super().__init__(*assemble(train, test))

@@ -14,6 +14,7 @@ from ltc.errors import InputError
 from ltc.media import IMAGES, read_picture
 from ltc.sources._folder import find_files, read_files
 from ltc.sources.pictures import PictureSource
+from ltc.sources.split import file_held_out
 
 __all__ = ["ImagePatches", "read_grey"]
 
@@ -91,7 +92,7 @@ class ImagePatches(PictureSource):
         else:
             paths = find_files(root, IMAGES)
         pictures = (
-            (picture, path.name in TEST if root is None else index % 10 == 0)
+            (picture, path.name in TEST if root is None else file_held_out(index))
             for index, (path, picture) in enumerate(
                 read_files(paths, lambda path: _read(path, least))
             )
