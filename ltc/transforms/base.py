@@ -92,21 +92,34 @@ class Transform(nn.Module, ABC):
     def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
         """Refit the synthesis to minimise the distortion, the latents held fixed.
 
+        By default by `descend`.
+
         Arguments:
             latents: quantized latents, shape (batch, *latent positions, k).
             x: the blocks that they stand for, shape (batch, *positions, d).
             distortion: what an error costs.
+        """
+        self.descend(latents, x, distortion)
+
+    def descend(
+        self, latents: Tensor, x: Tensor, distortion: Distortion, steps: int = FIT_STEPS
+    ) -> None:
+        """Take steps of Adam towards the synthesis of least distortion, the latents held fixed.
+
+        Arguments:
+            latents, x, distortion: as in `fit_synthesis`.
+            steps: how many.
         """
         parameters = [p for p in self.parameters() if p.requires_grad]
         if not parameters:
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
         # Down to zero: what a constant rate leaves of a few blocks' noise can outweigh the gain.
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, FIT_STEPS)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         vectors = x[0, ..., 0].numel()
         stride = max(1, len(x) // max(1, 1000 // vectors))
         with one_thread():
-            for step in range(FIT_STEPS):
+            for step in range(steps):
                 chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
                 optimizer.zero_grad()
                 error = self.synthesis(latents[chosen]) - x[chosen]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from ltc.distortion import Distortion
 from ltc.transforms.base import Transform, principal_axes
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "least_squares"]
 
 # Of L-BFGS, in fits to other distortions than squared error.
 ITERATIONS = 20
@@ -69,7 +71,7 @@ class Linear(Transform):
         For other distortions than squared error that is where L-BFGS starts.
         """
         latents, x = latents.flatten(0, -2), x.flatten(0, -2)
-        self._fit_least_squares(latents, x)
+        least_squares(self.synthesis_map, [(latents, x)], 1e-3)
         if distortion.power == 2:
             return
         optimizer = torch.optim.LBFGS(
@@ -84,26 +86,43 @@ class Linear(Transform):
 
         optimizer.step(closure)
 
-    @torch.no_grad()
-    def _fit_least_squares(self, latents: Tensor, x: Tensor) -> None:
-        bias = self.synthesis_map.bias
-        if bias is not None:
-            latents = torch.cat([latents, torch.ones_like(latents[:, :1])], 1)
-        # In double precision: sums of squares of a million samples lose digits in single.
-        precise = latents.double()
-        gram, product = precise.T @ precise, precise.T @ x.double()
-        solution = self.synthesis_map.weight.T.double()
-        if bias is not None:
-            solution = torch.cat([solution, bias[None].double()])
-        # Proximal steps: a channel that is nearly constant, as one that sends next to nothing,
-        # keeps its weights instead of getting enormous ones.
-        ridge = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
-        for _ in range(4):
-            solution = torch.linalg.pinv(gram + ridge, hermitian=True) @ (
-                product + ridge @ solution
-            )
-        solution = solution.to(x.dtype)
-        if bias is not None:
-            bias.copy_(solution[-1])
-            solution = solution[:-1]
-        self.synthesis_map.weight.copy_(solution.T)
+
+@torch.no_grad()
+def least_squares(layer: nn.Linear, pieces: Iterable[tuple[Tensor, Tensor]], ridge: float) -> None:
+    """Fit a layer to what it is to return, by least squares with proximal steps.
+
+    A channel that is nearly constant, as one that sends next to nothing, keeps its weights instead
+    of getting enormous ones.
+
+    Arguments:
+        layer: changed in place.
+        pieces: inputs, shape (number, inputs), and what the layer is to make of them, shape
+            (number, outputs), a part at a time.
+        ridge: weight of the distance to the old weights, relative to the mean power of an input.
+
+    Example:
+        >>> layer, inputs = nn.Linear(1, 1), torch.tensor([[0.0], [1.0], [2.0]])
+        >>> least_squares(layer, [(inputs, 3 * inputs + 1)], 1e-3)
+        >>> [round(float(value.detach()), 3) for value in (layer.weight, layer.bias)]
+        [3.0, 1.0]
+    """
+    solution = layer.weight.T.double()
+    if layer.bias is not None:
+        solution = torch.cat([solution, layer.bias[None].double()])
+    # In double precision: sums of squares of a million samples lose digits in single.
+    gram = solution.new_zeros(len(solution), len(solution))
+    product = torch.zeros_like(solution)
+    for inputs, outputs in pieces:
+        if layer.bias is not None:
+            inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+        precise = inputs.double()
+        gram += precise.T @ precise
+        product += precise.T @ outputs.double()
+    keep = ridge * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+    inverse = torch.linalg.pinv(gram + keep, hermitian=True)
+    for _ in range(4):
+        solution = inverse @ (product + keep @ solution)
+    solution = solution.to(layer.weight.dtype)
+    layer.weight.copy_(solution[: layer.in_features].T)
+    if layer.bias is not None:
+        layer.bias.copy_(solution[-1])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from ltc.checks import choice, integer
+from ltc.distortion import Distortion
 from ltc.transforms.base import Transform
-from ltc.transforms.linear import Linear
+from ltc.transforms.linear import Linear, least_squares
 
 __all__ = ["MLP"]
+
+# Vectors whose hidden units are in memory at once.
+PIECE = 1 << 15
+# Of Adam, in fits between two of the output layer in closed form: 200 bring no more.
+STEPS = 50
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -91,3 +99,48 @@ class MLP(Transform):
         """Start the linear map at the Karhunen-Loeve transform of samples, shape (..., d)."""
         if self.linear is not None:
             self.linear.initialise(samples)
+
+    def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
+        """Refit the synthesis to latents (..., k) that stand for x (..., d).
+
+        Under squared error the output layer has a closed form, before and after some steps of
+        Adam on all layers.
+        """
+        if distortion.power != 2:
+            self.descend(latents, x, distortion)
+            return
+        self._fit_output(latents, x)
+        self.descend(latents, x, distortion, STEPS)
+        self._fit_output(latents, x)
+
+    @torch.no_grad()
+    def _fit_output(self, latents: Tensor, x: Tensor) -> None:
+        """Fit the output layer, and the linear map with it, by least squares."""
+        hidden, output = self.synthesis_map[:-1], self.synthesis_map[-1]
+        assert isinstance(output, nn.Linear)
+        beside = None if self.linear is None else self.linear.synthesis_map
+        joint = nn.Linear(
+            output.in_features + (0 if beside is None else beside.in_features),
+            output.out_features,
+            bias=output.bias is not None,
+        ).to(output.weight)
+        joint.weight.zero_()
+        joint.weight[:, : output.in_features] = output.weight
+        if output.bias is not None:
+            joint.bias.copy_(output.bias)
+
+        def pieces() -> Iterator[tuple[Tensor, Tensor]]:
+            parts = (values.flatten(0, -2).split(PIECE) for values in (latents, x))
+            for y, wanted in zip(*parts, strict=True):
+                units = hidden(y)
+                if beside is None:
+                    yield units, wanted
+                else:  # what is fitted is what is added to it
+                    yield torch.cat([units, y], 1), wanted - beside(y)
+
+        least_squares(joint, pieces(), 1e-6)
+        output.weight.copy_(joint.weight[:, : output.in_features])
+        if output.bias is not None:
+            output.bias.copy_(joint.bias)
+        if beside is not None:
+            beside.weight.add_(joint.weight[:, output.in_features :])

@@ -65,6 +65,20 @@ def test_refitting_what_is_fitted_does_no_harm():
     costs = []
     for _ in range(4):
         transform.fit_synthesis(latents, x, Squared())
-        costs.append(float((transform.synthesis(latents) - x).square().mean()))
+        costs.append((transform.synthesis(latents) - x).square().mean().item())
     wiener = 0.09 / 1.09  # what the best estimate of x from its noisy latents leaves
     assert max(costs) < 1.01 * wiener
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": False}, {"bias": False}])
+def test_the_output_layer_of_a_perceptron_is_the_best_there_is(options):
+    torch.manual_seed(0)
+    x = torch.randn(64, 8, 3)
+    transform = MLP(3, latent_dimension=2, width=10, **options)
+    transform.initialise(x)
+    latents = transform.analysis(x).detach() + 0.3 * torch.randn(64, 8, 2)
+    transform.fit_synthesis(latents, x, Squared())
+    error = transform.synthesis(latents) - x
+    output = list(transform.synthesis_map[-1].parameters())
+    slopes = torch.autograd.grad(error.square().mean(), output)
+    assert all(float(slope.abs().max()) < 1e-4 for slope in slopes)
