@@ -118,6 +118,8 @@ class EngineLauncher(Launcher):
             self.task.failures.append(error)
             if lost or not self.shown:
                 print(f"failed: {' '.join(job.overrides)}: {describe(error)}", file=sys.stderr)
+        elif not self.shown:
+            log.info("finished: %s", " ".join(job.overrides))
         return returned
 
 

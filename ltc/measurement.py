@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ltc.threads import one_thread
+
 __all__ = ["Measurement", "summarise"]
 
 
@@ -43,4 +45,5 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
         stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.nan
         return float(values.mean()), stderr
 
-    return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))
+    with one_thread():  # the order of a sum is not the machine's affair
+        return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))

@@ -82,8 +82,8 @@ def describe(error: BaseException) -> str:
             return f"cannot write {where}: {reason}; make room, or choose another folder"
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher":
-            return f'launcher={name} is an extra: pip install ".[launchers]" in the clone of ltc'
+        if group.startswith("hydra/"):
+            return f'{group}={name} is an extra: pip install ".[launchers]" in the clone of ltc'
         options = sorted(option for option in error.options if not option.endswith("_base"))
         if group == "quantizer" and "ltc-lattice" in Path(sys.argv[0]).name:
             options = list(lattices())

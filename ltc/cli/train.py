@@ -9,9 +9,11 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
+from ltc.checks import choice
 from ltc.cli.command import command, console
 from ltc.cli.folders import run_folder
 from ltc.cli.sweep import noted, sweep_table
+from ltc.errors import InputError
 from ltc.progress import Progress
 from ltc.runs.values import check_values
 
@@ -30,6 +32,10 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> float:
+    # A run that goes on may be older than the key.
+    wanted = choice("objective", config.get("objective", "lagrangian"), ("lagrangian", "gap"))
+    if wanted == "gap" and not config.bound.get("_target_"):
+        raise InputError("objective=gap needs a bound; with bound=none there is no gap")
     folder = run_folder()
     if (folder / "metrics.json").exists():
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -43,6 +49,26 @@ def _task(config: DictConfig) -> float:
         run, metrics = train(config, folder, resume=True)
         console.print(table(metrics, run.high_rate_gap))
         console.print(f"[dim]{folder}[/]")
+    return objective(metrics, wanted)
+
+
+def objective(metrics: dict[str, Any], name: str) -> float:
+    """Return what a search minimises.
+
+    Arguments:
+        metrics: the contents of `metrics.json`.
+        name: `lagrangian`, rate + lmbda * distortion, or `gap`, bits per sample above R(D).
+
+    Raises:
+        InputError: it is not known of this run.
+    """
+    if name == "gap":
+        if metrics["gap_bits"] is None:
+            raise InputError(
+                "objective=gap: no lower limit of R(D) is known of this run, so no gap; use "
+                "objective=lagrangian or another bound"
+            )
+        return float(metrics["gap_bits"])
     return float(metrics["rate"] + metrics["lmbda"] * metrics["distortion"])
 
 
@@ -127,4 +153,7 @@ def _seconds(metrics: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    # By the name under which the processes of a launcher find it, too.
+    from ltc.cli import train
+
+    train.main()

@@ -13,7 +13,7 @@ from ltc.checks import integer
 from ltc.lattices import Lattice
 from ltc.lattices.backend import runs_on_numba
 from ltc.quantizers.lattice import LatticeQuantizer
-from ltc.threads import in_parallel
+from ltc.threads import in_parallel, one_thread
 
 __all__ = ["NestedQuantizer"]
 
@@ -142,10 +142,13 @@ class NestedQuantizer(LatticeQuantizer):
 
         def error(log_scale: float) -> float:
             scale = math.exp(log_scale)
-            return float((scale * self.quantize(x / scale) - x).square().mean())
+            squares = (scale * self.quantize(x / scale) - x).square()
+            with one_thread():  # the order of a sum is not the machine's affair
+                return float(squares.mean())
 
         # Where the vectors and the coarse cell have the same energy.
-        energy = max(float(x.square().mean()), 1e-30)
+        with one_thread():
+            energy = max(float(x.square().mean()), 1e-30)
         guess = 0.5 * math.log(energy) - math.log(self._radius / x.shape[1] ** 0.5)
         bounds = (guess - math.log(3), guess + math.log(3))
         found = minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 0.01})

@@ -16,6 +16,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ltc.errors import InputError
+from ltc.threads import one_thread
 
 __all__ = ["assemble", "find_files", "normalise", "read_files", "thin"]
 
@@ -157,7 +158,8 @@ def normalise(
     low, high = float(train.min()), float(train.max())
     if low == high:
         raise InputError(f"all training values are {low:g}: a constant source needs no coder")
-    deviation, mean = (float(value) for value in torch.std_mean(train, correction=0))
+    with one_thread():  # the order of a sum is not the machine's affair
+        deviation, mean = (float(value) for value in torch.std_mean(train, correction=0))
     if not 0 < deviation < math.inf:
         raise InputError(
             f"the deviation of training values from {low:g} to {high:g} is no number of 64 bits; "

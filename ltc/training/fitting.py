@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
+from ltc.threads import one_thread
 
 __all__ = ["encode", "fit", "lagrangian"]
 
@@ -23,9 +24,10 @@ def encode(coder: LatticeTransformCoder, blocks: Tensor) -> Tensor:
 @torch.no_grad()
 def lagrangian(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> float:
     """Return rate + lmbda * distortion of points that stand for blocks, bits per scalar."""
-    rate = float(coder.bits(points).double().mean()) / blocks[0].numel()
+    bits = coder.bits(points).double()
     distortion = coder.distortion.cost((coder.decode(points) - blocks).double())
-    return rate + coder.lmbda * float(distortion.mean())
+    with one_thread():  # the order of a sum is not the machine's affair
+        return float(bits.mean()) / blocks[0].numel() + coder.lmbda * float(distortion.mean())
 
 
 def fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:

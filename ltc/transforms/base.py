@@ -149,7 +149,8 @@ def principal_axes(samples: Tensor, count: int) -> Tensor:
                 [1., 0.]])
     """
     number, dimension = samples.shape
-    covariance = torch.cov(samples.double().T).reshape(dimension, dimension)
+    with one_thread():  # the order of a sum is not the machine's affair
+        covariance = torch.cov(samples.double().T).reshape(dimension, dimension)
     deviation = covariance.diagonal().sqrt().clamp_min(1e-30)
     correlation = covariance / (deviation[:, None] * deviation)
     covariance = covariance * (correlation.abs() > 5 / number**0.5)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltc.distortion import Distortion
+from ltc.threads import one_thread
 from ltc.transforms.base import Transform, principal_axes
 
 __all__ = ["Linear", "least_squares"]
@@ -116,8 +117,9 @@ def least_squares(layer: nn.Linear, pieces: Iterable[tuple[Tensor, Tensor]], rid
         if layer.bias is not None:
             inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
         precise = inputs.double()
-        gram += precise.T @ precise
-        product += precise.T @ outputs.double()
+        with one_thread():  # the order of a sum is not the machine's affair
+            gram += precise.T @ precise
+            product += precise.T @ outputs.double()
     keep = ridge * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
     inverse = torch.linalg.pinv(gram + keep, hermitian=True)
     for _ in range(4):
