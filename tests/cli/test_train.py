@@ -344,7 +344,6 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["+ckpt=somewhere"], "there is no key ckpt"),
         (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
         (["quantizer=generator"], "quantizer.matrix is not set"),
-        (["launcher=joblib"], 'pip install ".[launchers]"'),
         (["batch=1000000000000"], "this does not fit into memory; a smaller batch"),
         (["lmbda=1e9"], "lmbda=1e+09; expected at most 1.21e+07"),
         (["quantizer=trellis", "quantizer.length=1000000"], "from 8 to 65536"),
