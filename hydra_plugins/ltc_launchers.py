@@ -191,8 +191,22 @@ class RayLauncher(EngineLauncher):
         ray = _engine(self.name, "ray")
         ray.init(**{"ignore_reinit_error": True, "log_to_driver": False, **self.init})
         # What killed the process once may do so again; the sweep is started again on purpose.
-        remote = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0)(Job.__call__)
-        yield [partial(ray.get, remote.remote(job)) for job in jobs]
+        remote = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0)(_on_a_node)
+        waiting = [remote.remote(job) for job in jobs]
+
+        def returned(place: int) -> JobReturn:
+            found: JobReturn
+            node, found = ray.get(waiting[place])
+            log.info("run %d ran on node %s", jobs[place].number, node)
+            return found
+
+        yield [partial(returned, place) for place in range(len(jobs))]
+
+
+def _on_a_node(job: Job) -> tuple[str, JobReturn]:
+    """Run a run on Ray; returns the node's name before what the run returned."""
+    ray = _engine("ray", "ray")
+    return ray.get_runtime_context().get_node_id()[:8], job()
 
 
 class SubmititLauncher(EngineLauncher):
