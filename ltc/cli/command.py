@@ -130,6 +130,9 @@ def command(
             if key is None:
                 raise
             raise InputError(no_such_key(key, config_name, sys.argv[1:])) from error
+        except Exception:  # the first failure of a sweep, or what a search says if all failed
+            if not reported.failures:
+                raise
         if len(reported.failures) > 1:
             errors.print(f"{len(reported.failures)} runs failed; of the first:")
         if reported.failures:
