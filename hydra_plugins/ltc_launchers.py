@@ -62,7 +62,7 @@ class EngineLauncher(Launcher):
     ) -> None:
         """Take what runs are made of."""
         self.hydra_context = hydra_context
-        self.task = task_function
+        self.task: Any = task_function  # an `ltc.cli.command.Task`, which keeps what failed
         self.config = config
 
     def start(self, jobs: list[Job]) -> AbstractContextManager[list[Callable[[], JobReturn]]]:
