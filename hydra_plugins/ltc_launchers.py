@@ -113,11 +113,11 @@ class EngineLauncher(Launcher):
                 f"its process ended ({type(error).__name__}: {first}); the same sweep and "
                 f"hydra.sweep.dir={job.folder} go on with it"
             )
-        error = failure(returned)
-        if error is not None:
-            self.task.failures.append(error)
+        reason = failure(returned)
+        if reason is not None:
+            self.task.failures.append(reason)
             if lost or not self.shown:
-                print(f"failed: {' '.join(job.overrides)}: {describe(error)}", file=sys.stderr)
+                print(f"failed: {' '.join(job.overrides)}: {describe(reason)}", file=sys.stderr)
         elif not self.shown:
             log.info("finished: %s", " ".join(job.overrides))
         return returned
