@@ -61,7 +61,7 @@ def test_a_killed_process_costs_its_own_run_only(call, tmp_path):
 def test_a_search_minimises_and_goes_on(call, tmp_path):
     pytest.importorskip("optuna", reason="hydra-optuna-sweeper is an extra")
     search = ["-m", "experiment=tune", "hydra.sweeper.n_trials=3", "quantizer=ecvq", *QUICK]
-    search += ["hydra.sweeper.params={lmbda: 'interval(1.0, 4.0)'}", "hydra.sweep.dir=search"]
+    search += ["lmbda=interval(1.0, 4.0)", "hydra.sweep.dir=search"]
     code, out, err = call(main, *search)
     assert code == 0, err
     assert "SNR (dB)" in out
