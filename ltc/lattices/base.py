@@ -178,6 +178,21 @@ class Lattice(ABC):
         x = u @ torch.as_tensor(self.generator_matrix, dtype=dtype, device=device)
         return x - self._closest_point(x)
 
+    def sample_dither(
+        self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Draw shifts of the lattice under which quantization is noise uniform over the cell.
+
+        Arguments:
+            count: number of shifts.
+            generator: where the randomness comes from.
+            dtype: floating-point type.
+
+        Returns:
+            Shifts, shape (count, n), or (count, 1) where all coordinates are shifted alike.
+        """
+        return self.sample_voronoi(count, generator, dtype)
+
     @property
     def high_rate_gap(self) -> float | None:
         """Bits per sample between the lattice quantizer and R(D) at high rate, or None.

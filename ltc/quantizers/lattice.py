@@ -96,8 +96,8 @@ class LatticeQuantizer(nn.Module):
     Arguments:
         lattice: the lattice, of unit volume.
         scale: length by which the lattice is multiplied; None: learned.
-        train: what stands for quantization in training: `ste`, the nearest point with the
-            gradient passed straight through, or `dither`, noise uniform over the Voronoi cell.
+        train: what stands for quantization in training: `dither`, noise uniform over the Voronoi
+            cell, or `ste`, the nearest point with the gradient passed straight through.
         rdo: whether the encoder chooses the point of least rate + lmbda * distortion instead of
             the nearest, once trained.
 
@@ -115,14 +115,14 @@ class LatticeQuantizer(nn.Module):
         self,
         lattice: Lattice,
         scale: float | None = None,
-        train: str = "ste",
+        train: str = "dither",
         rdo: bool = False,
     ) -> None:
         super().__init__()
         if scale is not None:
             scale = number("quantizer.scale", scale, hint=", or null to learn it")
         self.lattice = lattice
-        self.train_with = choice("quantizer.train", train, ("ste", "dither"))
+        self.train_with = choice("quantizer.train", train, ("dither", "ste"))
         self.rdo = choice("quantizer.rdo", rdo, (True, False))
         self.log_scale = nn.Parameter(
             torch.tensor(math.log(scale or 1.0)), requires_grad=scale is None
@@ -175,15 +175,16 @@ class LatticeQuantizer(nn.Module):
 
         Returns:
             The points with a gradient, same shape, and the dither by which the lattice that
-            they lie on is shifted, same shape, or None.
+            they lie on is shifted, or None. All of the first axis share a dither, shape
+            (1, ..., n or 1): the partition function is then computed once, not for each of them.
         """
         if self.train_with == "ste":
             return vectors + (self.lattice.closest_point(vectors) - vectors).detach(), None
         generator = torch.Generator(vectors.device)
         generator.manual_seed(int(torch.randint(2**62, ()).item()))
-        count = vectors[..., 0].numel()
-        noise = self.lattice.sample_voronoi(count, generator, vectors.dtype)
-        points = vectors + noise.reshape(vectors.shape)
+        one = vectors[:1]
+        dither = self.lattice.sample_dither(one[..., 0].numel(), generator, vectors.dtype)
+        dither = dither.reshape(*one.shape[:-1], -1)
         with torch.no_grad():
-            dither = points - self.lattice.closest_point(points)
-        return points, dither
+            points = self.lattice.closest_point(vectors - dither) + dither
+        return vectors + (points - vectors).detach(), dither

@@ -74,7 +74,7 @@ class NestedQuantizer(LatticeQuantizer):
     shift: Tensor
 
     def __init__(self, lattice: Lattice, ratio: int = 4, search: int = 32) -> None:
-        super().__init__(lattice)
+        super().__init__(lattice, train="ste")
         hint = ", the number of codewords per sample: 4 for 2 bits"
         self.ratio = integer("quantizer.ratio", ratio, 2, 1 << 16, hint)
         search = integer("quantizer.search", search, 0, hint=", a number of steps")

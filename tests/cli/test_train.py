@@ -334,7 +334,7 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["quantizer=nested", "quantizer.fine=nested"], "there is no lattice nested"),
         (["quantizer=nested", "quantizer.ratio=1"], "quantizer.ratio=1; expected an integer"),
         (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),
-        (["quantizer.train=noise"], "expected ste or dither"),
+        (["quantizer.train=noise"], "expected dither or ste"),
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
         (["++evaluate.nonsense=1"], "nothing would read it"),
         (["+trainer.nonsense=1"], "nonsense"),

@@ -138,7 +138,7 @@ def test_it_goes_through_every_command(monkeypatch, tmp_path, capsys):
     for entropy in ("exact", "mine"):
         run(
             train.main, "source=array", "source.path=x.npy", "source.block=8", "source.split=place",
-            "transform=identity", "quantizer=e8", f"entropy={entropy}", "steps=100", "bound=none",
+            "transform=identity", "quantizer=e8", f"entropy={entropy}", "steps=300", "bound=none",
             "trainer=cpu", f"hydra.run.dir={entropy}",
         )  # fmt: skip
         rates[entropy] = json.loads((tmp_path / entropy / "metrics.json").read_text())

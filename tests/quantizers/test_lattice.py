@@ -41,7 +41,7 @@ def test_layouts_that_do_not_fit_name_both_numbers(channels, block):
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: lattice.name)
 def test_straight_through_passes_the_gradient(lattice):
     vectors = torch.randn(10, 1, 1, lattice.dimension, requires_grad=True)
-    points, dither = LatticeQuantizer(lattice)(vectors)
+    points, dither = LatticeQuantizer(lattice, train="ste")(vectors)
     assert dither is None
     assert torch.allclose(points, lattice.closest_point(vectors.detach()), atol=1e-6)
     points.sum().backward()
@@ -51,13 +51,29 @@ def test_straight_through_passes_the_gradient(lattice):
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: lattice.name)
 def test_dither_is_uniform_over_the_cell_and_names_its_lattice(lattice):
     torch.manual_seed(0)
-    vectors = torch.randn(20_000, 1, 1, lattice.dimension)
+    vectors = torch.randn(1, 20_000, 1, lattice.dimension, requires_grad=True)
     points, dither = LatticeQuantizer(lattice, train="dither")(vectors)
+    assert torch.equal(torch.autograd.grad(points.sum(), vectors)[0], torch.ones_like(vectors))
+    points, vectors = points.detach(), vectors.detach()
     noise = points - vectors
     # The mean squared error per coordinate of noise uniform over the cell is G.
     assert float(noise.square().mean()) == pytest.approx(lattice.second_moment, rel=0.02)
     on_lattice = points - dither
     assert torch.allclose(lattice.closest_point(on_lattice), on_lattice, atol=1e-4)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=lambda lattice: lattice.name)
+def test_blocks_share_a_dither(lattice):
+    """So that each still has noise that is uniform over the cell, over the draws."""
+    quantizer = LatticeQuantizer(lattice, train="dither")
+    vectors = torch.randn(4, 1000, 1, lattice.dimension)
+    points, dither = quantizer(vectors)
+    assert dither.shape[:3] == (1, 1000, 1)
+    for block, shifted in zip(vectors, points, strict=True):
+        noise = shifted - block
+        assert float(noise.square().mean()) == pytest.approx(lattice.second_moment, rel=0.1)
+        on_lattice = shifted - dither[0]
+        assert torch.allclose(lattice.closest_point(on_lattice), on_lattice, atol=1e-4)
 
 
 def test_learned_scale_gets_a_gradient():

@@ -26,7 +26,7 @@ QUICK += ["name.source=s", "name.transform=t", "name.quantizer=q", "name.entropy
 QUICK += ["name.distortion_measure=squared"]
 TIMES = ("seconds_train", "seconds_total", "peak_memory")
 RUNS = {
-    "straight through": ["quantizer=a2", "quantizer.rdo=true"],
+    "straight through": ["quantizer=a2", "quantizer.rdo=true", "quantizer.train=ste"],
     "dither": [
         "quantizer=d4_dual",
         "quantizer.train=dither",

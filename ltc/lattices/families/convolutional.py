@@ -147,6 +147,18 @@ class Convolutional(Lattice):
         x = period * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
         return x - self._closest_point(x)
 
+    def sample_dither(
+        self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Draw one shift for all coordinates of a block, shape (count, 1).
+
+        Along a path of many coordinates each has the noise that it would have under shifts of
+        their own, and the sections of the trellis stay alike.
+        """
+        period = self.trellis.sections[0].step
+        u = torch.rand(count, 1, generator=generator, device=generator.device, dtype=dtype)
+        return period * (u - 0.5)
+
 
 @functools.lru_cache(maxsize=4)
 def _trellis(states: int, length: int) -> Trellis:
