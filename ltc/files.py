@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ltc
 from ltc.checks import digest
 from ltc.errors import InputError
 
@@ -156,7 +155,7 @@ def cache_file(kind: str, key: Mapping[str, Any], suffix: str) -> Path:
 
 def config_directory() -> Path:
     """Return the folder of the configuration: in the package, or beside it in a checkout."""
-    package = Path(ltc.__file__).parent
+    package = Path(__file__).parent
     checkout = package.parent / "conf"
     if (package.parent / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout

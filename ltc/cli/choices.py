@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import nearest_names
@@ -21,6 +24,8 @@ __all__ = ["composed", "lattices"]
 def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Return a configuration as a command would get it, also while one runs.
 
+    Where Hydra is at work in the process, for ltc or anything else, it is left as it was.
+
     Arguments:
         config_name: the name of a primary configuration in `conf/`.
         overrides: as on the command line.
@@ -28,11 +33,28 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         HydraException: it cannot be composed.
     """
-    if GlobalHydra.instance().is_initialized():
-        return compose(config_name, [*overrides])
     search = [f"hydra.searchpath=['file://{own}']" for own in config_directories()[1:]]
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose(config_name, [*search, *overrides])
+    with _hydra():
+        config = compose(config_name, [*search, *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        if "name" in config:  # the names of the choices, which only Hydra knows
+            OmegaConf.resolve(config.name)
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    OmegaConf.set_struct(own, True)
+    return own
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Initialise Hydra for ltc's configuration, and put back what was initialised before."""
+    version, current = VersionBase.instance(), HydraConfig.instance()
+    before = version.version_base, current.cfg, GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_directory()), version_base="1.3"):
+            yield
+    finally:
+        version.version_base, current.cfg, GlobalHydra.instance().hydra = before
 
 
 def lattices() -> dict[str, DictConfig]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,14 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 import ltc
-from ltc.cli.folders import claimed, stored
+from ltc.cli.folders import claimed, run_folder, stored
 from ltc.cli.messages import (
     chain,
     describe,
     is_full,
     is_input_error,
     no_such_key,
-    top_level_keys,
+    refuse_unknown_keys,
     unknown_key,
 )
 from ltc.errors import InputError
@@ -76,18 +74,27 @@ class Task:
         """Run the task."""
         config_directories()  # a process of a launcher has yet to find the user's modules
         try:
-            _refuse_unknown_keys(config, self.config_name)
+            overrides = [*HydraConfig.get().overrides.task]
+            refuse_unknown_keys(config, self.config_name, overrides)
             resumed = config.get("resume") is not None
+            of_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+            if resumed and of_sweep:
+                raise InputError(
+                    "resume= takes one run, without -m; a sweep that is started again with its "
+                    "hydra.sweep.dir=FOLDER goes on with all of its runs"
+                )
             if resumed:
-                config = stored(config)
-            own = claimed(config, self.resumable, resumed) if self.own_folder else nullcontext()
-            with own:
+                config = stored(config, run_folder(), overrides)
+            if not self.own_folder:
+                return self.task(config)
+            name = f"{HydraConfig.get().job.name}.log"
+            with claimed(config, run_folder(), name, self.resumable, resumed, of_sweep):
                 return self.task(config)
         except Exception as error:
             self.failures.append(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                errors.print(f"failed: {overrides}: {describe(error)}", markup=False)
+                given = " ".join(HydraConfig.get().overrides.task)
+                errors.print(f"failed: {given}: {describe(error)}", markup=False)
                 raise
             return None  # raised by `command`, where Hydra adds nothing to the message
 
@@ -139,24 +146,6 @@ def command(
             raise reported.failures[0]
 
     run_and_report(run, verbose)
-
-
-def _refuse_unknown_keys(config: DictConfig, config_name: str) -> None:
-    """Refuse `+key=value` that nothing would read.
-
-    What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
-    be ignored, as if it had worked.
-    """
-    for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
-        raise InputError(f"there is no key {key}; --cfg job shows all keys")
-    groups = {path.name for root in config_directories() for path in root.iterdir()}
-    for override in HydraConfig.get().overrides.task:
-        added = re.match(r"\++([^=@]+)", override)
-        if added and re.split(r"[./]", added.group(1))[0] not in groups:
-            raise InputError(
-                f"there is no key {added.group(1)}, and nothing would read it; --cfg job shows all "
-                "keys"
-            )
 
 
 def _use_config_option() -> None:

@@ -17,10 +17,10 @@ from ltc import __version__
 from ltc.cli.choices import composed
 from ltc.cli.command import console, run_and_report
 from ltc.cli.folders import new_folder
-from ltc.cli.train import table
 from ltc.errors import InputError
 from ltc.files import atomic_write, config_directories, use_config_directory
 from ltc.progress import Progress
+from ltc.runs.table import table
 
 __all__ = ["main"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import digest
@@ -18,7 +17,7 @@ from ltc.cli.messages import chain, describe
 from ltc.errors import InputError
 from ltc.files import remove_unfinished, write_new
 
-__all__ = ["claimed", "new_folder", "run_folder", "stored"]
+__all__ = ["claimed", "folder_of_run", "new_folder", "run_folder", "stored"]
 
 # What a run has once there is something of it to keep.
 RESULTS = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
@@ -58,8 +57,17 @@ def new_folder(parent: str, name: str) -> str:
     raise InputError(f"{parent} holds 100,000 folders named {name}; choose another")
 
 
-def _of_run(resume: Any, parent: str, name: str) -> str:
-    """Return the folder of the run to go on with, or a new one."""
+def folder_of_run(resume: Any, parent: str, name: str) -> str:
+    """Return the folder of the run to go on with, or a new one.
+
+    Arguments:
+        resume: the folder of the run to go on with; None: a new one.
+        parent: the folder to make a new one in.
+        name: what it is to be called.
+
+    Raises:
+        InputError: there is no run in the folder, or a new one cannot be made.
+    """
     if resume is None:
         return new_folder(parent, name)
     if not Path(str(resume), "config.yaml").is_file():
@@ -78,15 +86,17 @@ def _name(text: str) -> str:
 
 # Processes of a launcher know them too, because `command` imports this module.
 OmegaConf.register_new_resolver("new_folder", new_folder, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("folder_of_run", _of_run, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("folder_of_run", folder_of_run, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("name_of_run", _name, replace=True)
 
 
-def stored(config: DictConfig) -> DictConfig:
+def stored(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
     """Return the configuration of the run that `resume=` names.
 
     Arguments:
         config: as it was composed, with all that stands beside `resume=`.
+        folder: of the run that goes on.
+        overrides: with which `config` was composed.
 
     Raises:
         InputError: something beside it would change the run, or the run is of somebody else who
@@ -94,19 +104,13 @@ def stored(config: DictConfig) -> DictConfig:
     """
     from ltc.runs.checkpoint import check_targets  # not above: torch is slow to import
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise InputError(
-            "resume= takes one run, without -m; a sweep that is started again with its "
-            "hydra.sweep.dir=FOLDER goes on with all of its runs"
-        )
-    folder = run_folder()
-    if folder != Path(str(config.resume)).resolve():
+    if folder.resolve() != Path(str(config.resume)).resolve():
         raise InputError(
             f"resume={config.resume} goes on in the folder of the run; leave out hydra.run.dir"
         )
     of_run = _load(folder)
     check_targets(of_run, f"resume={config.resume}")
-    given = {re.split("[=@]", o.lstrip("+~"))[0] for o in HydraConfig.get().overrides.task}
+    given = {re.split("[=@]", o.lstrip("+~"))[0] for o in overrides}
     changed = [
         key
         for key in _differences(config, of_run)
@@ -148,24 +152,27 @@ def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def claimed(config: DictConfig, resumable: bool, resumed: bool) -> Iterator[None]:
-    """Claim the folder of the current run, and give it back if the run fails without results.
+def claimed(
+    config: DictConfig, folder: Path, log: str, resumable: bool, resumed: bool, of_sweep: bool
+) -> Iterator[None]:
+    """Claim the folder of a run, and give it back if the run fails without results.
 
     A file that only one process can make, `config.yaml`, is the claim; a process that is at the
     run holds a lock on it, which ends with the process, however that ends.
 
     Arguments:
         config: of the run.
+        folder: where its files go; it exists.
+        log: the file in it where is noted why a run ended.
         resumable: whether a run that was ended can go on: as a part of a sweep that is started
             again, or where it is named. What there is then stays.
         resumed: whether it is named, by `resume=`.
+        of_sweep: whether it is part of a sweep.
 
     Raises:
         InputError: another run has the folder, finished or not.
     """
-    folder = run_folder()
     claim = folder / "config.yaml"
-    of_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         if any((folder / name).exists() for name in RESULTS):
             raise FileExistsError
@@ -191,7 +198,7 @@ def claimed(config: DictConfig, resumable: bool, resumed: bool) -> Iterator[None
         try:
             yield
         except BaseException as error:
-            _note(error, folder / f"{HydraConfig.get().job.name}.log")
+            _note(error, folder / log)
             results = any((folder / name).exists() for name in RESULTS)
             if any(isinstance(link, KeyboardInterrupt) for link in chain(error)):
                 if resumable:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ltc.checks import nearest_names
@@ -24,6 +24,7 @@ __all__ = [
     "is_full",
     "is_input_error",
     "no_such_key",
+    "refuse_unknown_keys",
     "top_level_keys",
     "unknown_key",
 ]
@@ -173,6 +174,32 @@ def top_level_keys(config_name: str) -> set[str]:
     defaults = [default for default in primary["defaults"] if isinstance(default, dict)]
     groups = {str(key).split()[-1] for default in defaults for key in default}
     return {key for key in {*primary, *groups} - {"defaults", "hydra"} if "/" not in key}
+
+
+def refuse_unknown_keys(config: DictConfig, config_name: str, overrides: list[str]) -> None:
+    """Refuse `+key=value` that nothing would read.
+
+    What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
+    be ignored, as if it had worked.
+
+    Arguments:
+        config: as it was composed.
+        config_name: the primary configuration of the command.
+        overrides: with which it was composed.
+
+    Raises:
+        InputError: there is such a key.
+    """
+    for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
+        raise InputError(f"there is no key {key}; --cfg job shows all keys")
+    groups = {path.name for root in config_directories() for path in root.iterdir()}
+    for override in overrides:
+        added = re.match(r"\++([^=@]+)", override)
+        if added and re.split(r"[./]", added.group(1))[0] not in groups:
+            raise InputError(
+                f"there is no key {added.group(1)}, and nothing would read it; --cfg job shows all "
+                "keys"
+            )
 
 
 def _valid_keys(config_name: str, arguments: list[str]) -> list[str]:

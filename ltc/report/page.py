@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ltc import __version__
 from ltc.files import atomic_write
 from ltc.report.curves import Curve, Setting
 from ltc.report.report import Report
+from ltc.version import __version__
 
 __all__ = ["write_page"]
 

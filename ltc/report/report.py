@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ltc import __version__
 from ltc.report.beside import Beside
 from ltc.report.bjontegaard import Difference, difference
 from ltc.report.curves import Curve, Point, Setting, settings
 from ltc.report.runs import FinishedRun, UnfinishedRun, find_runs
+from ltc.version import __version__
 
 __all__ = ["Report"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 from collections.abc import Mapping
@@ -10,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ltc import __version__
 from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
 from ltc.measurement import Measurement, summarise
+from ltc.version import __version__
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
     from ltc.runs.run import Run
 
-__all__ = ["compare", "evaluate", "measure"]
+__all__ = ["compare", "evaluate", "measure", "parameters", "standing"]
 
 
 @torch.no_grad()
@@ -112,6 +113,27 @@ def compare(
         "gap_bits": gap_bits,
         "gap_db": gap_db,
     }
+
+
+def standing(run: Run, rate: float, distortion: float) -> dict[str, float]:
+    """Return roughly what `compare` would, of a run in training, without what takes long.
+
+    Arguments:
+        run: the run.
+        rate: of a batch, bits per scalar.
+        distortion: of a batch, per scalar.
+    """
+    found = {}
+    if distortion > 0:
+        found["snr_db"] = run.distortion.snr_db(run.source.variance, distortion)
+    if run.bound is not None:
+        try:
+            lower = run.bound.estimate(distortion)
+        except Exception:  # what is shown on the way is no reason to end a run
+            lower = None
+        found["gap_bits"] = None if lower is None else rate - lower
+    known = {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in known.items() if math.isfinite(value)}
 
 
 def _gap_db(bound: RateDistortion, rate: float, distortion: float) -> float | None:

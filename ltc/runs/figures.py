@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ltc.runs.run import Run, generator
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
-    from ltc.runs.run import Run
 
-__all__ = ["operating_point", "quantization_regions"]
+__all__ = ["latents", "operating_point", "overview", "pictures", "quantization_regions"]
 
 
-def operating_point(metrics: dict[str, Any], bound: RateDistortion, variance: float) -> Figure:
+class _Shown(Figure):
+    """A figure that a notebook shows, though it is none of pyplot's."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png")
+        return stream.getvalue()
+
+
+def overview(run: Run, metrics: dict[str, Any]) -> Figure:
+    """Draw a run's point beside the rate-distortion function, and in the plane its cells.
+
+    Arguments:
+        run: a trained run.
+        metrics: the contents of `metrics.json`.
+
+    Returns:
+        The figure; with neither, it is empty.
+    """
+    with_point = run.bound is not None and metrics["snr_db"] is not None
+    with_cells = run.source.dimension == 2
+    count = with_point + with_cells
+    figure = _Shown(figsize=(6 * max(1, count), 5), layout="constrained")
+    axes = list(figure.subplots(1, count, squeeze=False)[0]) if count else []
+    if with_point:
+        assert run.bound is not None
+        operating_point(axes[0], metrics, run.bound, run.source.variance)
+    if with_cells:
+        quantization_regions(axes[-1], run)
+    return figure
+
+
+def operating_point(
+    axes: Axes, metrics: dict[str, Any], bound: RateDistortion, variance: float
+) -> None:
     """Draw SNR over rate: the point of a run on the source's rate-distortion function.
 
     Arguments:
+        axes: where to draw.
         metrics: the contents of `metrics.json`.
         bound: the source's rate-distortion function.
         variance: the source's variance per scalar.
-
-    Returns:
-        The figure.
     """
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
     decibel = np.linspace(0, max(metrics["snr_db"] + 3, 3), 60)[1:]
     lower, upper = bound.curve(variance * 10 ** (-decibel / 10))
     known = "R(D)" if np.isfinite(lower).all() else "R(D) ≤"
@@ -43,29 +77,25 @@ def operating_point(metrics: dict[str, Any], bound: RateDistortion, variance: fl
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    return figure
 
 
 @torch.no_grad()
-def quantization_regions(run: Run, generator: torch.Generator, size: int = 400) -> Figure:
+def quantization_regions(axes: Axes, run: Run, size: int = 400) -> None:
     """Draw the cells of a two-dimensional source: Voronoi cells pulled back by the analysis.
 
     Where the lattice runs across a block, the other vectors of the block are held at one draw of
     the source: a slice through the cells.
 
     Arguments:
-        run: a run of a source of dimension 2.
-        generator: where the randomness comes from.
+        axes: where to draw.
+        run: a run of a source of dimension 2, trained or in training.
         size: pixels along each side.
-
-    Returns:
-        The figure.
     """
-    device = generator.device
-    block = run.block
+    device, block = run.device, run.block
+    rng = generator(run.config["seed"], "figures", device)
     # A pixel costs a whole block: of long ones a coarser picture has to do.
     size = min(size, math.isqrt((1 << 23) // block))
-    samples = run.source.sample(max(2000, block), generator)
+    samples = run.source.sample(max(2000, block), rng)
     low, high = samples.quantile(0.002, 0) - 0.3, samples.quantile(0.998, 0) + 0.3
     lines = [torch.linspace(float(low[i]), float(high[i]), size, device=device) for i in range(2)]
     grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1).reshape(-1, 1, 2)
@@ -75,8 +105,6 @@ def quantization_regions(run: Run, generator: torch.Generator, size: int = 400) 
     image = cell.reshape(size, size).cpu().numpy()
     # Neighbouring cells get different colours by a shuffle of the colour wheel.
     colours = (image * ((math.sqrt(5) - 1) / 2)) % 1.0
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.add_subplot()
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     axes.imshow(colours, origin="lower", extent=extent, cmap="hsv", alpha=0.5, aspect="equal")
     shown = samples.cpu()
@@ -84,4 +112,40 @@ def quantization_regions(run: Run, generator: torch.Generator, size: int = 400) 
     slice_of = "" if block == 1 else f", slice of a block of {block}"
     axes.set(xlabel="x1", ylabel="x2", title=f"quantization regions{slice_of}")
     axes.set(xlim=extent[:2], ylim=extent[2:])
+
+
+@torch.no_grad()
+def latents(run: Run, most: int = 16) -> Figure:
+    """Draw histograms of what is quantized, channel by channel.
+
+    Arguments:
+        run: a trained run.
+        most: channels that are drawn.
+    """
+    rng = generator(run.config["seed"], "figures", run.device)
+    values = run.latents(run.source.blocks(1000, run.block, rng)).cpu().numpy()[:, :most]
+    columns = min(4, values.shape[1])
+    rows = -(-values.shape[1] // columns)
+    figure = Figure(figsize=(2.2 * columns, 1.6 * rows), layout="constrained")
+    for channel, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if channel < values.shape[1]:
+            axes.hist(values[:, channel], bins=60)
+            axes.set_title(f"channel {channel}", fontsize="small")
+        else:
+            axes.axis("off")
+    return figure
+
+
+def pictures(pair: dict[str, NDArray[Any]]) -> Figure:
+    """Draw pictures side by side.
+
+    Arguments:
+        pair: grey pixels of 8 bits, shape (height, width), by title.
+    """
+    height, width = next(iter(pair.values())).shape
+    figure = Figure(figsize=(6 * len(pair), 6 * height / width + 0.4), layout="constrained")
+    for axes, (title, pixels) in zip(figure.subplots(1, len(pair)), pair.items(), strict=True):
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title)
+        axes.axis("off")
     return figure

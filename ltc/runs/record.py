@@ -8,15 +8,27 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+import lightning
+import numpy as np
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
 
+from ltc.checks import digest
 from ltc.errors import InputError
 from ltc.files import atomic_write
-from ltc.runs.figures import operating_point, quantization_regions
-from ltc.runs.run import Run, generator
+from ltc.media import Vectors
+from ltc.runs.cards import show
+from ltc.runs.evaluate import parameters
+from ltc.runs.figures import latents, operating_point, pictures, quantization_regions
+from ltc.runs.run import Run, facts
+from ltc.sources.base import Example
 
-__all__ = ["probe", "quiet", "record", "write_metrics"]
+__all__ = ["Regions", "build_logger", "choices", "probe", "quiet", "record", "write_metrics"]
 
 
 def quiet() -> None:
@@ -43,41 +55,119 @@ def probe(folder: Path, resume: bool = False) -> None:
     (folder / "probe").unlink()
 
 
+def build_logger(settings: dict[str, Any], folder: Path, step: int = 0) -> Logger:
+    """Build the logger of a run.
+
+    What its YAML file leaves open (null) is filled in: `name` and `run_name` are those of the
+    folder, `id` is always the same for it, and `purge_step` is the step from which a run goes on,
+    what was logged after it being logged again.
+
+    Arguments:
+        settings: the group `logger` of the configuration; `save_dir` is within the folder.
+        folder: where a run's files go.
+        step: from which it goes on; 0: it begins.
+
+    Raises:
+        InputError: its package is not installed.
+    """
+    known = {"name": folder.name, "run_name": folder.name, "purge_step": step or None}
+    known["id"] = digest(str(folder.absolute()))[:12]
+    open_ones = {key: known[key] for key in known.keys() & settings if settings[key] is None}
+    save_dir = folder / settings.get("save_dir", "")
+    try:
+        return instantiate({**settings, **open_ones, "save_dir": str(save_dir)})
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        raise InputError(
+            f'{settings["_target_"]} is an extra: pip install ".[loggers]" in the clone of ltc'
+        ) from error
+
+
+class Regions(Callback):
+    """Quantization regions at several steps of training, each at twice the step before.
+
+    Arguments:
+        run: the run that is trained; those of other dimensions than 2 have none to be drawn.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Draw them after validations 1, 2, 4, 8 and so on."""
+        number, rest = divmod(trainer.global_step, int(trainer.val_check_interval))
+        if self.run.source.dimension == 2 and not rest and not number & (number - 1):
+            for logger in trainer.loggers:
+                _show_regions(logger, self.run, trainer.global_step - 1)
+
+
+def _show_regions(logger: Logger, run: Run, step: int) -> None:
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    quantization_regions(figure.add_subplot(), run)
+    show(logger, "figure", "quantization regions", figure, step)
+
+
+def choices(run: Run) -> dict[str, Any]:
+    """Return all choices of a run by name: what runs are compared by."""
+    config = run.config
+    names = {key: name for key, name in config["name"].items() if name is not None}
+    numbers = {key: config[key] for key in ("lmbda", "seed", "steps")}
+    return names | numbers | parameters(config)
+
+
 def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
-    """Log the parameters, the final metrics and the figures of a run.
+    """Log the final metrics of a run, its figures, and what it makes of a picture or a sound.
+
+    What has a curve ends it with what was measured on held-out samples, after the last step.
 
     Arguments:
         run: a trained run.
         metrics: the contents of `metrics.json`.
-        logger: TensorBoard's lists runs side by side and shows the figures; others get the
-            numbers.
+        logger: takes of these what it can.
     """
-    # TensorBoard shows the first columns first: what runs are compared by, before the rest.
-    first = ("gap_bits", "rate", "snr_db", "bitstream_rate", "distortion", "gap_db")
-    numbers = {
-        f"evaluation/{key}": metrics[key]
-        for key in (*first, "bound_rate_lower", "bound_rate_upper", "seconds_train")
-        if metrics[key] is not None
-    }
-    config, steps = run.config, run.config["steps"]
-    parameters = {**config["name"], **{key: config[key] for key in ("lmbda", "seed", "steps")}}
-    if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(parameters, numbers)
-        writer = logger.experiment
-        rng = generator(config["seed"], "figures", metrics["device"])
-        with torch.no_grad():
-            latents = run.latents(run.source.blocks(1000, run.block, rng))
-        for channel in range(min(latents.shape[1], 16)):
-            writer.add_histogram(f"latent/{channel}", latents[:, channel], steps)
-        if run.bound is not None and metrics["snr_db"] is not None:
-            figure = operating_point(metrics, run.bound, run.source.variance)
-            writer.add_figure("operating point", figure, steps)
-        if run.source.dimension == 2:
-            writer.add_figure("quantization regions", quantization_regions(run, rng), steps)
-    else:
-        logger.log_hyperparams(parameters)
-        logger.log_metrics(numbers)
+    steps = run.config["steps"]
+    final = ("rate", "distortion", "snr_db", "gap_bits", "bitstream_rate")
+    numbers = {f"validation/{key}": metrics[key] for key in final if metrics[key] is not None}
+    logger.log_metrics(numbers, steps)
+    show(logger, "table", "metrics", metrics, steps)
+    show(logger, "figure", "latents", latents(run), steps)
+    if run.bound is not None and metrics["snr_db"] is not None:
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        operating_point(figure.add_subplot(), metrics, run.bound, run.source.variance)
+        show(logger, "figure", "operating point", figure, steps)
+    if run.source.dimension == 2:
+        _show_regions(logger, run, steps)
+    example = run.source.example
+    if example is not None:
+        both = {
+            "source": _media(run, example, example.vectors),
+            "reconstruction": _media(run, example, run.reconstruct(example.vectors.to(run.device))),
+        }
+        if example.sample_rate is None:
+            show(logger, "figure", "source and reconstruction", pictures(both), steps)
+        else:
+            for name, samples in both.items():
+                sound = (samples.clip(-1, 1), example.sample_rate)
+                show(logger, "sound", f"sound/{name}", sound, steps)
     logger.finalize("success")
+
+
+def _media(run: Run, example: Example, vectors: Tensor) -> NDArray[Any]:
+    """Return vectors as a picture or a sound."""
+    known = facts(run.source)
+    array = np.zeros(example.shape, np.uint8 if example.sample_rate is None else np.float32)
+    whole = Vectors(
+        {"": array},
+        run.source.dimension,
+        known.get("patch"),
+        known.get("offset", 0.0),
+        known.get("gain", 1.0),
+    )
+    whole.put(0, vectors.cpu().numpy())
+    return whole.arrays[""]
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:

@@ -16,14 +16,14 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltc import __version__
 from ltc.codec import Code, code_for
-from ltc.coder import LatticeTransformCoder
+from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measurement, summarise
 from ltc.runs.evaluate import measure
+from ltc.version import __version__
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.baselines import VectorQuantizer
@@ -82,6 +82,11 @@ class Run(ABC):
     block: int
     high_rate_gap: float | None
 
+    @property
+    def device(self) -> torch.device:
+        """Where what is trained is."""
+        return torch.device("cpu")
+
     @abstractmethod
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
         """Fit what the run trains to the source; returns the device on which it then is.
@@ -121,6 +126,10 @@ class Run(ABC):
     def cells(self, blocks: Tensor) -> Tensor:
         """Return numbers that tell the cells of blocks apart, shape (count, numbers)."""
 
+    @abstractmethod
+    def reconstruct(self, vectors: Tensor) -> Tensor:
+        """Return the reconstruction of vectors that follow each other, shape (number, d)."""
+
     def latents(self, blocks: Tensor) -> Tensor:
         """Return what is quantized of blocks, shape (number, channels)."""
         return blocks.flatten(0, 1)
@@ -155,6 +164,11 @@ class LatticeRun(Run):
 
     coder: LatticeTransformCoder
     code: Code | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the coder is."""
+        return self.coder.quantizer.scale.device
 
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
         """Minimise rate + lmbda * distortion by gradient."""
@@ -192,6 +206,12 @@ class LatticeRun(Run):
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the lattice points."""
         return self.coder.encode(blocks).flatten(1)
+
+    def reconstruct(self, vectors: Tensor) -> Tensor:
+        """Return what the decoder makes of vectors; the last is repeated to fill a block."""
+        missing = -len(vectors) % sequence.unit(self.coder)
+        whole = torch.cat([vectors, vectors[-1:].expand(missing, -1)])
+        return sequence.decode(self.coder, sequence.encode(self.coder, whole))[: len(vectors)]
 
     def latents(self, blocks: Tensor) -> Tensor:
         """Return what the lattice quantizes, joined to latents."""
@@ -248,6 +268,11 @@ class VectorRun(Run):
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the index of the reconstruction."""
         return torch.from_numpy(self.quantizer.encode(_vectors(blocks)))[:, None]
+
+    def reconstruct(self, vectors: Tensor) -> Tensor:
+        """Return the points of the vectors; what does not fill a block is left out."""
+        points = self.quantizer.points[self.quantizer.encode(_vectors(self.blocks(vectors)))]
+        return torch.from_numpy(points).float().reshape(-1, vectors.shape[1])
 
 
 def _vectors(blocks: Tensor) -> NDArray[np.float64]:

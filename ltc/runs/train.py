@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning
 import torch
-from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -19,9 +18,18 @@ from torch.utils.data import DataLoader
 
 from ltc.errors import InputError
 from ltc.progress import Progress
-from ltc.runs.build import build
-from ltc.runs.evaluate import evaluate
-from ltc.runs.record import probe, quiet, record, write_metrics
+from ltc.runs.build import build, plain
+from ltc.runs.cards import show
+from ltc.runs.evaluate import evaluate, standing
+from ltc.runs.record import (
+    Regions,
+    build_logger,
+    choices,
+    probe,
+    quiet,
+    record,
+    write_metrics,
+)
 from ltc.runs.run import LatticeRun, Run, generator
 from ltc.threads import one_thread
 from ltc.training import BlockStream, CoderTraining, Saved, TrainingProgress, WholeFiles, refine
@@ -56,9 +64,10 @@ def train(
     run = build(config)
     if run.source.finite:  # find out now, not after training, whether a block can be filled
         run.held_out(torch.device("cpu"))
-    logger = instantiate(config.logger, save_dir=str(folder), name="", version="")
     began = time.perf_counter()
     saved = Saved(folder / "checkpoints" / "last.ckpt")
+    logger = build_logger(plain(config.logger), folder, saved.step)
+    show(logger, "choices", "choices", choices(run), 0)
 
     def minimise(run: LatticeRun) -> torch.device:
         device = _minimise(run, config, saved, logger)
@@ -97,7 +106,6 @@ def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger)
     try:
         trainer = lightning.Trainer(
             **{
-                "log_every_n_steps": module.log_every,
                 **config.trainer,
                 "val_check_interval": min(config.trainer.val_check_interval, config.steps),
             },
@@ -106,7 +114,7 @@ def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger)
             num_sanity_val_steps=0,
             default_root_dir=saved.path.parent,
             logger=logger,
-            callbacks=[saved, TrainingProgress(run.bound, config.steps)],
+            callbacks=[saved, TrainingProgress(partial(standing, run), config.steps), Regions(run)],
             plugins=[WholeFiles()],
             enable_checkpointing=False,
             enable_model_summary=False,

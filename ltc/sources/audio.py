@@ -17,7 +17,7 @@ from ltc.errors import InputError
 from ltc.files import cache_directory
 from ltc.media import SOUNDS, read_sound
 from ltc.sources._folder import assemble, find_files, read_files, thin
-from ltc.sources.base import FiniteSource
+from ltc.sources.base import LARGEST_EXAMPLE, Example, FiniteSource
 from ltc.sources.split import recordings_held_out
 
 __all__ = ["Audio", "free_spoken_digits"]
@@ -126,6 +126,7 @@ class Audio(FiniteSource):
     """
 
     name = "audio"
+    sample_rate: int
 
     def __init__(self, frame: int = 16, root: str | Path | None = None) -> None:
         self.frame = integer("source.frame", frame)
@@ -139,6 +140,12 @@ class Audio(FiniteSource):
         train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
         test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
         super().__init__(*assemble(train, test))
+
+    @property
+    def example(self) -> Example:
+        """The beginning of what is held out."""
+        vectors = self.test[: max(1, LARGEST_EXAMPLE // self.frame)]
+        return Example(vectors, (vectors.numel(),), self.sample_rate)
 
     def _read(self, path: Path, files: int) -> NDArray[np.float32]:
         """Return frames, shape (number, frame)."""

@@ -14,7 +14,11 @@ from torch import Tensor
 from ltc.errors import InputError
 from ltc.threads import one_thread
 
-__all__ = ["Alphabet", "FiniteSource", "Source"]
+__all__ = ["LARGEST_EXAMPLE", "Alphabet", "Example", "FiniteSource", "Source"]
+
+
+# Scalars of an example: a picture of 512 x 512 pixels.
+LARGEST_EXAMPLE = 1 << 18
 
 
 class Alphabet(NamedTuple):
@@ -27,6 +31,20 @@ class Alphabet(NamedTuple):
 
     points: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+
+
+class Example(NamedTuple):
+    """Held-out vectors that are a picture or a sound, to look at or to listen to.
+
+    Attributes:
+        vectors: shape (number, dimension).
+        shape: of the picture, (height, width), or of the sound, (samples,).
+        sample_rate: of a sound, in Hz; None of a picture.
+    """
+
+    vectors: Tensor
+    shape: tuple[int, ...]
+    sample_rate: int | None = None
 
 
 class Source(ABC):
@@ -116,6 +134,11 @@ class Source(ABC):
     def variance(self) -> float:
         """The variance per scalar: the mean of the covariance's diagonal."""
         return float(self.covariance.diagonal().mean())
+
+    @property
+    def example(self) -> Example | None:
+        """A held-out picture or sound; None where vectors are neither."""
+        return None
 
     @property
     def alphabet(self) -> Alphabet | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ltc.checks import integer
 from ltc.media import patches
 from ltc.sources._folder import assemble, thin
-from ltc.sources.base import FiniteSource
+from ltc.sources.base import LARGEST_EXAMPLE, Example, FiniteSource
 
 __all__ = ["PictureSource"]
 
@@ -38,6 +38,8 @@ class PictureSource(FiniteSource):
         >>> source = PictureSource(noise, count=3, patch=4)
         >>> source.train.shape, source.test.shape, round(source.offset / 100)
         (torch.Size([252, 16]), torch.Size([35, 16]), 1)
+        >>> source.example.shape
+        (20, 28)
     """
 
     def __init__(
@@ -50,12 +52,26 @@ class PictureSource(FiniteSource):
         self.patch, self.stride = integer("source.patch", patch), integer("source.stride", stride)
         train: list[NDArray[np.integer]] = []
         test: list[NDArray[np.integer]] = []
+        self._first: tuple[int, int] | None = None  # rows and columns of its patches
         for picture, held_out in pictures:
             if held_out:
                 test.append(self._cut(picture, self.patch, count))
+                rows, columns = (n // self.patch for n in picture.shape)
+                if len(test) == 1 and len(test[0]) == rows * columns:  # none was left out
+                    self._first = (rows, columns)
             else:
                 train.append(self._cut(picture, self.stride, count))
         super().__init__(*assemble(train, test), successive=max(1, self.patch // self.stride))
+
+    @property
+    def example(self) -> Example | None:
+        """The first picture that is held out, or as much of it as an example needs."""
+        if self._first is None:
+            return None
+        rows, columns = self._first
+        rows = max(1, min(rows, LARGEST_EXAMPLE // (columns * self.dimension)))
+        shape = rows * self.patch, columns * self.patch
+        return Example(self.test[: rows * columns], shape)
 
     def _cut(self, picture: NDArray[np.integer], stride: int, count: int) -> NDArray[np.integer]:
         """Return patches, shape (number, patch * patch)."""

@@ -74,13 +74,14 @@ class CoderTraining(lightning.LightningModule):
         if stage == "validation" or self.global_step % self.log_every == 0:
             if not torch.isfinite(loss):
                 raise self._diverged(f"the loss is {loss.item()}")
-            self.log_dict(
+            self.log_dict(  # for callbacks; Lightning's way to a logger adds a curve of its epochs
                 {
                     f"{stage}/rate": rate.detach(),
                     f"{stage}/distortion": distortion.detach(),
                     f"{stage}/loss": loss.detach(),
                     f"{stage}/scale": self.coder.quantizer.scale.detach(),
                 },
+                logger=False,
                 batch_size=len(x),
             )
         return loss

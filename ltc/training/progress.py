@@ -1,32 +1,35 @@
-"""The progress of training."""
+"""The progress of training: a bar, and curves in the log."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
 from ltc.progress import Progress
 
-if TYPE_CHECKING:
-    from ltc.bounds import RateDistortion
-
 __all__ = ["TrainingProgress"]
 
 
 class TrainingProgress(Callback):
-    """A bar with the current rate, distortion and gap.
+    """A bar with the current rate, distortion and gap, and the same as curves in the log.
+
+    A point of a curve stands at the last step that it has seen, so that what a run that goes on
+    logs again begins where its checkpoint ended.
 
     Arguments:
-        bound: the source's rate-distortion function, or None.
+        standing: returns what rate and distortion say of how far the run is from its aim, by name:
+            quick to compute, and what is not known is missing.
         steps: training steps in all.
         every: steps between updates.
     """
 
-    def __init__(self, bound: RateDistortion | None, steps: int, every: int = 50) -> None:
-        self.bound = bound
+    def __init__(
+        self, standing: Callable[[float, float], dict[str, float]], steps: int, every: int = 50
+    ) -> None:
+        self.standing = standing
         self.every = every
         self.progress = Progress("training", steps)
 
@@ -37,25 +40,31 @@ class TrainingProgress(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Move the bar on."""
-        if trainer.global_step % self.every:
-            return
-        values = trainer.callback_metrics
-        status = ""
-        if "train/rate" in values:
-            rate, distortion = float(values["train/rate"]), float(values["train/distortion"])
-            status = f"rate {rate:.3f}  distortion {distortion:.4g}{self._gap(rate, distortion)}"
-        self.progress.update(trainer.global_step, status)
+        """Move the bar on, and the curves."""
+        if (trainer.global_step - 1) % self.every == 0:
+            values = self._log(trainer, "train")
+            status = f"rate {values['rate']:.3f}  distortion {values['distortion']:.4g}"
+            gap = f"  gap {values['gap_bits']:.3f}" if "gap_bits" in values else ""
+            self.progress.update(trainer.global_step, status + gap)
 
-    def _gap(self, rate: float, distortion: float) -> str:
-        if self.bound is None:
-            return ""
-        try:
-            lower = self.bound.estimate(distortion)
-        except Exception:  # what is shown on the way is no reason to end a run
-            return ""
-        known = lower is not None and math.isfinite(lower)
-        return f"  gap {rate - lower:.3f}" if known and lower is not None else ""
+    def on_validation_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Log what was validated."""
+        self._log(trainer, "validation")
+
+    def _log(self, trainer: lightning.Trainer, stage: str) -> dict[str, float]:
+        values = {
+            key.removeprefix(f"{stage}/"): float(value)
+            for key, value in trainer.callback_metrics.items()
+            if key.startswith(f"{stage}/")
+        }
+        values |= self.standing(values["rate"], values["distortion"])
+        for logger in trainer.loggers:
+            named = {f"{stage}/{key}": value for key, value in values.items()}
+            logger.log_metrics(named, trainer.global_step - 1)
+            logger.save()
+        return values
 
     def teardown(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str

@@ -1,0 +1,111 @@
+"""What loggers show beside curves: choices, tables, figures and sounds, each in its own way."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from lightning.pytorch.loggers import Logger
+from torch.utils.tensorboard.summary import hparams
+
+__all__ = ["show"]
+
+Way = Callable[[Any, str, Any, int], None]  # of the logger, the name, the value and the step
+
+
+def show(logger: Logger, kind: str, name: str, value: Any, step: int) -> None:
+    """Let a logger show something, if it can.
+
+    Arguments:
+        logger: any of Lightning's; of one that is not listed below only choices are shown.
+        kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib) or `sound`
+            (samples from -1 to 1, shape (number,), and how many a second).
+        name: under which it is shown.
+        value: what is shown.
+        step: of training.
+    """
+    names = (base.__name__ for base in type(logger).__mro__)
+    ways: dict[str, Any] = next((WAYS[known] for known in names if known in WAYS), {})
+    if kind in ways:
+        ways[kind](logger, name, value, step)
+    elif kind == "choices":
+        logger.log_hyperparams(value)
+
+
+def _session(logger: Any, _: str, choices: dict[str, Any], step: int) -> None:
+    # Not Lightning's `log_hyperparams`, with which TensorBoard shows the choices and metrics that
+    # the first of all runs has; and that is a list of its own, not a run's.
+    texts = {
+        key: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+        for key, value in choices.items()
+        if value is not None
+    }
+    _, start, _ = hparams(texts, {})
+    logger.experiment._get_file_writer().add_summary(start, step)
+
+
+def _text(logger: Any, name: str, values: dict[str, Any], step: int) -> None:
+    logger.experiment.add_text(name, _markdown(values), step)
+
+
+def _markdown(values: dict[str, Any]) -> str:
+    rows = (f"| {key} | {_cell(value)} |" for key, value in values.items())
+    return "\n".join(["| | |", "|---|---|", *rows])
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _artifact(logger: Any, name: str, sound: tuple[Any, int], step: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{name.replace('/', ' ')}.wav")
+        soundfile.write(path, *sound)
+        logger.experiment.log_artifact(logger.run_id, str(path), "sounds")
+
+
+def _wandb(make: Callable[[Any, Any], Any]) -> Way:
+    """Return the way to show what `make` makes of the module wandb and a value."""
+
+    def way(logger: Any, name: str, value: Any, step: int) -> None:
+        import wandb  # an extra
+
+        logger.log_metrics({name: make(wandb, value)}, step)
+
+    return way
+
+
+WAYS: dict[str, dict[str, Way]] = {
+    "TensorBoardLogger": {
+        "choices": _session,
+        "table": _text,
+        "figure": lambda logger, name, figure, step: logger.experiment.add_figure(
+            name, figure, step
+        ),
+        "sound": lambda logger, name, sound, step: logger.experiment.add_audio(
+            name, sound[0], step, sample_rate=sound[1]
+        ),
+    },
+    "WandbLogger": {
+        "table": _wandb(
+            lambda wandb, values: wandb.Table(
+                columns=["", "value"], data=[[key, _cell(value)] for key, value in values.items()]
+            )
+        ),
+        "figure": _wandb(lambda wandb, figure: wandb.Image(figure)),
+        "sound": _wandb(lambda wandb, sound: wandb.Audio(sound[0], sample_rate=sound[1])),
+    },
+    "MLFlowLogger": {
+        "table": lambda logger, name, values, step: logger.experiment.log_text(
+            logger.run_id, _markdown(values), f"{name}.md"
+        ),
+        "figure": lambda logger, name, figure, step: logger.experiment.log_figure(
+            logger.run_id, figure, f"{name}, step {step}.png"
+        ),
+        "sound": _artifact,
+    },
+}
