@@ -10,8 +10,9 @@ the published entropy model is timed too: a flow, integrated over the cell with 
 import argparse
 import time
 
-from sweep import configuration, train_once
+from sweep import train_once
 
+import ltc
 from ltc.runs.build import build
 
 PUBLISHED = ["entropy=monte_carlo", "entropy.density=realnvp", "entropy.samples=2048"]
@@ -25,7 +26,7 @@ def seconds_per_step(overrides: list[str], steps: int) -> float:
     quick = ("bound=none", "evaluate.samples=10000", "logger=csv")
     interval = f"trainer.val_check_interval={2 * steps}"  # one validation in both, at the end
     seconds = [
-        train_once(*quick, interval, f"steps={count}", *overrides)[1]["seconds_train"]
+        train_once(*quick, interval, f"steps={count}", *overrides).metrics["seconds_train"]
         for count in (steps // 10, steps)
     ]
     return (seconds[1] - seconds[0]) / (steps - steps // 10)
@@ -38,7 +39,7 @@ def published_step(overrides: list[str], batch: int, steps: int) -> float:
     """
     import torch  # after ltc, which tells OpenMP how to wait
 
-    run = build(configuration(f"batch={batch}", *PUBLISHED, *overrides))
+    run = build(ltc.configuration(f"batch={batch}", *PUBLISHED, *overrides))
     coder = run.coder
     optimizer = torch.optim.Adam(coder.parameters())
     x = run.blocks(run.source.sample(batch * coder.layout.block, torch.Generator().manual_seed(0)))

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from rich.progress import track
 from scipy.optimize import brentq
-from sweep import configuration
 
+import ltc
 from ltc.codec import code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.runs.build import build
@@ -26,7 +26,9 @@ from ltc.runs.evaluate import measure
 
 def coder(quantizer: str, training: torch.Tensor, rate: float) -> LatticeTransformCoder:
     """Return a coder of a Gaussian source at a rate, without training: the scale decides."""
-    model = build(configuration(f"quantizer={quantizer}", "transform=identity", "bound=none")).coder
+    model = build(
+        ltc.configuration(f"quantizer={quantizer}", "transform=identity", "bound=none")
+    ).coder
     blocks = training.reshape(-1, model.layout.block, model.transform.dimension)
     some = blocks[: len(blocks) // 10]
 

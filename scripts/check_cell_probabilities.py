@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8192, help="samples per Voronoi cell")
     options = parser.parse_args()
     for lmbda in options.lmbda:
-        run, _ = train_once(
+        run = train_once(
             "source=iid_gaussian", f"quantizer={options.quantizer}", f"lmbda={lmbda:g}"
         )
         model, n = run.coder.eval(), run.source.dimension

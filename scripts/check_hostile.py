@@ -270,8 +270,7 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
             soundfile.write(Path(folder, f"{i}.wav"), rng.normal(0, 0.1, 4000), 8000)
         for name, overrides in track(CODERS.items(), "training", transient=True):
             root = [f"source.root={folder}"] if name == "sound" else []
-            run, _ = train_once(*overrides, *root)
-            assert run.code is not None
+            run = train_once(*overrides, *root)
             coders[name] = FileCoder(run.coder.eval(), run.code, facts(run.source))
             payload = payloads.get(name, Payload("array", {"array": array}, ".npy"))
             files[name] = coders[name].compress(payload)

@@ -19,8 +19,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from sweep import configuration, train_once
+from sweep import train_once
 
+import ltc
 from ltc.cli.messages import describe, is_input_error
 from ltc.files import config_directory
 from ltc.runs.build import build_source
@@ -47,12 +48,12 @@ def names(group: str) -> list[str]:
 
 def train(overrides: list[str]) -> float | None:
     """Train and measure; returns the gap."""
-    return train_once(*overrides)[1]["gap_bits"]
+    return train_once(*overrides).metrics["gap_bits"]
 
 
 def load(overrides: list[str]) -> None:
     """Build the source alone."""
-    build_source(configuration(*overrides), 8)
+    build_source(ltc.configuration(*overrides), 8)
 
 
 def attempt(

@@ -3,35 +3,19 @@
 import tempfile
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
-from ltc.cli.command import config_directory
-from ltc.runs.run import Run
-from ltc.runs.train import train
+import ltc
 
 
-def configuration(*overrides: str) -> DictConfig:
-    """Return the configuration of `ltc-train` with overrides."""
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(overrides), return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    config = config.copy()
-    del config._content["hydra"]
-    return config
-
-
-def train_once(*overrides: str) -> tuple[Run, dict]:
-    """Run `ltc-train` with overrides in a temporary folder; return the run and its metrics."""
-    config = configuration(*overrides)
+def train_once(*overrides: str) -> ltc.Result:
+    """Run `ltc-train` with overrides in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        return train(config, folder)
+        return ltc.train(*overrides, folder=folder)
 
 
 def run(*overrides: str) -> dict:
     """Run `ltc-train` with overrides; print and return its metrics."""
-    _, metrics = train_once(*overrides)
+    metrics = train_once(*overrides).metrics
     print(
         f"{' '.join(overrides)}: rate {metrics['rate']:.4f}, SNR {metrics['snr_db']:.3f} dB",
         flush=True,

@@ -25,6 +25,9 @@ def main() -> None:
     finally:
         for folder in noted():
             console.print(sweep_table(folder))
+            from ltc.runs.sweep import record_sweep  # torch is slow to import
+
+            record_sweep(folder)
 
 
 def _task(config: DictConfig) -> float:

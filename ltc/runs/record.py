@@ -70,7 +70,7 @@ def build_logger(settings: dict[str, Any], folder: Path, step: int = 0) -> Logge
     Raises:
         InputError: its package is not installed.
     """
-    known = {"name": folder.name, "run_name": folder.name, "purge_step": step or None}
+    known = {"name": folder.name, "run_name": folder.name, "purge_step": step}
     known["id"] = digest(str(folder.absolute()))[:12]
     open_ones = {key: known[key] for key in known.keys() & settings if settings[key] is None}
     save_dir = folder / settings.get("save_dir", "")

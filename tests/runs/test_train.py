@@ -5,12 +5,11 @@ import json
 import lightning
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
+import ltc
 from ltc.coder import LatticeTransformCoder
 from ltc.entropy.mixture import by_table
 from ltc.errors import InputError
-from ltc.files import config_directory
 from ltc.measurement import Measurement
 from ltc.quantizers import Layout
 from ltc.runs import train as runs_train
@@ -19,20 +18,11 @@ from ltc.runs.evaluate import compare
 from ltc.runs.run import generator
 from ltc.training import refine
 
-QUICK = [
-    "evaluate.samples=20000",
-    "refine.samples=20000",
-    "logger=csv",
-    "name.source=s",
-    "name.transform=t",
-]
-QUICK += ["name.quantizer=q", "name.entropy=exact", "name.distortion_measure=squared"]
+QUICK = ["evaluate.samples=20000", "refine.samples=20000", "logger=csv"]
 
 
 def configuration(*overrides):
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", [*QUICK, *overrides])
-    return config
+    return ltc.configuration(*QUICK, *overrides)
 
 
 def run(folder, *overrides):
