@@ -14,26 +14,27 @@ from torch.utils.tensorboard.summary import hparams
 
 __all__ = ["show"]
 
+Sounds = tuple[dict[str, Any], int]
 Way = Callable[[Any, str, Any, int], None]  # of the logger, the name, the value and the step
 
 
-def show(logger: Logger, kind: str, name: str, value: Any, step: int) -> None:
-    """Let a logger show something, if it can.
+def show(logger: Logger, kind: str, name: str, make: Callable[[], Any], step: int) -> None:
+    """Let a logger show something, if it can; only then it is made.
 
     Arguments:
         logger: any of Lightning's; of one that is not listed below only choices are shown.
-        kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib) or `sound`
-            (samples from -1 to 1, shape (number,), and how many a second).
+        kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib) or `sounds`
+            (samples from -1 to 1, shape (number,), by title; and how many a second).
         name: under which it is shown.
-        value: what is shown.
+        make: returns what is shown.
         step: of training.
     """
     names = (base.__name__ for base in type(logger).__mro__)
     ways: dict[str, Any] = next((WAYS[known] for known in names if known in WAYS), {})
     if kind in ways:
-        ways[kind](logger, name, value, step)
+        ways[kind](logger, name, make(), step)
     elif kind == "choices":
-        logger.log_hyperparams(value)
+        logger.log_hyperparams(make())
 
 
 def _session(logger: Any, _: str, choices: dict[str, Any], step: int) -> None:
@@ -61,11 +62,17 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _artifact(logger: Any, name: str, sound: tuple[Any, int], step: int) -> None:
+def _players(logger: Any, name: str, sounds: Sounds, step: int) -> None:
+    for title, samples in sounds[0].items():
+        logger.experiment.add_audio(f"{name}/{title}", samples, step, sample_rate=sounds[1])
+
+
+def _files(logger: Any, name: str, sounds: Sounds, step: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{name.replace('/', ' ')}.wav")
-        soundfile.write(path, *sound)
-        logger.experiment.log_artifact(logger.run_id, str(path), "sounds")
+        for title, samples in sounds[0].items():
+            path = Path(folder, f"{title}.wav")
+            soundfile.write(path, samples, sounds[1])
+            logger.experiment.log_artifact(logger.run_id, str(path), name)
 
 
 def _wandb(make: Callable[[Any, Any], Any]) -> Way:
@@ -86,9 +93,7 @@ WAYS: dict[str, dict[str, Way]] = {
         "figure": lambda logger, name, figure, step: logger.experiment.add_figure(
             name, figure, step
         ),
-        "sound": lambda logger, name, sound, step: logger.experiment.add_audio(
-            name, sound[0], step, sample_rate=sound[1]
-        ),
+        "sounds": _players,
     },
     "WandbLogger": {
         "table": _wandb(
@@ -97,7 +102,12 @@ WAYS: dict[str, dict[str, Way]] = {
             )
         ),
         "figure": _wandb(lambda wandb, figure: wandb.Image(figure)),
-        "sound": _wandb(lambda wandb, sound: wandb.Audio(sound[0], sample_rate=sound[1])),
+        "sounds": _wandb(
+            lambda wandb, sounds: [
+                wandb.Audio(samples, sample_rate=sounds[1], caption=title)
+                for title, samples in sounds[0].items()
+            ]
+        ),
     },
     "MLFlowLogger": {
         "table": lambda logger, name, values, step: logger.experiment.log_text(
@@ -106,6 +116,6 @@ WAYS: dict[str, dict[str, Way]] = {
         "figure": lambda logger, name, figure, step: logger.experiment.log_figure(
             logger.run_id, figure, f"{name}, step {step}.png"
         ),
-        "sound": _artifact,
+        "sounds": _files,
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ltc.runs.run import Run, generator
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
 
-__all__ = ["latents", "operating_point", "overview", "pictures", "quantization_regions"]
+__all__ = ["latents", "operating_point", "overview", "pictures", "quantization_regions", "single"]
 
 
 class _Shown(Figure):
@@ -49,6 +50,17 @@ def overview(run: Run, metrics: dict[str, Any]) -> Figure:
         operating_point(axes[0], metrics, run.bound, run.source.variance)
     if with_cells:
         quantization_regions(axes[-1], run)
+    return figure
+
+
+def single(draw: Callable[[Axes], None]) -> Figure:
+    """Return a figure of one panel.
+
+    Arguments:
+        draw: draws it.
+    """
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    draw(figure.add_subplot())
     return figure
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +24,13 @@ from ltc.files import atomic_write
 from ltc.media import Vectors
 from ltc.runs.cards import show
 from ltc.runs.evaluate import parameters
-from ltc.runs.figures import latents, operating_point, pictures, quantization_regions
+from ltc.runs.figures import (
+    latents,
+    operating_point,
+    pictures,
+    quantization_regions,
+    single,
+)
 from ltc.runs.run import Run, facts
 from ltc.sources.base import Example
 
@@ -105,9 +111,8 @@ class Regions(Callback):
 
 
 def _show_regions(logger: Logger, run: Run, step: int) -> None:
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    quantization_regions(figure.add_subplot(), run)
-    show(logger, "figure", "quantization regions", figure, step)
+    draw = partial(quantization_regions, run=run)
+    show(logger, "figure", "quantization regions", lambda: single(draw), step)
 
 
 def choices(run: Run) -> dict[str, Any]:
@@ -132,42 +137,46 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
     final = ("rate", "distortion", "snr_db", "gap_bits", "bitstream_rate")
     numbers = {f"validation/{key}": metrics[key] for key in final if metrics[key] is not None}
     logger.log_metrics(numbers, steps)
-    show(logger, "table", "metrics", metrics, steps)
-    show(logger, "figure", "latents", latents(run), steps)
+    show(logger, "table", "metrics", lambda: metrics, steps)
+    show(logger, "figure", "latents", lambda: latents(run), steps)
     if run.bound is not None and metrics["snr_db"] is not None:
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        operating_point(figure.add_subplot(), metrics, run.bound, run.source.variance)
-        show(logger, "figure", "operating point", figure, steps)
+        draw = partial(
+            operating_point, metrics=metrics, bound=run.bound, variance=run.source.variance
+        )
+        show(logger, "figure", "operating point", lambda: single(draw), steps)
     if run.source.dimension == 2:
         _show_regions(logger, run, steps)
     example = run.source.example
     if example is not None:
-        both = {
-            "source": _media(run, example, example.vectors),
-            "reconstruction": _media(run, example, run.reconstruct(example.vectors.to(run.device))),
-        }
-        if example.sample_rate is None:
-            show(logger, "figure", "source and reconstruction", pictures(both), steps)
-        else:
-            for name, samples in both.items():
-                sound = (samples.clip(-1, 1), example.sample_rate)
-                show(logger, "sound", f"sound/{name}", sound, steps)
+        _show_example(logger, run, example, steps)
     logger.finalize("success")
 
 
-def _media(run: Run, example: Example, vectors: Tensor) -> NDArray[Any]:
-    """Return vectors as a picture or a sound."""
+def _show_example(logger: Logger, run: Run, example: Example, step: int) -> None:
+    """Show a picture or a sound of the source beside what the decoder makes of it."""
+
+    def both() -> dict[str, NDArray[Any]]:
+        decoded = run.reconstruct(example.vectors.to(run.device))
+        return {
+            "source": _joined(run, example, example.vectors),
+            "reconstruction": _joined(run, example, decoded),
+        }
+
+    if example.sample_rate is None:
+        show(logger, "figure", "source and reconstruction", lambda: pictures(both()), step)
+    else:
+        rate = example.sample_rate
+        show(logger, "sounds", "sound", lambda: (both(), rate), step)
+
+
+def _joined(run: Run, example: Example, vectors: Tensor) -> NDArray[Any]:
+    """Return vectors as a picture of 8 bits, or as a sound from -1 to 1."""
     known = facts(run.source)
     array = np.zeros(example.shape, np.uint8 if example.sample_rate is None else np.float32)
-    whole = Vectors(
-        {"": array},
-        run.source.dimension,
-        known.get("patch"),
-        known.get("offset", 0.0),
-        known.get("gain", 1.0),
-    )
+    scale = known.get("offset", 0.0), known.get("gain", 1.0)
+    whole = Vectors({"": array}, run.source.dimension, known.get("patch"), *scale)
     whole.put(0, vectors.cpu().numpy())
-    return whole.arrays[""]
+    return whole.arrays[""] if example.sample_rate is None else whole.arrays[""].clip(-1, 1)
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:

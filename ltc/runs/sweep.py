@@ -33,5 +33,5 @@ def record_sweep(folder: Path) -> None:
     assert isinstance(config, DictConfig)
     check_targets(config, str(report.runs[0].folder))
     logger = build_logger(plain(config)["logger"], folder / "curves")
-    show(logger, "figure", "rate-distortion", draw(report), 0)
+    show(logger, "figure", "rate-distortion", lambda: draw(report), 0)
     logger.finalize("success")

@@ -67,7 +67,7 @@ def train(
     began = time.perf_counter()
     saved = Saved(folder / "checkpoints" / "last.ckpt")
     logger = build_logger(plain(config.logger), folder, saved.step)
-    show(logger, "choices", "choices", choices(run), 0)
+    show(logger, "choices", "choices", lambda: choices(run), 0)
 
     def minimise(run: LatticeRun) -> torch.device:
         device = _minimise(run, config, saved, logger)
