@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from torch.utils.tensorboard.summary import hparams
 
 __all__ = ["show"]
 
+# Newer versions of MLflow want to be told that files of a run in its own folder are wanted.
+os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+
 Sounds = tuple[dict[str, Any], int]
 Way = Callable[[Any, str, Any, int], None]  # of the logger, the name, the value and the step
 
@@ -23,8 +27,8 @@ def show(logger: Logger, kind: str, name: str, make: Callable[[], Any], step: in
 
     Arguments:
         logger: any of Lightning's; of one that is not listed below only choices are shown.
-        kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib) or `sounds`
-            (samples from -1 to 1, shape (number,), by title; and how many a second).
+        kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib), `sounds`
+            (samples from -1 to 1, shape (number,), by title; and how many a second) or `end`.
         name: under which it is shown.
         make: returns what is shown.
         step: of training.
@@ -96,6 +100,8 @@ WAYS: dict[str, dict[str, Way]] = {
         "sounds": _players,
     },
     "WandbLogger": {
+        # Otherwise the next run in this process would be a part of this one.
+        "end": lambda logger, _, __, step: logger.experiment.finish(),
         "table": _wandb(
             lambda wandb, values: wandb.Table(
                 columns=["", "value"], data=[[key, _cell(value)] for key, value in values.items()]

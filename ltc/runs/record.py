@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ from ltc.runs.figures import (
 from ltc.runs.run import Run, facts
 from ltc.sources.base import Example
 
-__all__ = ["Regions", "build_logger", "choices", "probe", "quiet", "record", "write_metrics"]
+__all__ = ["Regions", "choices", "opened", "probe", "quiet", "record", "write_metrics"]
 
 
 def quiet() -> None:
@@ -61,8 +63,9 @@ def probe(folder: Path, resume: bool = False) -> None:
     (folder / "probe").unlink()
 
 
-def build_logger(settings: dict[str, Any], folder: Path, step: int = 0) -> Logger:
-    """Build the logger of a run.
+@contextmanager
+def opened(settings: dict[str, Any], folder: Path, step: int = 0) -> Iterator[Logger]:
+    """Yield the logger of a run, and close it.
 
     What its YAML file leaves open (null) is filled in: `name` and `run_name` are those of the
     folder, `id` is always the same for it, and `purge_step` is the step from which a run goes on,
@@ -81,13 +84,18 @@ def build_logger(settings: dict[str, Any], folder: Path, step: int = 0) -> Logge
     open_ones = {key: known[key] for key in known.keys() & settings if settings[key] is None}
     save_dir = folder / settings.get("save_dir", "")
     try:
-        return instantiate({**settings, **open_ones, "save_dir": str(save_dir)})
+        logger = instantiate({**settings, **open_ones, "save_dir": str(save_dir)})
     except InstantiationException as error:
         if not isinstance(error.__cause__, ModuleNotFoundError):
             raise
         raise InputError(
             f'{settings["_target_"]} is an extra: pip install ".[loggers]" in the clone of ltc'
         ) from error
+    try:
+        yield logger
+        logger.finalize("success")
+    finally:
+        show(logger, "end", "end", lambda: None, step)
 
 
 class Regions(Callback):
@@ -149,7 +157,6 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
     example = run.source.example
     if example is not None:
         _show_example(logger, run, example, steps)
-    logger.finalize("success")
 
 
 def _show_example(logger: Logger, run: Run, example: Example, step: int) -> None:

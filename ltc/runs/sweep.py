@@ -11,7 +11,7 @@ from ltc.report.figure import draw
 from ltc.runs.build import plain
 from ltc.runs.cards import show
 from ltc.runs.checkpoint import check_targets
-from ltc.runs.record import build_logger
+from ltc.runs.record import opened
 
 __all__ = ["record_sweep"]
 
@@ -32,6 +32,5 @@ def record_sweep(folder: Path) -> None:
     config = OmegaConf.create(report.runs[0].config)
     assert isinstance(config, DictConfig)
     check_targets(config, str(report.runs[0].folder))
-    logger = build_logger(plain(config)["logger"], folder / "curves")
-    show(logger, "figure", "rate-distortion", lambda: draw(report), 0)
-    logger.finalize("success")
+    with opened(plain(config)["logger"], folder / "curves") as logger:
+        show(logger, "figure", "rate-distortion", lambda: draw(report), 0)

@@ -23,8 +23,8 @@ from ltc.runs.cards import show
 from ltc.runs.evaluate import evaluate, standing
 from ltc.runs.record import (
     Regions,
-    build_logger,
     choices,
+    opened,
     probe,
     quiet,
     record,
@@ -66,8 +66,6 @@ def train(
         run.held_out(torch.device("cpu"))
     began = time.perf_counter()
     saved = Saved(folder / "checkpoints" / "last.ckpt")
-    logger = build_logger(plain(config.logger), folder, saved.step)
-    show(logger, "choices", "choices", lambda: choices(run), 0)
 
     def minimise(run: LatticeRun) -> torch.device:
         device = _minimise(run, config, saved, logger)
@@ -77,18 +75,20 @@ def train(
                 refine(run.coder, blocks, report=lambda status: progress.update(status=status))
         return device
 
-    device = run.fit(minimise)
-    seconds_train = saved.seconds + time.perf_counter() - began
-    with Progress("freezing and measuring"):
-        run.finish(folder)
-        metrics = evaluate(run, device)
-    metrics["seconds_train"] = seconds_train
-    metrics["seconds_total"] = saved.seconds + time.perf_counter() - start
-    write_metrics(metrics, folder)
-    try:
-        record(run, metrics, logger)
-    except OSError as error:  # of a full disk; the numbers are safe
-        log.warning("the log in %s is not whole: %s", folder, error.strerror or error)
+    with opened(plain(config.logger), folder, saved.step) as logger:
+        show(logger, "choices", "choices", lambda: choices(run), 0)
+        device = run.fit(minimise)
+        seconds_train = saved.seconds + time.perf_counter() - began
+        with Progress("freezing and measuring"):
+            run.finish(folder)
+            metrics = evaluate(run, device)
+        metrics["seconds_train"] = seconds_train
+        metrics["seconds_total"] = saved.seconds + time.perf_counter() - start
+        write_metrics(metrics, folder)
+        try:
+            record(run, metrics, logger)
+        except OSError as error:  # of a full disk; the numbers are safe
+            log.warning("the log in %s is not whole: %s", folder, error.strerror or error)
     return run, metrics
 
 

@@ -13,6 +13,9 @@ from tensorboard.plugins.hparams import metadata
 import ltc
 from ltc.cli.train import main
 from ltc.report.runs import find_runs
+from ltc.runs.build import build, plain
+from ltc.runs.record import opened, record
+from ltc.runs.run import generator
 from ltc.runs.sweep import record_sweep
 from ltc.training import CoderTraining
 
@@ -98,18 +101,21 @@ def test_the_curves_of_a_sweep_are_a_run_of_their_own(plane):
     assert not unfinished
 
 
-def test_pictures_and_sounds_stand_beside_what_becomes_of_them(tmp_path):
+def test_pictures_and_sounds_stand_beside_what_becomes_of_them(tmp_path, plane):
     rng = np.random.default_rng(0)
     for i in range(2):
         pixels = rng.integers(0, 256, (10, 14), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
         soundfile.write(tmp_path / f"{i}.wav", rng.normal(0, 0.1, 4000), 8000)
-    few = ["steps=2", "bound=none", "evaluate.bitstream=false", "trainer=cpu", "quantizer=e8"]
-    kinds = (("image_patches", "pictures"), ("audio", "sounds"))
-    for source, folder in kinds:
+    for source, folder in (("image_patches", "pictures"), ("audio", "sounds")):
         root = {"source.root": tmp_path}
-        ltc.train(*few, source=source, folder=tmp_path / folder, **root)
-    assert steps(log(tmp_path / "pictures").Images("source and reconstruction")) == [2]
+        config = ltc.configuration("quantizer=e8", "bound=none", source=source, **root)
+        run = build(config)  # which need not be trained
+        run.coder.initialise(run.source.blocks(100, run.block, generator(0, "initialise")))
+        with opened(plain(config.logger), tmp_path / folder) as logger:
+            record(run, plane.metrics, logger)
+    pictures = log(tmp_path / "pictures").Images("source and reconstruction")
+    assert steps(pictures) == [config.steps]
     found = log(tmp_path / "sounds")
     sounds = {tag: found.Audio(f"sound/{tag}")[0] for tag in ("source", "reconstruction")}
     assert all(sound.sample_rate == 8000 for sound in sounds.values())
