@@ -179,6 +179,7 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     assert sorted(m["lmbda"] for m in metrics) == [1, 4]
     names = {path.parent.name for path in tmp_path.rglob("metrics.json")}
     assert any("lmbda-1_quantizer-scalar" in name for name in names)
+    assert list(tmp_path.glob("outputs/*/curves/events.out.tfevents*"))
 
 
 def test_folders_of_the_same_second_are_not_shared(tmp_path):

@@ -1,6 +1,5 @@
 """What a run leaves in its log."""
 
-import json
 import os
 
 import numpy as np
@@ -11,7 +10,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 import ltc
-from ltc.cli.train import main
 from ltc.report.runs import find_runs
 from ltc.runs.build import build, plain
 from ltc.runs.record import opened, record
@@ -155,13 +153,3 @@ def test_a_missing_logger_is_named(tmp_path, monkeypatch, kind):
     with pytest.raises(ltc.errors.InputError, match=r'pip install "\.\[loggers\]"'):
         ltc.train(*PLANE, f"logger={kind}", folder=tmp_path / "run")
     assert not (tmp_path / "run" / "config.yaml").exists()
-
-
-def test_a_sweep_logs_its_curves(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-    sweep = ["-m", "lmbda=2,4", "hydra.sweep.dir=sweep", "steps=2", "source.dimension=2"]
-    monkeypatch.setattr("sys.argv", ["ltc-train", *QUICK, *sweep])
-    main()
-    assert log("sweep/curves").Tags()["images"] == ["rate-distortion"]
-    assert len([json.loads(path.read_text()) for path in tmp_path.rglob("metrics.json")]) == 2
