@@ -143,7 +143,7 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
     """
     steps = run.config["steps"]
     final = ("rate", "distortion", "snr_db", "gap_bits", "bitstream_rate")
-    numbers = {f"validation/{key}": metrics[key] for key in final if metrics[key] is not None}
+    numbers = {f"evaluation/{key}": metrics[key] for key in final if metrics[key] is not None}
     logger.log_metrics(numbers, steps)
     show(logger, "table", "metrics", lambda: metrics, steps)
     show(logger, "figure", "latents", lambda: latents(run), steps)

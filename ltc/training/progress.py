@@ -42,7 +42,7 @@ class TrainingProgress(Callback):
     ) -> None:
         """Move the bar on, and the curves."""
         if (trainer.global_step - 1) % self.every == 0:
-            values = self._log(trainer, "train")
+            values = self._log(trainer, "train", "train")
             status = f"rate {values['rate']:.3f}  distortion {values['distortion']:.4g}"
             gap = f"  gap {values['gap_bits']:.3f}" if "gap_bits" in values else ""
             self.progress.update(trainer.global_step, status + gap)
@@ -50,10 +50,10 @@ class TrainingProgress(Callback):
     def on_validation_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
-        """Log what was validated."""
-        self._log(trainer, "validation")
+        """Log what was validated, under a name that TensorBoard lists before `train`."""
+        self._log(trainer, "validation", "evaluation")
 
-    def _log(self, trainer: lightning.Trainer, stage: str) -> dict[str, float]:
+    def _log(self, trainer: lightning.Trainer, stage: str, name: str) -> dict[str, float]:
         values = {
             key.removeprefix(f"{stage}/"): float(value)
             for key, value in trainer.callback_metrics.items()
@@ -61,7 +61,7 @@ class TrainingProgress(Callback):
         }
         values |= self.standing(values["rate"], values["distortion"])
         for logger in trainer.loggers:
-            named = {f"{stage}/{key}": value for key, value in values.items()}
+            named = {f"{name}/{key}": value for key, value in values.items()}
             logger.log_metrics(named, trainer.global_step - 1)
             logger.save()
         return values

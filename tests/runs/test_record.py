@@ -55,7 +55,7 @@ def test_curves_have_each_step_once_and_end_in_what_was_measured(plane):
     found = log(plane.folder)
     assert not [tag for tag in found.Tags()["scalars"] if "epoch" in tag or "hp_metric" in tag]
     for key in ("rate", "distortion", "snr_db", "gap_bits"):
-        curve = found.Scalars(f"validation/{key}")
+        curve = found.Scalars(f"evaluation/{key}")
         assert steps(curve) == [9, 19, 29, 39, 40]
         assert curve[-1].value == pytest.approx(plane.metrics[key], rel=1e-5)
         assert steps(found.Scalars(f"train/{key}")) == [0]
@@ -140,7 +140,7 @@ def test_other_loggers(tmp_path, monkeypatch, kind):
         (experiment,) = (e for e in client.search_experiments() if e.name == "ltc")
         (found,) = client.search_runs([experiment.experiment_id])
         assert found.info.run_name == "run"
-        assert found.data.metrics["validation/rate"] == pytest.approx(run.metrics["rate"])
+        assert found.data.metrics["evaluation/rate"] == pytest.approx(run.metrics["rate"])
         assert found.data.params["quantizer.rdo"] == "False"
         paths = {file.path for file in client.list_artifacts(found.info.run_id)}
         assert {"metrics.md", "quantization regions, step 9.png", "latents, step 40.png"} <= paths
