@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 __all__ = ["NoteSweep", "noted", "sweep_table"]
 
-_sweeps: list[Path] = []
+_sweeps: list[tuple[Path, Any]] = []
 
 
 class NoteSweep(Callback):
-    """Notes where the runs of a sweep are, when Hydra begins it."""
+    """Notes where the runs of a sweep are and their logger, when Hydra begins it."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note the folder."""
-        _sweeps.append(Path(config.hydra.sweep.dir).absolute())
+        """Note the folder and the logger."""
+        logger = OmegaConf.to_container(config.logger, resolve=True)
+        _sweeps.append((Path(config.hydra.sweep.dir).absolute(), logger))
 
 
-def noted() -> list[Path]:
-    """Return the folders of the sweeps that were begun since this was last asked."""
+def noted() -> list[tuple[Path, Any]]:
+    """Return folder and settings of the logger of the sweeps begun since this was last asked."""
     folders = _sweeps.copy()
     _sweeps.clear()
     return folders

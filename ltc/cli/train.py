@@ -23,11 +23,11 @@ def main() -> None:
     try:
         command(_task, "train", resumable=True)
     finally:
-        for folder in noted():
+        for folder, logger in noted():
             console.print(sweep_table(folder))
             from ltc.runs.sweep import record_sweep  # torch is slow to import
 
-            record_sweep(folder)
+            record_sweep(folder, logger)
 
 
 def _task(config: DictConfig) -> float:

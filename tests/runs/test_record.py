@@ -92,7 +92,7 @@ def test_runs_are_compared_by_their_choices(plane):
 def test_the_curves_of_a_sweep_are_a_run_of_their_own(plane):
     sweep = plane.folder.parent
     for _ in range(2):  # the sweep was started again
-        record_sweep(sweep)
+        record_sweep(sweep, plane.config["logger"])
     assert steps(log(sweep / "curves").Images("rate-distortion")) == [0]
     finished, unfinished = find_runs([sweep])
     assert [run.folder for run in finished] == [plane.folder.resolve()]
