@@ -37,7 +37,7 @@ def imported(tree):
 
 
 def test_no_import_goes_in_a_circle():
-    graph = {name: imported(tree) for name, tree in TREES.items()}
+    graph = {name: imported(tree) - {name} for name, tree in TREES.items()}
     assert graph["ltc.runs.train"] >= {"ltc.runs.build", "ltc.training"}
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 

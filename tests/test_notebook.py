@@ -19,7 +19,8 @@ from ltc.cli.train import main
 from ltc.errors import InputError
 from ltc.training import CoderTraining
 
-QUICK = ["steps=20", "evaluate.samples=2000", "trainer=cpu", "logger=csv", "bound=none"]
+QUICK = ["steps=20", "refine.samples=20000", "evaluate.samples=2000", "trainer=cpu"]
+QUICK += ["logger=csv", "bound=none"]
 TIMES = ("seconds_train", "seconds_total", "peak_memory")
 
 

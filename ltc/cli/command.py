@@ -21,7 +21,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-import ltc
 from ltc.cli.folders import claimed, run_folder, stored
 from ltc.cli.messages import (
     chain,
@@ -34,6 +33,7 @@ from ltc.cli.messages import (
 )
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
+from ltc.version import __version__
 
 __all__ = ["command", "config_directory", "run_and_report"]
 
@@ -117,7 +117,7 @@ def command(
         resumable: whether a run that was ended can go on.
     """
     if "--version" in sys.argv[1:]:  # Hydra would tell its own
-        print(f"{Path(sys.argv[0]).stem} {ltc.__version__}")
+        print(f"{Path(sys.argv[0]).stem} {__version__}")
         return
     verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     sys.argv = [argument for argument in sys.argv if argument != "-v"]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ltc import __version__
 from ltc.checks import integer
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
 from ltc.files import MAGIC, atomic_write, use_config_directory
 from ltc.progress import Progress
+from ltc.version import __version__
 
 __all__ = ["compress", "decompress"]
 

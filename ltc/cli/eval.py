@@ -13,7 +13,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from ltc import __version__
 from ltc.cli.choices import composed
 from ltc.cli.command import console, run_and_report
 from ltc.cli.folders import new_folder
@@ -21,6 +20,7 @@ from ltc.errors import InputError
 from ltc.files import atomic_write, config_directories, use_config_directory
 from ltc.progress import Progress
 from ltc.runs.table import table
+from ltc.version import __version__
 
 __all__ = ["main"]
 

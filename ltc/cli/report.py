@@ -13,9 +13,9 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from ltc import __version__
 from ltc.cli.command import console, errors, run_and_report
 from ltc.errors import InputError
+from ltc.version import __version__
 
 if TYPE_CHECKING:
     from ltc.report import Report
