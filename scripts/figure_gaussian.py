@@ -26,13 +26,16 @@ PUBLISHED = {
 DECIBEL_PER_BIT = 20 * np.log10(2)  # of a Gaussian source
 
 
-def read(folder: Path) -> dict[str, list[dict]]:
-    """Return the runs of a sweep by what tells their curves apart, each in the order of lmbda."""
+def read(folder: Path, rate: str = "bitstream_rate") -> dict[str, list[dict]]:
+    """Return the runs of a sweep by what tells their curves apart, each in the order of lmbda.
+
+    Those count that have this rate and a gap.
+    """
     paths = sorted(folder.glob("**/metrics.json"))
     found = [json.loads(path.read_text()) for path in paths]
-    found = [m for m in found if m["bitstream_rate"] is not None and m["gap_bits"] is not None]
+    found = [m for m in found if m[rate] is not None and m["gap_bits"] is not None]
     if not found:
-        raise SystemExit(f"{folder} holds no metrics.json of a run with a bitstream and an R(D)")
+        raise SystemExit(f"{folder} holds no metrics.json of a run with a {rate} and an R(D)")
     sources = sorted({m["source"] for m in found})
     if len(sources) > 1:
         raise SystemExit(f"{folder} holds runs of several sources ({', '.join(sources)}); name one")

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
     from ltc.runs.run import Run
 
-__all__ = ["compare", "evaluate", "measure", "parameters", "standing"]
+__all__ = ["SCHEMA", "compare", "evaluate", "measure", "parameters", "standing"]
+
+# Which keys `metrics.json` has and what they mean: one more whenever a key goes, or means something
+# else. Keys that are new change nothing for those who read the others.
+SCHEMA = 1
 
 
 @torch.no_grad()
@@ -173,6 +177,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     blocks = run.held_out(device)
     measurement, rate_written = run.measure(blocks)
     return {
+        "schema": SCHEMA,
         **config["name"],
         **parameters(config),
         "dimension": source.dimension,
