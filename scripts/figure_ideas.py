@@ -109,8 +109,9 @@ def space_filling() -> Figure:
         gap = above_shannon(moment)
         print(f"{lattice.name}: second moment {moment:.5f} ± {error:.5f}, {gap:.4f} bits")
         axes.axhline(gap, color="C1", linewidth=1)
+        place = 29 if states == STATES[-1] else 33, gap
         axes.annotate(
-            f"{states:,} states", (29 if states == 4096 else 33, gap), (0, 2), textcoords="offset points", fontsize=7,
+            f"{states:,} states", place, (0, 2), textcoords="offset points", fontsize=7,
             color="C1", ha="right",
         )  # fmt: skip
     axes.plot([], [], color="C1", label="trellis codes of unbounded length")

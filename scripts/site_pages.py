@@ -16,7 +16,6 @@ import tomllib
 from pathlib import Path
 
 import griffe
-import yaml
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -116,15 +115,10 @@ def configurations() -> str:
     for group in sorted(path for path in conf.iterdir() if path.is_dir()):
         parts.append(f"## {group.name}")
         for path in sorted(group.glob("*.yaml")):
-            target = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("_target_", "")
-            parts.append(f"### {group.name}={path.stem}" + linked(target))
-            parts.append(fenced(path))
+            parts += [f"### {group.name}={path.stem}", fenced(path)]
     return "\n\n".join(parts)
 
 
 def fenced(path: Path) -> str:
+    """Return a file as a block of a page."""
     return f"```yaml\n{path.read_text(encoding='utf-8').strip()}\n```"
-
-
-def linked(target: str) -> str:
-    return ""

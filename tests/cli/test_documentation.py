@@ -87,7 +87,12 @@ def check_configuration(name, arguments):
     """Compose what a command would get, for each value of a sweep."""
     options = [a for a in arguments if a.startswith("-")]
     assert set(options) <= {"-m", "--json", "--help"}, options
-    overrides = OverridesParser.create().parse_overrides([a for a in arguments if a not in options])
+    # Plugins of launchers are extras; that there is such a launcher is all that is asked.
+    launchers = [a for a in arguments if a.startswith("launcher=")]
+    for launcher in launchers:
+        assert (ROOT / "conf" / launcher.replace("=", "/")).with_suffix(".yaml").is_file()
+    composable = [a for a in arguments if a not in (*options, *launchers)]
+    overrides = OverridesParser.create().parse_overrides(composable)
     each = [
         [o.input_line] if not o.is_sweep_override() else
         [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
@@ -113,6 +118,8 @@ def shortened(name, arguments, mark):
 def run(call, monkeypatch, tmp_path):
     """Run a command of the shell, and check that it succeeds."""
     scripts = PROJECT["scripts"]
+    # Most of the time of a short training, and tested elsewhere.
+    monkeypatch.setattr("ltc.runs.train.refine", lambda *_, **__: None)
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "scripts")])
     monkeypatch.setenv("LTC_CONFIG_DIR", "")
 
