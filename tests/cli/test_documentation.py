@@ -84,24 +84,27 @@ def check_installation(words):
 
 
 def check_configuration(name, arguments):
-    """Compose what a command would get, for each value of a sweep."""
+    """Compose what a command would get, for each choice of a sweep."""
     options = [a for a in arguments if a.startswith("-")]
     assert set(options) <= {"-m", "--json", "--help"}, options
-    # Plugins of launchers are extras; that there is such a launcher is all that is asked.
+    # Plugins of launchers and sweepers are extras; that there is such a launcher is all to ask.
     launchers = [a for a in arguments if a.startswith("launcher=")]
     for launcher in launchers:
         assert (ROOT / "conf" / launcher.replace("=", "/")).with_suffix(".yaml").is_file()
-    composable = [a for a in arguments if a not in (*options, *launchers)]
-    overrides = OverridesParser.create().parse_overrides(composable)
-    each = [
-        [o.input_line] if not o.is_sweep_override() else
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-        for o in overrides
-    ]  # fmt: skip
-    for values in each or [[]]:
-        for value in values or [None]:
-            chosen = [value if of_key is values else of_key[0] for of_key in each]
-            composed(CONFIGS[name], [c for c in chosen if c and not c.startswith("hydra.")])
+    left_out = (*options, *launchers, *(a for a in arguments if a.startswith(("hydra.", "hydra/"))))
+    values = []
+    parser = OverridesParser.create()
+    for override in parser.parse_overrides([a for a in arguments if a not in left_out]):
+        key = override.get_key_element()
+        swept = override.sweep_string_iterator() if override.is_sweep_override() else ()
+        values.append([f"{key}={value}" for value in swept] or [override.input_line])
+        if not (ROOT / "conf" / key).is_dir():
+            del values[-1][1:]  # one number composes as another does
+    first = [found[0] for found in values]
+    composed(CONFIGS[name], first)
+    for place, found in enumerate(values):
+        for value in found[1:]:
+            composed(CONFIGS[name], [*first[:place], value, *first[place + 1 :]])
 
 
 def shortened(name, arguments, mark):
