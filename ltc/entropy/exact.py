@@ -260,9 +260,14 @@ class Exact(EntropyModel):
 
     def log_partition(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
         """Return log Z in nats, shape (..., rows); arguments as of `log_mass`."""
-        if dither is None and table.dim() > 2 and table.shape[-1] == 1:  # each table once
+        if table.dim() > 2 and table.shape[-1] == 1:  # each table once
             used, table = torch.unique(table[..., 0], return_inverse=True)
-            return self.trellis.log_partition(self.log_mass(used[:, None]))[table]
+            if dither is None:
+                return self.trellis.log_partition(self.log_mass(used[:, None]))[table]
+            if len(dither) == 1 and dither.shape[1:-1] == table.shape[1:]:
+                used = used.reshape(-1, *[1] * (dither.dim() - 1))
+                return self.trellis.log_partition(self.log_mass(used, dither)).gather(0, table)
+            table = used[table].unsqueeze(-1)
         return self.trellis.log_partition(self.log_mass(table, dither))
 
     def bits(self, points: Tensor, table: Tensor, dither: Tensor | None = None) -> Tensor:

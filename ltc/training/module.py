@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
+from ltc.errors import InputError
 
 __all__ = ["CoderTraining", "TrainingDivergedError"]
 
@@ -59,14 +60,16 @@ class CoderTraining(lightning.LightningModule):
 
     def _step(self, x: Tensor, stage: str) -> Tensor:
         vectors = self.coder.vectors(x)
-        if self.training:
-            points, dither = self.coder.quantizer(vectors)
-        else:
-            points, dither = self.coder.quantizer.quantize(vectors), None
         try:
+            if self.training:
+                points, dither = self.coder.quantizer(vectors)
+            else:
+                points, dither = self.coder.quantizer.quantize(vectors), None
             rate = (
                 self.coder.entropy.bits(points, self.coder.table(points), dither).sum() / x.numel()
             )
+        except InputError as error:  # what is to be quantized is not finite; no input is wrong
+            raise self._diverged(str(error)) from None
         except OverflowError as error:
             raise self._diverged(str(error)) from error
         distortion = self.coder.distortion.cost(self.coder.decode(points) - x).mean()

@@ -14,6 +14,7 @@ def sweep(call, tmp_path):
     arguments = (
         "steps=2",
         "evaluate.samples=10000",
+        "logger=csv",
         "refine.samples=20000",
         "hydra.sweep.dir=sweep",
     )
