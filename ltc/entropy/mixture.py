@@ -94,7 +94,8 @@ def by_table(vectors: Tensor, table: Tensor, tables: int, most: int = 20_000) ->
         vectors: shape (count, rows, n).
         table: the table of each coordinate, integers that broadcast to `vectors`.
         tables: how many there are.
-        most: values of a table at most, spread over all vectors and coordinates.
+        most: values of a table at most, spread over all vectors and coordinates; fewer of many
+            tables, a million together, but a thousand each.
 
     Returns:
         Values, shape (number, tables). Of a table with fewer values than others they come again;
@@ -106,6 +107,7 @@ def by_table(vectors: Tensor, table: Tensor, tables: int, most: int = 20_000) ->
                 [2., 4.]])
     """
     flat, of = columns(vectors, table)
+    most = max(min(most, 1_000), min(most, (1 << 20) // tables))
     chosen = []
     for index in range(tables):
         values = flat[:, of == index].flatten()
