@@ -25,7 +25,7 @@ QUANTIZERS = {"rounding": "scalar", "hexagonal lattice": "a2"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("regions.png"))
-    parser.add_argument("--lmbda", type=float, default=4)
+    parser.add_argument("--lmbda", type=float, default=12)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="passed to each run")
     options = parser.parse_args()
     figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")
