@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -65,9 +66,9 @@ class EngineLauncher(Launcher):
         self.task: Any = task_function  # an `ltc.cli.command.Task`, which keeps what failed
         self.config = config
 
+    @abstractmethod
     def start(self, jobs: list[Job]) -> AbstractContextManager[list[Callable[[], JobReturn]]]:
         """Start the runs; yields what waits for each, and raises where its process died."""
-        raise NotImplementedError
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

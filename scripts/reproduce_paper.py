@@ -16,9 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
-from ltc.cli.command import config_directory
+from ltc.files import config_directory
 
 RECIPES = (
     "gaussian_table",
@@ -36,9 +36,8 @@ QUICK = ("steps=20", "refine.samples=20000", "evaluate.samples=20000", "bound=no
 
 def two_lmbdas(recipe: str) -> str:
     """Return the first and the last lmbda of a recipe."""
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", [f"experiment={recipe}"], return_hydra_config=True)
-    lmbdas = str(config.hydra.sweeper.params.lmbda).split(",")
+    config = OmegaConf.load(config_directory() / "experiment" / f"{recipe}.yaml")
+    lmbdas = config.hydra.sweeper.params.lmbda.split(",")
     return f"lmbda={lmbdas[0]},{lmbdas[-1]}"
 
 
