@@ -4,11 +4,9 @@ import json
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-import ltc.cli.choices  # noqa: F401 (nested lattices are found through it)
+import ltc
 from ltc.errors import InputError
-from ltc.files import config_directory
 from ltc.runs import train as runs_train
 from ltc.runs.checkpoint import load
 from ltc.training import CoderTraining
@@ -22,8 +20,6 @@ QUICK += [
     "evaluate.bitstream=false",
     "learning_rate=0.05",
 ]
-QUICK += ["name.source=s", "name.transform=t", "name.quantizer=q", "name.entropy=exact"]
-QUICK += ["name.distortion_measure=squared"]
 TIMES = ("seconds_train", "seconds_total", "peak_memory")
 RUNS = {
     "straight through": ["quantizer=a2", "quantizer.rdo=true", "quantizer.train=ste"],
@@ -43,13 +39,8 @@ class KilledError(Exception):
     """Something ended the run."""
 
 
-def configuration(*overrides):
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose("train", [*QUICK, *overrides])
-
-
 def train(folder, overrides, resume=False):
-    _, metrics = runs_train.train(configuration(*overrides), folder, resume)
+    _, metrics = runs_train.train(ltc.configuration(*QUICK, *overrides), folder, resume)
     return {key: value for key, value in metrics.items() if key not in TIMES}
 
 
