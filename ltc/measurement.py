@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ltc.threads import one_thread
 
-__all__ = ["Measurement", "summarise"]
+__all__ = ["Measured", "Measurement", "summarise"]
 
 
 class Measurement(NamedTuple):
@@ -26,6 +27,22 @@ class Measurement(NamedTuple):
     rate_stderr: float
     distortion: float
     distortion_stderr: float
+
+
+class Measured(NamedTuple):
+    """What was measured of a run.
+
+    Attributes:
+        measurement: rate and distortion.
+        samples: how many scalars it was measured on.
+        bitstream_rate: bits per scalar that were really written, headers included, or None.
+        more: other numbers, by their names in `metrics.json`.
+    """
+
+    measurement: Measurement
+    samples: int
+    bitstream_rate: float | None = None
+    more: Mapping[str, float] = {}
 
 
 def summarise(bits: Tensor, errors: Tensor) -> Measurement:

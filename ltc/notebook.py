@@ -32,11 +32,12 @@ from ltc.cli.messages import (
     unknown_key,
 )
 from ltc.codec import Code, FileCoder, Payload
+from ltc.codec.grid_files import GridFileCoder
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
 from ltc.runs import checkpoint
 from ltc.runs.figures import overview
-from ltc.runs.run import Run, facts
+from ltc.runs.run import Run
 from ltc.runs.table import table
 from ltc.runs.train import train as train_in
 from ltc.sources import Source
@@ -89,12 +90,16 @@ class Result:
         """Return the numbers of an array as an `.ltc` file, which `ltc-decompress` reads too.
 
         Arguments:
-            array: real numbers of any shape: source vectors, one after the other.
+            array: real numbers of any shape: source vectors, one after the other; of a run of whole
+                pictures pixels of 8 or 16 bits, shape (height, width) or (height, width, 3).
 
         Raises:
             InputError: there is no bitstream, or a number is not finite or too large.
         """
-        return self._file_coder().compress(Payload("array", {"array": np.asarray(array)}, ".npy"))
+        numbers = np.asarray(array)
+        if self.source.whole:
+            return self._file_coder().compress(Payload("image", {"image": numbers}, ".png"))
+        return self._file_coder().compress(Payload("array", {"array": numbers}, ".npy"))
 
     def decompress(self, data: bytes) -> NDArray[Any]:
         """Return the array of an `.ltc` file, in its shape and type.
@@ -125,8 +130,9 @@ class Result:
             raise InputError(f"the run in {self.folder} has no {name}; others have")
         return found
 
-    def _file_coder(self) -> FileCoder:
-        return FileCoder(self.coder.cpu().eval(), self.code, facts(self.source))
+    def _file_coder(self) -> FileCoder | GridFileCoder:
+        self._part("coder").cpu().eval()
+        return self._part("files")
 
 
 def configuration(*overrides: str, **settings: Any) -> DictConfig:

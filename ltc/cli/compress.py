@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ltc.checks import integer
+from ltc.checks import integer, number
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
 from ltc.files import MAGIC, atomic_write, use_config_directory
@@ -23,11 +23,14 @@ from ltc.version import __version__
 
 __all__ = ["compress", "decompress"]
 
+# What a picture's file is asked to have.
+AIMS = ("quality", "bpp", "psnr", "lmbda")
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _arguments(name: str, what: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=name, description=what)
+def _arguments(name: str, what: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description=what, epilog=epilog)
     parser.add_argument("input", metavar="IN", help="a file, or - for standard input")
     parser.add_argument("output", metavar="OUT", nargs="?", help="a file, or - for standard output")
     parser.add_argument("ckpt", metavar="ckpt=RUN", help="folder of a run, or a checkpoint file")
@@ -48,7 +51,9 @@ def _arguments(name: str, what: str) -> argparse.ArgumentParser:
 
 
 def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], None]) -> None:
-    options = parser.parse_intermixed_args()  # options may stand between the files
+    aims = [word for word in sys.argv[1:] if word.partition("=")[0] in AIMS and "=" in word]
+    # Options may stand between the files.
+    options = parser.parse_intermixed_args([word for word in sys.argv[1:] if word not in aims])
 
     def run() -> None:
         if options.config_dir:
@@ -59,9 +64,28 @@ def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], N
             )
         options.ckpt = options.ckpt.removeprefix("ckpt=")
         options.largest = integer("--largest", options.largest)
+        options.aim = _aim(aims)
         task(options)
 
     run_and_report(run, options.v)
+
+
+def _aim(words: list[str]) -> tuple[str, float] | None:
+    """Return what a file is to have, of words such as `bpp=0.5`.
+
+    Raises:
+        InputError: there are several, or one is no positive number.
+    """
+    if not words:
+        return None
+    if len(words) > 1:
+        raise InputError(f"got {' and '.join(words)}; expected one of them")
+    name, _, text = words[0].partition("=")
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InputError(f"{words[0]}; expected a number, for example {name}=1.5") from error
+    return name, number(name, value) if name != "quality" else value
 
 
 def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
@@ -150,7 +174,12 @@ def _write(path: str, data: bytes) -> None:
 
 def compress() -> None:
     """Run `ltc-compress`."""
-    parser = _arguments("ltc-compress", "Compress an array, a picture or a sound.")
+    parser = _arguments(
+        "ltc-compress",
+        "Compress an array, a picture or a sound.",
+        "Models of whole pictures (source=images) serve every rate: ask for one with "
+        "quality=0..100, bpp=BITS_PER_PIXEL, psnr=DECIBEL or lmbda=WEIGHT beside ckpt=RUN.",
+    )
     parser.add_argument(
         "--type", help="ending that says what standard input is, for example npy or png"
     )
@@ -166,14 +195,15 @@ def _compress(options: argparse.Namespace) -> None:
     data = _read(options.input, options.largest)
     with Progress("loading"):
         # Not above: torch alone takes seconds to load, and something is to be seen before.
-        from ltc.codec import Payload
+        from ltc.codec import Aim, Payload
         from ltc.runs.checkpoint import load_coder
 
         payload = Payload.read(data, suffix, options.largest)
         coder = load_coder(options.ckpt)
+        aim = None if options.aim is None else Aim(*options.aim)
     start = time.perf_counter()
     with Progress("compressing", total=100) as progress:
-        data = coder.compress(payload, lambda share: progress.update(round(100 * share)))
+        data = coder.compress(payload, lambda share: progress.update(round(100 * share)), aim)
     seconds = time.perf_counter() - start
     _write(output, data)
     # What is reported is measured on what a decoder makes of the bytes.

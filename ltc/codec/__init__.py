@@ -3,11 +3,12 @@
 from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
-from ltc.codec.files import FileCoder, Payload
+from ltc.codec.files import Aim, FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
 from ltc.codec.select import code_for
 
 __all__ = [
+    "Aim",
     "Code",
     "Container",
     "FileCoder",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,27 +13,35 @@ from torch import Tensor
 from ltc.checks import digest
 from ltc.codec.base import Code
 from ltc.codec.container import Container
+from ltc.codec.described import described, described_sound
 from ltc.coder import sequence
 from ltc.errors import InputError
-from ltc.media import ARRAYS, LARGEST, SAMPLE_TYPES, SOUNDS, Payload, Vectors, vector_count
+from ltc.media import LARGEST, SAMPLE_TYPES, Payload, Vectors, vector_count
 from ltc.media.size import check_size
 
 if TYPE_CHECKING:
     from ltc.coder import LatticeTransformCoder
 
-__all__ = ["FileCoder", "Payload"]
+__all__ = ["Aim", "FileCoder", "Payload", "silent"]
 
-# What the header of a file of each kind may say: endings, types, numbers of dimensions.
-DESCRIBED = {
-    "array": (ARRAYS, "[<>|]([iu][1248]|f[248]|b1)", range(65)),
-    "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
-    "audio": (SOUNDS, "[<>]f[48]", (1,)),
-}
 # Scalars that the transform maps at once, and that are decoded before it does.
 PIECE = 1 << 18
 GROUP = 1 << 21
 # Beyond it squares are no numbers of 32 bits.
 LARGEST_VALUE = 1e18
+
+
+class Aim(NamedTuple):
+    """What a file is to have.
+
+    Attributes:
+        name: `lmbda`, the weight of the distortion; `quality`, from 0 to 100; `bpp`, bits per
+            pixel; or `psnr`, dB.
+        value: of it.
+    """
+
+    name: str
+    value: float
 
 
 def silent(share: float) -> None:
@@ -63,17 +70,28 @@ class FileCoder:
         facts = repr(sorted(self.facts.items()))
         return bytes.fromhex(digest(self.code.fingerprint, *parameters, facts))[:8]
 
-    def compress(self, payload: Payload, progress: Callable[[float], None] = silent) -> bytes:
+    def compress(
+        self,
+        payload: Payload,
+        progress: Callable[[float], None] = silent,
+        aim: Aim | None = None,
+    ) -> bytes:
         """Return an `.ltc` file of a payload.
 
         Arguments:
             payload: what to compress.
             progress: told now and then what share is done, from 0 to 1.
+            aim: None: a coder of vectors has the rate that it was trained for.
 
         Raises:
-            InputError: the model was not trained for this kind, or a number is not finite or
-                too large for the model's lattice.
+            InputError: there is an aim, the model was not trained for this kind, or a number is
+                not finite or too large for the model's lattice.
         """
+        if aim is not None:
+            raise InputError(
+                f"{aim.name}={aim.value:g} asks for another rate than that of training, which "
+                "models of source=images have; this one codes vectors at the lmbda of its training"
+            )
         expected = self._kind
         if payload.kind not in ("array", expected):
             raise InputError(
@@ -94,7 +112,7 @@ class FileCoder:
         }
         if payload.kind == "audio":
             metadata |= {"rate": payload.rate, "subtype": payload.subtype}
-        _shapes(metadata)  # what is refused when it is read is not written
+        described(metadata)  # what is refused when it is read is not written
         return Container(self.fingerprint, metadata, self._encode(payload, progress)).pack()
 
     def _encode(
@@ -156,11 +174,11 @@ class FileCoder:
             )
         if container.chunks and all(stream is None for _, stream in container.chunks):
             raise InputError(f"all {len(container.chunks)} chunks are damaged: nothing is left")
-        shapes = _shapes(container.metadata)
+        shapes = described(container.metadata)
         kind, suffix = container.metadata["kind"], container.metadata["suffix"]
         if kind not in ("array", self._kind):
             raise InputError(f"the header's metadata has kind {kind!r}, which this model has not")
-        rate, subtype = _sound(container.metadata, self.facts.get("sample_rate"))
+        rate, subtype = described_sound(container.metadata, self.facts.get("sample_rate"))
         if any(count > self.code.most_vectors for count, _ in container.chunks):
             raise InputError("the header is inconsistent: a chunk is larger than any")
         patch = self._patch(kind)
@@ -249,64 +267,3 @@ class FileCoder:
             "outliers, divide the numbers by their standard deviation, or train a model on "
             "numbers like them (source=array source.path=FILE.npy)"
         )
-
-
-def _shapes(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
-    """Return the checked names, shapes and types of the arrays in a header.
-
-    Raises:
-        InputError: `Payload.read` returns no such arrays, or not of this kind and ending.
-    """
-    wrong = InputError("the header describes no arrays that an .ltc file can hold")
-    kind, suffix, entries = (metadata.get(key) for key in ("kind", "suffix", "arrays"))
-    if not isinstance(kind, str) or kind not in DESCRIBED or not isinstance(entries, list):
-        raise wrong
-    suffixes, types, dimensions = DESCRIBED[kind]
-    if suffix not in suffixes:
-        raise wrong
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-    for entry in entries:
-        if not isinstance(entry, list) or len(entry) != 3:
-            raise wrong
-        name, shape, code = entry
-        if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(code, str):
-            raise wrong
-        # numpy would evaluate some texts that are no types.
-        if name in shapes or len(shape) not in dimensions or not re.fullmatch(types, code):
-            raise wrong
-        if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
-            raise wrong
-        try:
-            dtype = np.dtype(code)
-            np.broadcast_to(np.zeros((), dtype), shape)  # numpy has such a shape; takes no memory
-            encoded = name.encode()
-        except (TypeError, ValueError) as error:
-            raise wrong from error
-        if b"\0" in encoded or len(encoded) > 65_531:  # of which an archive has no names
-            raise wrong
-        shapes[name] = tuple(shape), dtype
-    if suffix != ".npz" and (len(shapes) != 1 or (kind != "array" and kind not in shapes)):
-        raise wrong
-    found = [(name, shape, dtype) for name, (shape, dtype) in shapes.items()]
-    if kind == "image" and any(0 in shape or shape[2:] not in ((), (3,)) for _, shape, _ in found):
-        raise wrong
-    return found
-
-
-def _sound(metadata: dict[str, Any], expected: int | None) -> tuple[int | None, str]:
-    """Return the checked rate and sample type of a sound in a header; of others what they have.
-
-    Arguments:
-        metadata: of which the kind is checked.
-        expected: the rate that sounds of this model have.
-
-    Raises:
-        InputError: it is a sound, and has another rate, or a type of samples that is none.
-    """
-    if metadata["kind"] != "audio":
-        return None, "PCM_16"
-    rate, subtype = metadata.get("rate"), metadata.get("subtype")
-    known = isinstance(subtype, str) and subtype in SAMPLE_TYPES
-    if type(rate) is not int or rate != expected or not known:
-        raise InputError("the header's metadata describes no sound that this model codes")
-    return rate, str(subtype)

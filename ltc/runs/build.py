@@ -10,21 +10,30 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer
 from ltc.coder import LatticeTransformCoder
+from ltc.coder.grid import GridCoder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.runs.run import LatticeRun, Run, VectorRun, bring_to_scale
+from ltc.runs.grid_run import GridRun
+from ltc.runs.run import LatticeRun, Run, VectorRun, bring_to_scale, facts
 from ltc.runs.values import check_values
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
 
-__all__ = ["build", "build_coder", "build_quantizer", "build_source", "plain"]
+__all__ = [
+    "build",
+    "build_coder",
+    "build_grid_coder",
+    "build_quantizer",
+    "build_source",
+    "plain",
+]
 
 log = logging.getLogger("ltc")
 
@@ -46,6 +55,8 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     check_values(config)
     torch.manual_seed(config.seed)
     config = config.copy()
+    if getattr(get_object(config.source._target_), "whole", False):
+        return _build_grid_run(config, known)
     quantizer = build_quantizer(config) if "lattice" in config.quantizer else None
     if quantizer is None:
         config.name.transform = config.name.entropy = None
@@ -78,6 +89,52 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     coder = build_coder(config, quantizer, source.dimension, distortion)
     block, gap = coder.layout.block, quantizer.lattice.high_rate_gap
     return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
+
+
+def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
+    """Build a run of whole pictures."""
+    source: Any = build_source(config, 0)
+    if known is not None:
+        bring_to_scale(source, known)
+    if config.name.distortion_measure != "squared":
+        raise InputError(
+            f"distortion={config.name.distortion_measure}: pictures are coded for squared error; "
+            "use distortion=squared"
+        )
+    if config.bound:
+        raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
+    distortion = instantiate(config.distortion)
+    _check_rate(config.lmbda, source.variance, distortion)
+    coder = build_grid_coder(config, facts(source))
+    return GridRun(plain(config), source, distortion, None, 1, None, coder)
+
+
+def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
+    """Build the coder of a run of whole pictures.
+
+    Arguments:
+        config: the configuration.
+        known: the `facts` of the source.
+
+    Raises:
+        InputError: the transform, the quantizer or the entropy model is not one of pictures.
+    """
+    name = config.name
+    if "lattice" not in config.quantizer:
+        raise InputError(f"quantizer={name.quantizer} is no lattice; use quantizer=trellis")
+    transform = instantiate(config.transform, dimension=known["dimension"], _convert_="all")
+    if not transform.grid:
+        raise InputError(
+            f"transform={name.transform} is one of vectors; whole pictures need transform=lapped "
+            "or transform=dct (source=image_patches has patches as vectors)"
+        )
+    if config.entropy._target_ != "ltc.entropy.Context":
+        raise InputError(
+            f"entropy={name.entropy} is one of vectors; whole pictures need entropy=context"
+        )
+    context = instantiate(config.entropy, frequencies=transform.frequencies, _convert_="all")
+    lattice = build_quantizer(config).lattice
+    return GridCoder(transform, lattice, context, config.lmbda, known["gain"])
 
 
 def _check_rate(lmbda: float, variance: float, distortion: Distortion) -> None:
@@ -135,6 +192,12 @@ def build_coder(
         distortion: what an error costs.
     """
     transform = instantiate(config.transform, dimension=dimension, _convert_="all")
+    if transform.grid or config.entropy._target_ == "ltc.entropy.Context":
+        raise InputError(
+            f"transform={config.name.transform} entropy={config.name.entropy}: lapped transforms "
+            "and contexts are for whole pictures, source=images; use transform=linear or mlp with "
+            "entropy=exact"
+        )
     lattice, block = quantizer.lattice, config.source.block
     if block is None and lattice.runs_across:
         block = lattice.dimension

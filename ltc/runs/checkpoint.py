@@ -12,9 +12,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.codec import FileCoder
+from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
-from ltc.runs.build import build, build_coder, build_quantizer, plain
+from ltc.runs.build import build, build_coder, build_grid_coder, build_quantizer, plain
+from ltc.runs.grid_run import restore
 from ltc.runs.run import Run, restored
 
 __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
@@ -59,7 +61,7 @@ def rebuild(
         raise InputError(f"{name}: {error}") from error
 
 
-def load_coder(checkpoint: str | Path) -> FileCoder:
+def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
     """Rebuild what codes files from a checkpoint; the source's data is not needed.
 
     Arguments:
@@ -69,6 +71,13 @@ def load_coder(checkpoint: str | Path) -> FileCoder:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
     config, state = read(checkpoint)
+    if state["source"].get("whole"):
+        pictures = build_grid_coder(config, state["source"])
+        try:
+            restore(pictures, state)
+        except InputError as error:
+            raise InputError(f"ckpt={checkpoint}: {error}") from error
+        return GridFileCoder(pictures, state["source"])
     quantizer, distortion = build_quantizer(config), instantiate(config.distortion)
     coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
     try:

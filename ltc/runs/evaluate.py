@@ -174,8 +174,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         The contents of `metrics.json`, times missing (None).
     """
     config, source = run.config, run.source
-    blocks = run.held_out(device)
-    measurement, rate_written = run.measure(blocks)
+    measured = run.measure(device)
     return {
         "schema": SCHEMA,
         **config["name"],
@@ -183,9 +182,10 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "dimension": source.dimension,
         "lmbda": config["lmbda"],
         "seed": config["seed"],
-        "samples": blocks.numel(),
-        **compare(measurement, run.bound, source.variance, source.entropy, run.distortion),
-        "bitstream_rate": rate_written,
+        "samples": measured.samples,
+        **compare(measured.measurement, run.bound, source.variance, source.entropy, run.distortion),
+        "bitstream_rate": measured.bitstream_rate,
+        **measured.more,
         "steps": config["steps"],
         "seconds_train": None,
         "seconds_total": None,

@@ -134,8 +134,7 @@ def latents(run: Run, most: int = 16) -> Figure:
         run: a trained run.
         most: channels that are drawn.
     """
-    rng = generator(run.config["seed"], "figures", run.device)
-    values = run.latents(run.source.blocks(1000, run.block, rng)).cpu().numpy()[:, :most]
+    values = run.latent_samples().cpu().numpy()[:, :most]
     columns = min(4, values.shape[1])
     rows = -(-values.shape[1] // columns)
     figure = Figure(figsize=(2.2 * columns, 1.6 * rows), layout="constrained")
@@ -152,12 +151,13 @@ def pictures(pair: dict[str, NDArray[Any]]) -> Figure:
     """Draw pictures side by side.
 
     Arguments:
-        pair: grey pixels of 8 bits, shape (height, width), by title.
+        pair: by title, pixels of one type, shape (height, width) or (height, width, 3).
     """
-    height, width = next(iter(pair.values())).shape
+    height, width = next(iter(pair.values())).shape[:2]
     figure = Figure(figsize=(6 * len(pair), 6 * height / width + 0.4), layout="constrained")
     for axes, (title, pixels) in zip(figure.subplots(1, len(pair)), pair.items(), strict=True):
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        shown = pixels if pixels.dtype == np.uint8 else np.uint8(pixels >> 8)
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title)
         axes.axis("off")
     return figure

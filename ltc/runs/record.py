@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ltc.checks import digest
 from ltc.errors import InputError
 from ltc.files import atomic_write
-from ltc.media import Vectors
 from ltc.runs.cards import show
 from ltc.runs.evaluate import parameters
 from ltc.runs.figures import (
@@ -33,8 +29,7 @@ from ltc.runs.figures import (
     quantization_regions,
     single,
 )
-from ltc.runs.run import Run, facts
-from ltc.sources.base import Example
+from ltc.runs.run import Run
 
 __all__ = ["Regions", "choices", "opened", "probe", "quiet", "record", "write_metrics"]
 
@@ -154,36 +149,19 @@ def record(run: Run, metrics: dict[str, Any], logger: Logger) -> None:
         show(logger, "figure", "operating point", lambda: single(draw), steps)
     if run.source.dimension == 2:
         _show_regions(logger, run, steps)
-    example = run.source.example
-    if example is not None:
-        _show_example(logger, run, example, steps)
+    _show_example(logger, run, steps)
 
 
-def _show_example(logger: Logger, run: Run, example: Example, step: int) -> None:
+def _show_example(logger: Logger, run: Run, step: int) -> None:
     """Show a picture or a sound of the source beside what the decoder makes of it."""
-
-    def both() -> dict[str, NDArray[Any]]:
-        decoded = run.reconstruct(example.vectors.to(run.device))
-        return {
-            "source": _joined(run, example, example.vectors),
-            "reconstruction": _joined(run, example, decoded),
-        }
-
-    if example.sample_rate is None:
-        show(logger, "figure", "source and reconstruction", lambda: pictures(both()), step)
+    shown = run.shown()
+    if shown is None:
+        return
+    both = {"source": shown.source, "reconstruction": shown.reconstruction}
+    if shown.sample_rate is None:
+        show(logger, "figure", "source and reconstruction", lambda: pictures(both), step)
     else:
-        rate = example.sample_rate
-        show(logger, "sounds", "sound", lambda: (both(), rate), step)
-
-
-def _joined(run: Run, example: Example, vectors: Tensor) -> NDArray[Any]:
-    """Return vectors as a picture of 8 bits, or as a sound from -1 to 1."""
-    known = facts(run.source)
-    array = np.zeros(example.shape, np.uint8 if example.sample_rate is None else np.float32)
-    scale = known.get("offset", 0.0), known.get("gain", 1.0)
-    whole = Vectors({"": array}, run.source.dimension, known.get("patch"), *scale)
-    whole.put(0, vectors.cpu().numpy())
-    return whole.arrays[""] if example.sample_rate is None else whole.arrays[""].clip(-1, 1)
+        show(logger, "sounds", "sound", lambda: (both, shown.sample_rate), step)
 
 
 def write_metrics(metrics: dict[str, Any], folder: Path) -> None:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +16,13 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltc.codec import Code, code_for
+from ltc.codec import Code, FileCoder, code_for
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
-from ltc.measurement import Measurement, summarise
+from ltc.measurement import Measured, summarise
+from ltc.media import Vectors
 from ltc.runs.evaluate import measure
 from ltc.version import __version__
 
@@ -30,7 +31,16 @@ if TYPE_CHECKING:  # neither is needed to code files
     from ltc.bounds import RateDistortion
     from ltc.sources import Source
 
-__all__ = ["LatticeRun", "Run", "VectorRun", "bring_to_scale", "facts", "generator", "restored"]
+__all__ = [
+    "LatticeRun",
+    "Run",
+    "Shown",
+    "VectorRun",
+    "bring_to_scale",
+    "facts",
+    "generator",
+    "restored",
+]
 
 log = logging.getLogger("ltc")
 
@@ -60,6 +70,21 @@ def generator(
     """
     number = (seed << 8) + STREAMS[stream] + part * SPREAD
     return torch.Generator(device).manual_seed(number % (1 << 63))
+
+
+class Shown(NamedTuple):
+    """A picture or a sound beside what the decoder makes of it.
+
+    Attributes:
+        source: a picture of 8 or 16 bits, shape (height, width) or (height, width, 3), or a sound
+            from -1 to 1, shape (samples,).
+        reconstruction: likewise.
+        sample_rate: of a sound, in Hz; None of a picture.
+    """
+
+    source: NDArray[Any]
+    reconstruction: NDArray[Any]
+    sample_rate: int | None = None
 
 
 @dataclass
@@ -119,8 +144,12 @@ class Run(ABC):
         """
 
     @abstractmethod
-    def measure(self, blocks: Tensor) -> tuple[Measurement, float | None]:
-        """Return rate and distortion of held-out blocks, and the rate of a bitstream of them."""
+    def measure(self, device: torch.device) -> Measured:
+        """Return rate and distortion of held-out samples, and the rate of a bitstream of them.
+
+        Arguments:
+            device: where what was trained is.
+        """
 
     @abstractmethod
     def cells(self, blocks: Tensor) -> Tensor:
@@ -133,6 +162,28 @@ class Run(ABC):
     def latents(self, blocks: Tensor) -> Tensor:
         """Return what is quantized of blocks, shape (number, channels)."""
         return blocks.flatten(0, 1)
+
+    def latent_samples(self) -> Tensor:
+        """Return what is quantized of some training vectors, shape (number, channels)."""
+        rng = generator(self.config["seed"], "figures", self.device)
+        return self.latents(self.source.blocks(1000, self.block, rng))
+
+    def shown(self) -> Shown | None:
+        """Return a held-out picture or sound and what the decoder makes of it, if there is one."""
+        example = self.source.example
+        if example is None:
+            return None
+        decoded = self.reconstruct(example.vectors.to(self.device))
+        known = facts(self.source)
+        sound = example.sample_rate is not None
+        found = []
+        for vectors in (example.vectors, decoded):
+            array = np.zeros(example.shape, np.float32 if sound else np.uint8)
+            scale = known.get("offset", 0.0), known.get("gain", 1.0)
+            whole = Vectors({"": array}, self.source.dimension, known.get("patch"), *scale)
+            whole.put(0, vectors.cpu().numpy())
+            found.append(whole.arrays[""].clip(-1, 1) if sound else whole.arrays[""])
+        return Shown(found[0], found[1], example.sample_rate)
 
     def blocks(self, samples: Tensor) -> Tensor:
         """Cut samples, shape (count, d), into blocks, shape (count // block, block, d)."""
@@ -188,12 +239,19 @@ class LatticeRun(Run):
         self.coder.to(device)
         return device
 
+    @property
+    def files(self) -> FileCoder:
+        """What codes files."""
+        if self.code is None:
+            raise InputError(f"entropy={self.config['name']['entropy']} has no bitstream")
+        return FileCoder(self.coder, self.code, facts(self.source))
+
     @torch.no_grad()
-    def measure(self, blocks: Tensor) -> tuple[Measurement, float | None]:
+    def measure(self, device: torch.device) -> Measured:
         """Encode and decode held-out blocks, and write them as a file where that is asked for."""
-        coder = self.coder
+        coder, blocks = self.coder, self.held_out(device)
         code = self.code if self.config["evaluate"]["bitstream"] else None
-        measured = measure(coder, blocks, code)
+        measurement, written = measure(coder, blocks, code)
         points = coder.encode(blocks[:1000])
         bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
         if bias:
@@ -201,7 +259,7 @@ class LatticeRun(Run):
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
                 bias / blocks[0].numel(),
             )
-        return measured
+        return Measured(measurement, blocks.numel(), written)
 
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the lattice points."""
@@ -260,10 +318,12 @@ class VectorRun(Run):
             raise InputError("its parameters do not fit its configuration") from error
         return torch.device("cpu")
 
-    def measure(self, blocks: Tensor) -> tuple[Measurement, None]:
+    def measure(self, device: torch.device) -> Measured:
         """Return what held-out blocks cost; there is no bitstream."""
+        blocks = self.held_out(device)
         costs = self.quantizer.costs(_vectors(blocks))
-        return summarise(*(torch.from_numpy(cost) / blocks[0].numel() for cost in costs)), None
+        measurement = summarise(*(torch.from_numpy(cost) / blocks[0].numel() for cost in costs))
+        return Measured(measurement, blocks.numel())
 
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the index of the reconstruction."""
@@ -282,7 +342,8 @@ def _vectors(blocks: Tensor) -> NDArray[np.float64]:
 def facts(source: Source) -> dict[str, Any]:
     """Return what a decoder has to know of a source, whose data it does not have."""
     known = ("dimension", "patch", "sample_rate", "offset", "gain")
-    return {key: getattr(source, key) for key in known if hasattr(source, key)}
+    found = {key: getattr(source, key) for key in known if hasattr(source, key)}
+    return found | ({"whole": True} if source.whole else {})
 
 
 def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
@@ -297,7 +358,7 @@ def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
     Raises:
         InputError: its vectors are of another kind.
     """
-    for key in ("dimension", "patch", "sample_rate"):
+    for key in ("dimension", "patch", "sample_rate", "whole"):
         if known.get(key) != facts(source).get(key) and (key == "dimension" or key in known):
             raise InputError(
                 f"source={source.name} has the {key} {facts(source).get(key)}, and the coder was "

@@ -44,8 +44,12 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         ),
         ("SNR", number(metrics["snr_db"]), "dB"),
     ]
+    if "psnr_db" in metrics:
+        rows.append(("mean of pictures", number(metrics["bits_per_pixel"]), "bits per pixel"))
+        rows.append(("mean PSNR of pictures", number(metrics["psnr_db"]), "dB"))
     lower, upper = metrics["bound_rate_lower"], metrics["bound_rate_upper"]
-    notes = [f"±: standard error over blocks. Held out: {_held_out(metrics)}."]
+    blocks = "pictures" if "psnr_db" in metrics else "blocks"
+    notes = [f"±: standard error over {blocks}. Held out: {_held_out(metrics)}."]
     if lower is not None and upper is not None:
         value = number(lower) if lower == upper else f"{number(lower)} to {number(upper)}"
         rows.append((f"R(D), {metrics['bound']}", value, "bits per sample"))
@@ -59,7 +63,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         rows.append((f"R(D) ≤, {metrics['bound']}", number(upper), "bits per sample"))
         rows.append(("rate over this bound", number(rate - upper), "bits per sample"))
     for lattice, moment_gap in (("this lattice", high_rate_gap), ("scalar", SCALAR_GAP)):
-        if moment_gap is not None and squared:
+        if moment_gap is not None and squared and "psnr_db" not in metrics:
             label = f"{lattice} at high rate, ½ log2(2πeG)"
             rows.append((label, number(moment_gap), "bits per sample"))
     rows.append(("training, total", _seconds(metrics), "s"))

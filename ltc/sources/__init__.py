@@ -9,6 +9,7 @@ from ltc.sources.iid import IIDGaussian, IIDLaplacian, IIDUniform
 from ltc.sources.iid_bernoulli import IIDBernoulli
 from ltc.sources.iid_mixture import IIDMixture
 from ltc.sources.image_patches import ImagePatches
+from ltc.sources.images import Images
 from ltc.sources.pictures import PictureSource
 from ltc.sources.sawbridge import Sawbridge
 
@@ -25,6 +26,7 @@ __all__ = [
     "IIDMixture",
     "IIDUniform",
     "ImagePatches",
+    "Images",
     "PictureSource",
     "Sawbridge",
     "Source",

@@ -59,6 +59,7 @@ class Source(ABC):
         gaussian: the vectors are jointly Gaussian with mean zero, so that the covariance says
             all of them.
         finite: it is known by rows alone; `held_out` returns all that it holds out.
+        whole: it has whole pictures, which are coded as such; their pixels are its vectors.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Source(ABC):
     density: Any = None
     gaussian: bool = False
     finite: bool = False
+    whole: bool = False
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,8 @@
 
 from ltc.transforms.base import Transform, principal_axes
 from ltc.transforms.identity import Identity
+from ltc.transforms.lapped import Lapped
 from ltc.transforms.linear import Linear
 from ltc.transforms.mlp import MLP
 
-__all__ = ["MLP", "Identity", "Linear", "Transform", "principal_axes"]
+__all__ = ["MLP", "Identity", "Lapped", "Linear", "Transform", "principal_axes"]

@@ -1,0 +1,255 @@
+"""Whole pictures as `.ltc` files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltc.checks import digest
+from ltc.codec import grid_stream
+from ltc.codec.container import Container
+from ltc.codec.described import described
+from ltc.codec.files import Aim, silent
+from ltc.codec.range_coder import from_bytes, to_bytes
+from ltc.coder.grid import FINEST
+from ltc.entropy.neighbourhood import with_border
+from ltc.errors import InputError
+from ltc.media import LARGEST, Payload
+from ltc.media.size import check_size
+
+if TYPE_CHECKING:
+    from ltc.coder.grid import GridCoder
+
+__all__ = ["GridFileCoder", "Written", "quality_step"]
+
+# Steps tried for a size or a PSNR that was asked for; octaves of the size, or dB, that are near
+# enough to stop, and too far to be what was asked for.
+TRIES, NEAR, FAR = 14, 0.005, 0.1
+LARGEST_STEP = 1 << 20
+
+
+class Written(NamedTuple):
+    """A picture as a file.
+
+    Attributes:
+        data: the file.
+        bits: the length of its stream by the tables.
+        words: its stream, uint32.
+    """
+
+    data: bytes
+    bits: float
+    words: NDArray[np.uint32]
+
+
+def quality_step(quality: float) -> int:
+    """Return the step of a quality, in 1/1024 of a pixel's value: halved by every 12.5.
+
+    Raises:
+        InputError: it is not between 0 and 100.
+
+    Example: 50 is a step of 16, about 35 dB.
+        >>> quality_step(50) / 1024, quality_step(100) / 1024
+        (16.0, 1.0)
+    """
+    if not 0 <= quality <= 100:
+        raise InputError(f"quality={quality:g}; expected a number from 0 to 100")
+    return round(FINEST * 2 ** (8 - quality / 12.5))
+
+
+class GridFileCoder:
+    """A trained coder of whole pictures at work on files.
+
+    Arguments:
+        model: the coder.
+        facts: of the source: the `offset` that pixels lie around.
+    """
+
+    def __init__(self, model: GridCoder, facts: dict[str, Any]) -> None:
+        self.model = model
+        self.facts = facts
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A digest of everything that a decoder needs, 8 bytes."""
+        parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
+        facts = repr(sorted(self.facts.items()))
+        states = self.model.following, self.model.odd
+        return bytes.fromhex(digest(*states, *self.model.transform.matrices, *parameters, facts))[
+            :8
+        ]
+
+    def compress(
+        self,
+        payload: Payload,
+        progress: Callable[[float], None] = silent,
+        aim: Aim | None = None,
+    ) -> bytes:
+        """Return an `.ltc` file of a picture.
+
+        Arguments:
+            payload: what to compress.
+            progress: told now and then what share is done, from 0 to 1.
+            aim: the size or the quality that it is to have; None: the lmbda of training.
+
+        Raises:
+            InputError: it is no picture, or has no such size or quality.
+        """
+        return self.encode(payload, progress, aim).data
+
+    def encode(
+        self,
+        payload: Payload,
+        progress: Callable[[float], None] = silent,
+        aim: Aim | None = None,
+    ) -> Written:
+        """Return what `compress` writes, and its length by the tables; arguments as there."""
+        if payload.kind != "image":
+            raise InputError(
+                f"this model was trained on pictures, and cannot compress {payload.kind}"
+            )
+        pixels = payload.arrays["image"]
+        latent = self.model.planes(self._values(pixels))
+        start = self.model.step(self.model.lmbda)
+        if aim is None:
+            return self._written(payload, latent, start)
+        if aim.name in ("lmbda", "quality"):
+            lmbda = aim.value
+            step = self.model.step(lmbda) if aim.name == "lmbda" else quality_step(lmbda)
+            return self._written(payload, latent, step)
+        count = math.prod(pixels.shape[:2])
+
+        def reached(written: Written, step: int) -> float:
+            """Return what falls with the step: the logarithm of the size, or the PSNR."""
+            if aim.name == "bpp":
+                return math.log2(8 * len(written.data) / count)
+            decoded = self._pixels(written.words, step, pixels.shape, pixels.dtype)
+            error = np.square(decoded - pixels.astype(float)).mean()
+            return 10 * math.log10(float(np.iinfo(pixels.dtype).max) ** 2 / max(error, 1e-10))
+
+        # Per octave of the step about 0.8 octaves of the size, and 5 dB.
+        wanted, slope = (math.log2(aim.value), 0.8) if aim.name == "bpp" else (aim.value, 5.0)
+        low, high, at = 0.0, math.log2(LARGEST_STEP), math.log2(start)
+        tried: dict[int, Written] = {}
+        miss: dict[int, float] = {}
+        for attempt in range(TRIES):
+            progress(attempt / TRIES)
+            step = round(2**at)
+            if step in tried:
+                break
+            tried[step] = self._written(payload, latent, step)
+            miss[step] = reached(tried[step], step) - wanted
+            if abs(miss[step]) < NEAR:
+                break
+            low, high = (at, high) if miss[step] > 0 else (low, at)
+            guess = at + miss[step] / slope
+            at = guess if low < guess < high else (low + high) / 2
+        best = min(miss, key=lambda step: abs(miss[step]))
+        if abs(miss[best]) > FAR:
+            nearest = wanted + miss[best]
+            nearest = 2**nearest if aim.name == "bpp" else nearest
+            raise InputError(
+                f"{aim.name}={aim.value:g} cannot be reached for this picture; the nearest is "
+                f"{nearest:.4g}"
+            )
+        return tried[best]
+
+    def _written(self, payload: Payload, latent: NDArray[np.float32], step: int) -> Written:
+        """Return the file of a latent at a step."""
+        encoded = self.model.encode(latent, step)
+        level, context = encoded.level, self.model.context
+        words, whole = grid_stream.encode(
+            level, self.model.following, self.model.odd, *context.arrays(len(level)),
+            context.left.numpy().astype(np.uint32), with_border(*_size(level)),
+        )  # fmt: skip
+        if not whole:
+            raise RuntimeError("levels are none of the trellis: a bug in ltc")
+        metadata: dict[str, Any] = {
+            "kind": payload.kind,
+            "suffix": payload.suffix,
+            "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
+            "step": step,
+        }
+        data = Container(self.fingerprint, metadata, [(1, to_bytes(words))]).pack()
+        return Written(data, encoded.bits, words)
+
+    def decompress(
+        self,
+        data: bytes,
+        salvage: bool = False,
+        largest: int | None = None,
+        progress: Callable[[float], None] = silent,
+    ) -> tuple[Payload, list[int]]:
+        """Return the picture of an `.ltc` file; arguments and errors as of `FileCoder`.
+
+        A picture is one chunk: of a damaged one nothing can be saved.
+        """
+        container = Container.unpack(data, salvage)
+        if container.fingerprint != self.fingerprint:
+            raise InputError(
+                f"the file was written by model {container.fingerprint.hex()}, this is model "
+                f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
+            )
+        if any(stream is None for _, stream in container.chunks):
+            raise InputError("the picture is damaged, and one stream: nothing is left")
+        ((name, shape, dtype),) = self._described(container.metadata)
+        step = container.metadata.get("step")
+        if type(step) is not int or not 0 < step <= LARGEST_STEP or len(container.chunks) != 1:
+            raise InputError("the header's metadata describes no picture that this model codes")
+        check_size(math.prod(shape) * dtype.itemsize, LARGEST if largest is None else largest)
+        stream = container.chunks[0][1]
+        assert stream is not None
+        pixels = self._pixels(from_bytes(stream), step, shape, dtype)
+        progress(1.0)
+        return Payload("image", {name: pixels}, container.metadata["suffix"]), []
+
+    def _described(
+        self, metadata: dict[str, Any]
+    ) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+        found = described(metadata)
+        if metadata["kind"] != "image":
+            raise InputError(
+                f"the header's metadata has kind {metadata['kind']!r}, which this model has not"
+            )
+        return found
+
+    def _pixels(
+        self, words: NDArray[np.uint32], step: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
+        """Return the picture of a stream, the same on every machine."""
+        n, context = self.model.transform.stride, self.model.context
+        planes = n * n * math.prod(shape[2:])
+        place = np.zeros((planes, *(-(-size // n) for size in shape[:2])), np.float32)
+        if not grid_stream.decode(
+            words, self.model.following, self.model.odd, *context.arrays(planes),
+            context.left.numpy().astype(np.uint32), context.reconstruction,
+            np.zeros(place.shape, np.int32), with_border(*_size(place)), place,
+        ):  # fmt: skip
+            raise InputError("the stream is damaged: no picture has it")
+        place *= np.float32(step / FINEST)
+        values = self.model.transform.exact_synthesis(place)[: shape[0], : shape[1]]
+        unit, largest = self._unit(dtype), np.iinfo(dtype).max
+        values = np.rint((values + np.float32(self.facts["offset"])) * unit)
+        pixels: NDArray[Any] = np.clip(values, 0, largest).astype(dtype).reshape(shape)
+        return pixels
+
+    @staticmethod
+    def _unit(dtype: np.dtype[Any]) -> np.float32:
+        """Return how many steps of a pixel make one of 8 bits."""
+        return np.float32(np.iinfo(dtype).max / 255)
+
+    def _values(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return pixels about zero, in steps of 8 bits, shape (height, width, d)."""
+        values = pixels.astype(np.float32) / self._unit(pixels.dtype) - np.float32(
+            self.facts["offset"]
+        )
+        return values if values.ndim == 3 else values[..., None]
+
+
+def _size(planes: NDArray[Any]) -> tuple[int, int, int]:
+    count, rows, columns = planes.shape
+    return count, rows, columns

@@ -1,0 +1,136 @@
+"""Whole pictures."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ltc.checks import integer
+from ltc.errors import InputError
+from ltc.media import IMAGES, read_picture
+from ltc.sources._folder import find_files, read_files
+from ltc.sources.base import Source
+from ltc.sources.image_patches import TEST, TRAIN
+from ltc.sources.split import file_held_out
+from ltc.threads import one_thread
+
+__all__ = ["Images"]
+
+# Training pictures at most: their crops are held in memory.
+MOST = 100
+
+Pixels = NDArray[np.unsignedinteger]
+
+
+class Images(Source):
+    """Whole pictures, grey or in colour, of any size.
+
+    Of each training picture a square is cut out at random, always the same. Without `root` they
+    are the photographs in the wheel of scikit-image, of which `camera`, `chelsea` and `gravel` are
+    held out; of a folder, every tenth picture in sorted order is, beginning with the first. As a
+    source of vectors its vectors are pixels.
+
+    Arguments:
+        root: folder of pictures (PNG, JPEG, TIFF and others), also in folders within; None:
+            scikit-image's.
+        crop: pixels along a side of what is cut out of a training picture.
+
+    Attributes:
+        train: crops of training pictures, shape (height, width, 3 or 1), 8 bits.
+        test: held-out pictures, whole, shape (height, width, 3 or 1), 8 or 16 bits.
+        offset, gain: mean and deviation of the training pixels: pixel = gain * value + offset.
+
+    Raises:
+        InputError: the folder is missing or empty, or none of its pictures to train on is in
+            colour, or none is held out.
+
+    Example:
+        >>> source = Images(crop=64)
+        >>> source.train[0].shape, source.test[1].shape
+        ((64, 64, 3), (300, 451, 3))
+    """
+
+    name = "images"
+    whole = True
+    finite = True
+    dimension = 3
+
+    def __init__(self, root: str | Path | None = None, crop: int = 384) -> None:
+        self.crop = integer("source.crop", crop)
+        if root is None:
+            folder = Path(skimage.data.__file__).parent
+            paths = [folder / name for name in sorted(TRAIN + TEST)]
+        else:
+            paths = find_files(root, IMAGES)
+        rng = np.random.default_rng(0)
+        self.train: list[Pixels] = []
+        self.test: list[Pixels] = []
+        for number, (path, picture) in enumerate(read_files(paths, _read)):
+            if path.name in TEST if root is None else file_held_out(number):
+                self.test.append(picture)
+            elif len(self.train) < MOST:
+                self.train.append(self._cut(picture, rng))
+        if not self.test or not any(picture.shape[2] == 3 for picture in self.train):
+            raise InputError(
+                f"{len(self.train)} pictures to train on and {len(self.test)} held out; expected "
+                "one of each at least, and one in colour to train on: add pictures"
+            )
+        values = np.concatenate([picture.ravel() for picture in self.train])
+        self.offset, self.gain = float(values.mean()), float(values.std())
+        if self.gain == 0:
+            raise InputError(f"all training pixels are {self.offset:g}: they need no coder")
+
+    def _cut(self, picture: Pixels, rng: np.random.Generator) -> Pixels:
+        """Return a square of a picture, or as much of it as there is, of 8 bits."""
+        top, left = (int(rng.integers(max(1, n - self.crop + 1))) for n in picture.shape[:2])
+        cut = picture[top : top + self.crop, left : left + self.crop]
+        return np.rint(cut / 257).astype(np.uint8) if cut.dtype == np.uint16 else cut.copy()
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw pixels of training pictures, shape (count, 3)."""
+        pixels = self._pixels(self.train)
+        chosen = torch.randint(len(pixels), (count,), generator=generator, device=generator.device)
+        return pixels.to(generator.device)[chosen]
+
+    def _pixels(self, pictures: list[Pixels]) -> Tensor:
+        parts = [
+            np.broadcast_to(picture, (*picture.shape[:2], 3)).reshape(-1, 3)
+            / (257 if picture.dtype == np.uint16 else 1)
+            for picture in pictures
+        ]
+        values = (np.concatenate(parts) - self.offset) / self.gain
+        return torch.from_numpy(values.astype(np.float32))
+
+    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return every held-out pixel, shape (number, 3)."""
+        return self._pixels(self.test).to(generator.device)
+
+    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return pixels of training pictures, `count` at most, in their order."""
+        pixels = self._pixels(self.train)
+        return pixels[:: -(-len(pixels) // count)].to(generator.device)
+
+    def rescale(self, offset: float, gain: float) -> None:
+        """Take out another offset and gain than those of its own training pictures."""
+        self.offset, self.gain = offset, gain
+        self.__dict__.pop("covariance", None)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """The covariance of the colours of a held-out pixel."""
+        with one_thread():  # the order of a sum is not the machine's affair
+            return torch.cov(self._pixels(self.test).double().T)
+
+
+def _read(path: Path) -> Pixels:
+    try:
+        picture: Pixels = read_picture(path)
+    except InputError as error:  # one picture of another kind is no reason to stop
+        raise ValueError(str(error)) from error
+    return picture if picture.ndim == 3 else picture[..., None]

@@ -1,0 +1,204 @@
+"""Lapped transforms of pictures, with a colour transform."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import dct
+from torch import Tensor
+
+from ltc.checks import choice, integer
+from ltc.errors import InputError
+from ltc.transforms.base import Transform
+
+__all__ = ["Lapped"]
+
+Array = NDArray[np.floating]
+
+
+class Lapped(Transform):
+    """A lapped transform along both axes of a picture, in blocks of N x N pixels.
+
+    Pixels on both sides of each boundary of two blocks are mixed, then each block goes through a
+    discrete cosine transform (Tran, Liang and Tu, *Lapped transform via time-domain pre- and
+    post-filtering*, IEEE Trans. Signal Process. 51, 2003; the orthogonal one is the LOT of Malvar
+    and Staelin, IEEE Trans. Acoust. Speech Signal Process. 37, 1989). At the borders of a picture
+    nothing is mixed, so that a picture of any number of blocks has as many latents as pixels. Of
+    the colours, the first axis is their mean and the others are principal axes of the rest: a grey
+    picture has only the first.
+
+    The channels of the latent are the frequencies (u, v), those of low u + v first, of one colour
+    after the other. Each is scaled so that an error of one in it is one in the picture.
+
+    Arguments:
+        dimension: colours, d.
+        stride: pixels along a side of a block, N, even.
+        overlap: `biorthogonal`, `orthogonal`, or `none`, which leaves the discrete cosine transform
+            of blocks.
+
+    Raises:
+        InputError: `stride` is no even positive integer, or `overlap` is unknown.
+
+    Example:
+        >>> transform = Lapped(3, stride=4, overlap="orthogonal")
+        >>> x = torch.randn(1, 8, 12, 3, dtype=torch.float64)
+        >>> y = transform.analysis(x)
+        >>> y.shape, torch.allclose(transform.synthesis(y), x)
+        (torch.Size([1, 2, 3, 48]), True)
+        >>> torch.allclose(y.square().sum(), x.square().sum())
+        True
+    """
+
+    grid = True
+
+    def __init__(self, dimension: int, stride: int = 8, overlap: str = "biorthogonal") -> None:
+        self.stride = integer("transform.stride", stride)
+        if stride % 2:
+            raise InputError(f"transform.stride={stride}; expected an even number of pixels")
+        choice("transform.overlap", overlap, ("biorthogonal", "orthogonal", "none"))
+        super().__init__(dimension, dimension * stride * stride)
+        self.colours: Tensor
+        self.register_buffer("colours", torch.from_numpy(_colours(np.eye(dimension))))
+        mixing: Array = np.eye(stride) if overlap == "none" else _mixing(stride, overlap[0] == "b")
+        within = dct(np.eye(stride), norm="ortho", axis=0)
+        # What a unit in each frequency becomes: columns of a block and of half of its neighbours.
+        spread = np.kron(np.eye(2), np.linalg.inv(mixing))[:, stride // 2 : -stride // 2]
+        norm = np.linalg.norm(spread @ within.T, axis=0)
+        # Both ways, along one axis.
+        self._mixing, self._unmixing = mixing, np.linalg.inv(mixing)
+        self._within, self._unwithin = norm[:, None] * within, within / norm[:, None]
+        index = torch.arange(stride)
+        total = index[:, None] + index
+        self._order = torch.argsort(total.flatten() * stride + index.repeat_interleave(stride))
+
+    @property
+    def frequencies(self) -> Tensor:
+        """The colour and the frequencies u, of rows, and v, of columns: shape (k, 3), integers."""
+        u, v = self._order // self.stride, self._order % self.stride
+        colour = torch.arange(self.dimension).repeat_interleave(len(self._order))
+        return torch.stack([colour, u.repeat(self.dimension), v.repeat(self.dimension)], 1)
+
+    @property
+    def matrices(self) -> tuple[Array, Array]:
+        """What a decoder multiplies by beside the colours: of a block, and across boundaries."""
+        return self._unwithin, self._unmixing
+
+    @torch.no_grad()
+    def initialise(self, samples: Tensor) -> None:
+        """Start the colours at principal axes of samples, shape (..., d)."""
+        covariance = torch.cov(samples.flatten(0, -2).double().T.cpu())
+        self.colours.copy_(
+            torch.from_numpy(_colours(covariance.reshape(-1, self.dimension).numpy()))
+        )
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Map pictures, shape (batch, rows, columns, d), to (batch, R, C, d N N)."""
+        x = x @ self.colours.to(x).T
+        for axis in (1, 3):  # (batch, R, u, columns, d), then (batch, R, u, C, v, d)
+            line = self._mixed(x.movedim(axis, -1), self._mixing)
+            blocks = line.unflatten(-1, (-1, self.stride)) @ self._matrix(self._within, x).T
+            x = blocks.movedim((-2, -1), (axis, axis + 1))
+        return x.permute(0, 1, 3, 5, 2, 4).flatten(-2)[..., self._order].flatten(-2)
+
+    def synthesis(self, y: Tensor) -> Tensor:
+        """Undo `analysis`."""
+        y = y.unflatten(-1, (self.dimension, -1))[..., self._order.argsort()]
+        y = y.unflatten(-1, (self.stride, self.stride)).permute(0, 1, 4, 2, 5, 3)
+        for axis in (3, 1):
+            blocks = y.movedim((axis, axis + 1), (-2, -1)) @ self._matrix(self._unwithin, y)
+            y = self._mixed(blocks.flatten(-2), self._unmixing).movedim(-1, axis)
+        return y @ self.colours.to(y)
+
+    def _mixed(self, x: Tensor, mixing: Array) -> Tensor:
+        """Multiply the samples on both sides of each boundary along the last axis."""
+        half = self.stride // 2
+        inner = x[..., half:-half].unflatten(-1, (-1, self.stride)) if x.shape[-1] > 2 * half else x
+        if inner is x:
+            return x
+        mixed = (inner @ self._matrix(mixing, x).T).flatten(-2)
+        return torch.cat([x[..., :half], mixed, x[..., -half:]], -1)
+
+    @staticmethod
+    def _matrix(matrix: Array, like: Tensor) -> Tensor:
+        return torch.from_numpy(matrix).to(like)
+
+    def exact_synthesis(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Undo `analysis` with sums in an order that is the same on every machine.
+
+        Arguments:
+            planes: the latent of a picture, shape (k, R, C); of a grey one those of the first
+                colour alone, shape (N N, R, C).
+
+        Returns:
+            The picture, shape (R N, C N, d), float32; of a grey one d is 1.
+        """
+        n = self.stride
+        colours = len(planes) // (n * n)
+        y = planes.reshape(colours, n * n, *planes.shape[1:])[:, self._order.argsort().numpy()]
+        rows, columns = y.shape[2:]
+        # One axis after the other, columns first.
+        y = y.reshape(colours, n, n, rows, columns).transpose(0, 1, 3, 4, 2)
+        y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, columns * n)
+        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
+        y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, rows * n)
+        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, -1, rows * n).transpose(2, 1, 0)
+        grey = np.full((1, 1), self.dimension**-0.5)
+        matrix = grey if colours == 1 else self.colours.numpy()
+        return _products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
+
+
+@numba.njit(cache=True, nogil=True)
+def _products(vectors: Array, matrix: Array) -> NDArray[np.float32]:  # pragma: no cover
+    """Return `vectors @ matrix`, each sum in one order."""
+    count, n = vectors.shape
+    found = np.empty((count, matrix.shape[1]), np.float32)
+    for i in range(count):
+        for j in range(matrix.shape[1]):
+            total = 0.0
+            for k in range(n):
+                total += np.float64(vectors[i, k]) * matrix[k, j]
+            found[i, j] = total
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _mixed(lines: NDArray[np.float32], matrix: Array) -> NDArray[np.float32]:  # pragma: no cover
+    """Return lines with the samples on both sides of each boundary of blocks multiplied."""
+    count, length = lines.shape
+    n = len(matrix)
+    found = lines.copy()
+    for i in range(count):
+        for start in range(n // 2, length - n, n):
+            for j in range(n):
+                total = 0.0
+                for k in range(n):
+                    total += np.float64(lines[i, start + k]) * matrix[k, j]
+                found[i, start + j] = total
+    return found
+
+
+def _mixing(n: int, biorthogonal: bool) -> Array:
+    """Return what mixes the n samples around a boundary (Tran, Liang and Tu, section IV)."""
+    half = n // 2
+    one, flip, zero = np.eye(half), np.eye(half)[::-1], np.zeros((half, half))
+    butterfly = np.block([[one, flip], [flip, -one]])
+    second, fourth = (dct(np.eye(half), type=kind, norm="ortho", axis=0) for kind in (2, 4))
+    scale = np.ones(half)
+    scale[0] = np.sqrt(2) if biorthogonal else 1
+    turned = flip @ second.T @ np.diag(scale) @ fourth @ flip
+    mixed: Array = 0.5 * butterfly @ np.block([[one, zero], [zero, turned]]) @ butterfly
+    return mixed
+
+
+def _colours(covariance: Array) -> Array:
+    """Return orthonormal axes, in rows: the mean of colours, then principal axes of the rest."""
+    d = len(covariance)
+    mean = np.full((1, d), d**-0.5)
+    rest = np.eye(d) - mean.T @ mean
+    _, axes = np.linalg.eigh(rest @ covariance @ rest + d * covariance.max() * mean.T @ mean)
+    axes = axes.T[::-1].copy()
+    axes[0] = mean
+    axes *= np.where(axes[:, :1] < 0, -1.0, 1.0)  # an axis or its negative: always the same
+    return axes

@@ -1,0 +1,333 @@
+"""Whole pictures: contexts, the search along the trellis, streams and files."""
+
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ltc.codec import Aim, Container, Payload, grid_stream
+from ltc.codec.grid_files import GridFileCoder, quality_step
+from ltc.codec.range_coder import TOTAL
+from ltc.coder.grid import FINEST, RATIO, GridCoder
+from ltc.entropy import Context
+from ltc.entropy.neighbourhood import BORDER, class_of, features, known, with_border
+from ltc.errors import InputError
+from ltc.lattices import E8, Convolutional, Zn
+from ltc.transforms import Lapped
+
+LATTICES = {"scalar": Zn(), "trellis-4": Convolutional(4), "trellis-8": Convolutional(8)}
+
+
+def smooth(height, width, colours=3, seed=0):
+    """Return a picture of 8 bits whose neighbours resemble each other, with an edge."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(height + 8, width + 8, colours))
+    for axis in (0, 1):
+        noise = np.cumsum(noise, axis)
+        noise = noise - noise.mean(axis, keepdims=True)
+    noise += 2 * rng.normal(size=noise.shape) + 60 * (np.arange(width + 8)[:, None] > width // 2)
+    picture = 128 + 30 * (noise - noise.mean()) / noise.std()
+    return np.clip(np.rint(picture[8:, 8:]), 0, 255).astype(np.uint8)
+
+
+def make(lattice, stride=4):
+    transform = Lapped(3, stride)
+    return GridCoder(transform, lattice, Context(transform.frequencies), lmbda=50, gain=30.0)
+
+
+@pytest.fixture(scope="module", params=LATTICES)
+def coder(request):
+    model = make(LATTICES[request.param])
+    pictures = [smooth(48, 64, seed=seed).astype(np.float32) - 128 for seed in range(3)]
+    pictures.append(pictures[0][..., :1])
+    model.fit(pictures, steps=[2.0, 8.0])
+    return model
+
+
+@pytest.fixture
+def files(coder):
+    return GridFileCoder(coder, {"offset": 128.0, "gain": 30.0, "dimension": 3, "whole": True})
+
+
+def test_weights_times_features_is_what_the_kernels_sum():
+    rng = np.random.default_rng(0)
+    context = Context(Lapped(3, 2).frequencies)
+    related, weights, bias, _, _ = context.arrays(12)
+    weights = rng.integers(0, 100, weights.shape).astype(np.int32)
+    magnitude = with_border(12, 5, 6)
+    magnitude[:, BORDER:-BORDER, BORDER:-BORDER] = rng.integers(0, 9, (12, 5, 6))
+    seen = features(magnitude, related)
+    for plane, r, c in itertools.product(range(12), range(5), range(6)):
+        at = plane, r + BORDER, c + BORDER
+        total = known(magnitude, *at, related[plane], weights[plane], bias[plane])
+        row = magnitude[plane, r + BORDER]
+        total += weights[plane, 0] * row[c + 1] + weights[plane, 1] * row[c]
+        assert total == bias[plane] + weights[plane] @ seen[:, plane, r, c]
+
+
+def test_what_a_decoder_does_not_know_has_no_weight():
+    """Of its own plane what comes later, and planes that come later."""
+    context = Context(Lapped(3, 2).frequencies)
+    related = context.related
+    assert (related < np.arange(len(related))[:, None]).all()
+    magnitude = with_border(12, 3, 3)
+    magnitude[5, BORDER + 1, BORDER + 1 :] = 7
+    magnitude[5, BORDER + 2] = 7
+    magnitude[6:] = 7
+    assert (features(magnitude, related)[:, 5, 1, 1] == 0).all()
+
+
+def test_classes_rise_by_quarters_of_octaves():
+    found = [class_of(total) for total in range(1 << 18)]
+    assert sorted(set(found)) == list(range(max(found) + 1))
+    assert (np.diff(found) >= 0).all()
+    for total in (1 << 8, 1 << 12, 1 << 16):
+        assert found[2 * total] - found[total] == 4
+
+
+def test_tables_are_probabilities_and_follow_the_counts(coder):
+    left = coder.context.left
+    assert (torch.diff(left) > 0).all()
+    assert (left[..., -1] == TOTAL).all()
+    counts = np.zeros((2, 64, 2, 48))
+    counts[0, 10, 1, 3] = 1e6
+    context = Context(Lapped(3, 2).frequencies)
+    context.fit(counts, np.zeros((2, 64, 2, 4, 2)))
+    assert context.bits[0, 10, 1, 3] == pytest.approx(1, abs=1e-3)  # the sign
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_the_search_finds_the_best_of_all_paths(name):
+    """By enumeration, where the class is the same everywhere: then Viterbi is exact."""
+    model = make(LATTICES[name])
+    model.context.weights.zero_()
+    model.context.bias.fill_(600)
+    rng = np.random.default_rng(0)
+    wanted = np.zeros((48, 1, 4), np.float32)
+    bits, kind = model.context.bits[0], class_of(600)
+    for _ in range(6):
+        wanted[0, 0] = rng.normal(0, 2, 4)
+        found = model.encode(wanted, FINEST)
+        least = math.inf
+        for path in itertools.product(range(-3, 4), repeat=4):
+            state, cost = 0, 0.0
+            for x, index in zip(wanted[0, 0], path, strict=True):
+                odd = model.odd[state]
+                level = np.sign(index) * (2 * abs(index) - odd) if index else 0
+                cost += (x - level) ** 2 / RATIO + bits[kind, odd, abs(index)]
+                state = model.following[state, index & 1]
+            least = min(least, cost)
+        zeros = model.encode(0 * wanted, FINEST)
+        assert (zeros.level == 0).all()
+        rest = found.level[1:]
+        assert (rest == 0).all()
+        state, cost = 0, 0.0
+        for x, level in zip(wanted[0, 0], found.level[0, 0], strict=True):
+            odd = model.odd[state]
+            index = (abs(level) + odd) >> 1 if level else 0
+            cost += (x - level) ** 2 / RATIO + bits[kind, odd, index]
+            state = model.following[state, index & 1]
+        assert cost == pytest.approx(least, abs=1e-4)
+
+
+@pytest.mark.parametrize("step", [1.0, 2.0, 16.0])
+def test_a_stream_has_the_length_that_the_tables_say_and_decodes(coder, files, step):
+    picture = smooth(40, 56, seed=9)
+    written = files.encode(
+        Payload("image", {"image": picture}, ".png"), aim=Aim("quality", quality_of(step))
+    )
+    assert 32 * len(written.words) == pytest.approx(written.bits, rel=1e-3, abs=64)
+    encoded = coder.encode(coder.planes(picture.astype(np.float32) - 128), round(step * FINEST))
+    decoded = np.zeros_like(encoded.level)
+    context = coder.context
+    assert grid_stream.decode(
+        written.words, coder.following, coder.odd, *context.arrays(48),
+        context.left.numpy().astype(np.uint32), context.reconstruction, decoded,
+        with_border(*decoded.shape), np.zeros(decoded.shape, np.float32),
+    )  # fmt: skip
+    assert (decoded == encoded.level).all()
+    # Borders apart, where biorthogonal transforms scale otherwise, an error of the latent is one
+    # of the picture.
+    error = np.square(
+        files.decompress(written.data)[0].arrays["image"] - picture.astype(float)
+    ).mean()
+    assert error == pytest.approx(encoded.error + (1 / 12 if step < 4 else 0), rel=0.3)
+
+
+def quality_of(step):
+    return 12.5 * (8 - math.log2(step))
+
+
+def test_finer_steps_cost_more_and_are_better(files):
+    payload = Payload("image", {"image": smooth(64, 64, seed=5)}, ".png")
+    found = []
+    for quality in (20, 40, 60, 80):
+        data = files.compress(payload, aim=Aim("quality", quality))
+        found.append((len(data), -payload.squared_error(files.decompress(data)[0])))
+    assert found == sorted(found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_all_paths_can_be_written(data):
+    """Also levels that no encoder would choose, far beyond the tables."""
+    model = make(data.draw(st.sampled_from(list(LATTICES.values()))), stride=2)
+    context = model.context
+    level = np.zeros((12, 2, 3), np.int32)
+    state = 0
+    for at in np.ndindex(level.shape):
+        index = data.draw(st.integers(-200_000, 200_000) | st.integers(-3, 3))
+        level[at] = np.sign(index) * (2 * abs(index) - model.odd[state])
+        state = model.following[state, index & 1]
+    left = context.left.numpy().astype(np.uint32)
+    walk = model.following, model.odd, *context.arrays(12)
+    words, whole = grid_stream.encode(level, *walk, left, with_border(*level.shape))
+    assert whole
+    decoded, place = np.zeros_like(level), np.zeros(level.shape, np.float32)
+    border = with_border(*level.shape)
+    assert grid_stream.decode(words, *walk, left, context.reconstruction, decoded, border, place)
+    assert (decoded == level).all()
+    assert (place == level).all()  # before it is fitted
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_picture_or_are_refused(data):
+    model = make(LATTICES["trellis-4"], stride=2)
+    files = GridFileCoder(model, {"offset": 128.0})
+    metadata = {"kind": "image", "suffix": ".png", "arrays": [["image", [5, 4, 3], "|u1"]]}
+    forged = Container(files.fingerprint, {**metadata, "step": 1024}, [(1, data)]).pack()
+    try:
+        payload, _ = files.decompress(forged)
+    except InputError:
+        return
+    assert payload.arrays["image"].shape == (5, 4, 3)
+
+
+SHAPES = [(1, 1), (1, 1, 3), (1, 1000), (37, 3, 3), (5, 29), (16, 16, 3)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_of_any_size_come_back(files, shape, dtype):
+    picture = smooth(*shape[:2], 3)[..., : 3 if len(shape) == 3 else 1].reshape(shape)
+    picture = picture.astype(dtype) * (np.iinfo(dtype).max // 255)
+    payload = Payload("image", {"image": picture}, ".png")
+    decoded, damaged = files.decompress(files.compress(payload, aim=Aim("quality", 100)))
+    found = decoded.arrays["image"]
+    assert not damaged
+    assert found.dtype == dtype
+    assert found.shape == shape
+    assert np.abs(found.astype(float) - picture).max() < 4 * np.iinfo(dtype).max / 255
+
+
+def test_what_is_asked_for_is_reached(files):
+    payload = Payload("image", {"image": smooth(96, 128, seed=4)}, ".png")
+    for wanted in (1.0, 3.0):
+        data = files.compress(payload, aim=Aim("bpp", wanted))
+        assert 8 * len(data) / (96 * 128) == pytest.approx(wanted, rel=0.01)
+    data = files.compress(payload, aim=Aim("psnr", 36.0))
+    error = payload.squared_error(files.decompress(data)[0])
+    assert 10 * math.log10(255**2 / error) == pytest.approx(36, abs=0.05)
+    with pytest.raises(InputError, match="cannot be reached for this picture; the nearest is"):
+        files.compress(payload, aim=Aim("bpp", 1e-4))
+    with pytest.raises(InputError, match="quality=101; expected a number from 0 to 100"):
+        files.compress(payload, aim=Aim("quality", 101))
+    assert quality_step(0) == 256 * FINEST
+
+
+def test_other_lattices_and_kinds_are_refused(files):
+    with pytest.raises(InputError, match="along the rows of a trellis; use quantizer=trellis"):
+        make(E8())
+    with pytest.raises(InputError, match="trained on pictures, and cannot compress array"):
+        files.compress(Payload("array", {"x": np.zeros(3)}, ".npz"))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"step": 0}, {"step": 1e3}, {"step": None}, {"kind": "audio"}, {"suffix": ".exe"},
+        {"arrays": [["image", [10**9, 10**9, 3], "|u1"]]},
+    ],
+)  # fmt: skip
+def test_forged_headers_are_refused(files, forged):
+    payload = Payload("image", {"image": smooth(8, 8)}, ".png")
+    container = Container.unpack(files.compress(payload))
+    container.metadata.update(forged)
+    with pytest.raises(InputError):
+        files.decompress(container.pack())
+
+
+def test_forged_tables_are_refused(coder):
+    forged = Context(coder.transform.frequencies)
+    forged.left[1, 3, 0, 5] = forged.left[1, 3, 0, 6]
+    with pytest.raises(ValueError, match="no probabilities"):
+        forged.check()
+
+
+DECODE = """
+import sys, torch, numpy as np
+from ltc.codec import Payload
+from ltc.runs.checkpoint import load_coder
+payload, _ = load_coder(sys.argv[1]).decompress(open(sys.argv[2], "rb").read())
+np.save(sys.argv[3], payload.arrays["image"])
+"""
+
+
+def test_a_run_of_pictures_and_another_machine(tmp_path):
+    import ltc
+
+    run = ltc.train(
+        "source=images", "source.crop=64", "logger=csv", lmbda=20, folder=tmp_path / "run"
+    )
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["bitstream_rate"] == pytest.approx(metrics["rate"], rel=0.01)
+    assert 26 < metrics["psnr_db"] < 45
+    # The numbers of the table again, by hand.
+    psnr, sizes = [], []
+    for picture in run.source.test:
+        payload = Payload("image", {"image": picture.squeeze()}, ".png")
+        data = run.run.files.compress(payload)
+        sizes.append(8 * len(data) / payload.arrays["image"].shape[0] / picture.shape[1])
+        error = payload.squared_error(run.run.files.decompress(data)[0])
+        psnr.append(10 * math.log10(255**2 / error))
+    assert metrics["bits_per_pixel"] == pytest.approx(np.mean(sizes))
+    assert metrics["psnr_db"] == pytest.approx(np.mean(psnr))
+    colour = smooth(100, 75, seed=3)
+    (tmp_path / "x.ltc").write_bytes(run.compress(colour))
+    here = run.decompress((tmp_path / "x.ltc").read_bytes())
+    files = [str(tmp_path / name) for name in ("run", "x.ltc", "there.npy")]
+    subprocess.run(
+        [sys.executable, "-c", DECODE, *files],
+        check=True,
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default", "NUMBA_NUM_THREADS": "1"},
+    )
+    assert (np.load(tmp_path / "there.npy") == here).all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["source=images", "transform=linear"], "whole pictures need transform=lapped"),
+        (["source=images", "entropy=exact"], "whole pictures need entropy=context"),
+        (["source=images", "quantizer=e8"], "along the rows of a trellis"),
+        (["source=images", "distortion=absolute"], "coded for squared error"),
+        (["source=images", "bound=auto"], "use bound=none"),
+        (["source=images", "source.crop=0"], "source.crop"),
+        (["transform=lapped"], "are for whole pictures, source=images"),
+        (["entropy=context"], "are for whole pictures, source=images"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_named(overrides, told, tmp_path):
+    import ltc
+
+    with pytest.raises(InputError, match=told):
+        ltc.train(*overrides, "logger=csv", folder=tmp_path / "run")
