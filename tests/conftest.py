@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from ltc.training import refinement
+
 torch.set_num_threads(1)  # one worker of pytest-xdist a core
 
 
@@ -17,6 +19,27 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+def refine_once(coder, blocks, rounds=2, report=lambda status: None):
+    """Refine as a run does, but for two rounds and from one start: a tenth of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "STARTS", refinement.STARTS[:1])
+        return refinement.refine(coder, blocks, rounds, report)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runs_refine_once():
+    """What a run of a test trains need not be good; test_refinement.py has the whole of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ltc.runs.train.refine", refine_once)
+        yield
+
+
+@pytest.fixture
+def refine_whole(monkeypatch):
+    """Let a run refine as long as it does outside of tests."""
+    monkeypatch.setattr("ltc.runs.train.refine", refinement.refine)
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from ltc.sources import Source
 
 __all__ = ["BlockStream"]
 
+# Scalars that are drawn at once.
+PIECE = 1 << 20
+
 
 class BlockStream(IterableDataset[Tensor]):
     """Batches of blocks of a source, drawn in large pieces on the training device.
@@ -51,7 +54,7 @@ class BlockStream(IterableDataset[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         """Yield tensors of shape (batch, block, d), from the first wanted to the last."""
         batch, block, dimension = self.shape
-        piece = max(1, min(self.count, (1 << 20) // (batch * block * dimension)))
+        piece = max(1, min(self.count, PIECE // (batch * block * dimension)))
         for part in range(self.first // piece, -(-self.count // piece)):
             start = part * piece
             number = min(piece, self.count - start)

@@ -222,7 +222,13 @@ def test_a_transform_that_overlaps_and_a_distortion(call, tmp_path):
             "steps=20",
         ),
         *("source=array", f"source.path={tmp_path / 'x.npy'}", "source.split=place"),
-        *("source.block=32", "quantizer.rdo=true", "quantizer.scale=0.5", "lmbda=20"),
+        *(
+            "source.held_out=0.5",
+            "source.block=32",
+            "quantizer.rdo=true",
+            "quantizer.scale=0.5",
+            "lmbda=20",
+        ),
         *("trainer=cpu", "bound=none", f"hydra.run.dir={folder}"),
     )
     assert code == 0, output
@@ -236,5 +242,5 @@ def test_a_transform_that_overlaps_and_a_distortion(call, tmp_path):
     assert code == 0, output
     code, output = call(compress.decompress, *files[1:], f"ckpt={folder}", *mine)
     assert code == 0, output
-    error = (np.load(files[2]) - x) / x.std()
-    assert (error**4).mean() == pytest.approx(metrics["distortion"], rel=0.3)
+    error = (np.load(files[2]) - x)[-2000:] / x[:-2000].std()  # what gave the scale, not held out
+    assert (error**4).mean() == pytest.approx(metrics["distortion"], rel=0.1)

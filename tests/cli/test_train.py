@@ -24,7 +24,7 @@ def only_metrics(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))]
 
 
-def test_main_job(run, tmp_path):
+def test_main_job(run, tmp_path, refine_whole):
     code, output = run("source=iid_gaussian", "quantizer=e8", *QUICK)
     assert code == 0
     (metrics,) = only_metrics(tmp_path)

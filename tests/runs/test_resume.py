@@ -1,5 +1,6 @@
 """A run that was ended goes on as if it had not been."""
 
+import functools
 import json
 
 import pytest
@@ -9,7 +10,7 @@ import ltc
 from ltc.errors import InputError
 from ltc.runs import train as runs_train
 from ltc.runs.checkpoint import load
-from ltc.training import CoderTraining
+from ltc.training import CoderTraining, batches
 
 QUICK = ["steps=30", "trainer=cpu", "trainer.val_check_interval=10"]
 QUICK += [
@@ -31,7 +32,12 @@ RUNS = {
     ],
     "monte carlo": ["quantizer=scalar", "entropy=monte_carlo"],
     "nested": ["quantizer=nested", "quantizer.fine=a2", "quantizer.search=4"],
-    "correlated": ["source=correlated_vector", "quantizer=a2", "batch=20000"],  # pieces of 3 steps
+    "pieces of 3 steps": [
+        "source=correlated_vector",
+        "quantizer=a2",
+        "source.dimension=4",
+        "batch=100",
+    ],
 }
 
 
@@ -39,8 +45,13 @@ class KilledError(Exception):
     """Something ended the run."""
 
 
+@functools.cache  # composing one takes longer than many a step
+def configuration(*overrides):
+    return ltc.configuration(*QUICK, *overrides)
+
+
 def train(folder, overrides, resume=False):
-    _, metrics = runs_train.train(ltc.configuration(*QUICK, *overrides), folder, resume)
+    _, metrics = runs_train.train(configuration(*overrides).copy(), folder, resume)
     return {key: value for key, value in metrics.items() if key not in TIMES}
 
 
@@ -62,6 +73,8 @@ def fail(*_, **__):
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, kind):
+    if "pieces" in kind:
+        monkeypatch.setattr(batches, "PIECE", 3 * 100 * 4)
     whole = train(tmp_path / "whole", RUNS[kind])
     for step in (4, 27):  # before and after a checkpoint, in the same folder
         with monkeypatch.context() as patch:

@@ -60,11 +60,10 @@ def test_no_neighbour_is_better(lattice, lmbda, tables):
     assert (best <= others.min(1).values + 1e-3).all()
 
 
-@pytest.mark.parametrize("lmbda", [1.25, 2, 8, 64])
-@pytest.mark.parametrize("make", [Linear, MLP])
-def test_refinement_lowers_the_lagrangian(lmbda, make):
+@pytest.mark.parametrize(("make", "lmbda"), [(Linear, 1.25), (Linear, 64), (MLP, 2)])
+def test_refinement_lowers_the_lagrangian(make, lmbda):
     model = coder(E8(), make(8), lmbda)
-    x = torch.randn(20_000, 1, 8)
+    x = torch.randn(10_000, 1, 8)
     judges = x[-len(x) // 8 :]
 
     def lagrangian():
@@ -85,7 +84,7 @@ def test_refinement_lowers_the_lagrangian(lmbda, make):
 
 def test_a_fall_into_sending_nothing_is_undone():
     model = coder(Convolutional(8, 256), Linear(1), 1.0)
-    x = torch.randn(400, 256, 1)
+    x = torch.randn(200, 256, 1)
     with torch.no_grad():
         model.quantizer.log_scale += math.log(1.5)
         model.entropy.initialise(model.vectors(x), model.layout.channel)
@@ -98,7 +97,7 @@ def test_a_fall_into_sending_nothing_is_undone():
 
 def test_a_shared_zero_helps_a_peaked_source(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    u = torch.rand(400, 256, 1, generator=generator) - 0.5
+    u = torch.rand(160, 256, 1, generator=generator) - 0.5
     x = -u.sign() * torch.log1p(-2 * u.abs()) / math.sqrt(2)
     trained = coder(Convolutional(8, 256), Linear(1), 2.0)
     trained.initialise(x)
@@ -148,7 +147,7 @@ def test_steps_are_fitted_to_channels_of_low_rate():
 def test_channels_that_send_nothing_do_no_harm():
     generator = torch.Generator().manual_seed(0)
     deviation = 0.8 ** torch.arange(32)
-    x = torch.randn(8000, 1, 32, generator=generator) * deviation
+    x = torch.randn(4000, 1, 32, generator=generator) * deviation
     model = coder(E8(), Linear(32), 2.0)
     model.initialise(x)
     with torch.no_grad():
@@ -173,14 +172,14 @@ def test_an_overflow_leaves_the_real_lattice(monkeypatch):
     assert (model.row_scale == 1).all()
 
 
-@pytest.mark.parametrize("lmbda", [4, 16])
-def test_optimised_encoding_helps_a_nonlinear_synthesis(lmbda):
+def test_optimised_encoding_helps_a_nonlinear_synthesis():
     torch.manual_seed(0)
+    lmbda = 8
     model = coder(E8(), MLP(8), lmbda)
     with torch.no_grad():  # bend it
         for parameter in model.transform.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
-    bent, x, held_out = copy.deepcopy(model.state_dict()), *torch.randn(2, 4000, 1, 8)
+    bent, x, held_out = copy.deepcopy(model.state_dict()), *torch.randn(2, 2000, 1, 8)
     lagrangian = {}
     for optimised in (False, True):
         model.load_state_dict(bent)
@@ -227,7 +226,7 @@ def test_fitted_entropy_is_a_maximum_of_the_likelihood():
     assert math.isfinite(empirical)
 
 
-@pytest.mark.parametrize("bias", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("bias", [0.0, 0.5])
 def test_a_bias_of_the_analysis_costs_nothing(bias):
     # A constant that is no point of the real code is one of the surrogate's.
     generator = torch.Generator().manual_seed(0)
