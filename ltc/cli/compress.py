@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import stat
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ltc.checks import integer, number
+from ltc.checks import number
 from ltc.cli.command import run_and_report
 from ltc.errors import InputError
 from ltc.files import MAGIC, atomic_write, use_config_directory
 from ltc.progress import Progress
 from ltc.version import __version__
+
+if TYPE_CHECKING:  # it is slow to import, and --help should not be
+    from ltc.codec import Payload
 
 __all__ = ["compress", "decompress"]
 
@@ -37,10 +42,9 @@ def _arguments(name: str, what: str, epilog: str | None = None) -> argparse.Argu
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     parser.add_argument(
         "--largest",
-        type=float,
-        default=1 << 30,
+        default="1G",
         metavar="BYTES",
-        help="memory that the numbers of a file may take (default: 2^30)",
+        help="memory that the numbers of a file may take, such as 500M or 2G (default: 1G)",
     )
     parser.add_argument(
         "--config-dir", metavar="DIR", help="of lattices and transforms of one's own"
@@ -48,6 +52,30 @@ def _arguments(name: str, what: str, epilog: str | None = None) -> argparse.Argu
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("-v", action="store_true", help="show the full traceback of an error")
     return parser
+
+
+def _size(text: str) -> int:
+    """Return a number of bytes; as everywhere a K is 1,024, and a KB, as everywhere, 1,000.
+
+    Raises:
+        InputError: it is none.
+
+    Example:
+        >>> _size("1.5k"), _size("2GB"), _size("1GiB"), _size("1e6")
+        (1536, 2000000000, 1073741824, 1000000)
+    """
+    found = re.fullmatch(
+        r"([\d.]+(?:e[+]?\d{1,2})?)\s*(?:([kmgt])(b|ib)?|b)?", text.strip().lower()
+    )
+    try:
+        count, unit, kind = float(found[1]), found[2], found[3]  # type: ignore[index]
+    except (TypeError, ValueError):
+        count, unit, kind = math.nan, None, None
+    if unit:
+        count *= (1000 if kind == "b" else 1024) ** ("kmgt".index(unit) + 1)
+    if not 1 <= count < 1 << 62:
+        raise InputError(f"--largest {text}; expected a number of bytes, such as 500M or 2G")
+    return int(count)
 
 
 def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], None]) -> None:
@@ -63,7 +91,7 @@ def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], N
                 f"expected ckpt=RUN, the folder of a run of ltc-train; got {options.ckpt!r}"
             )
         options.ckpt = options.ckpt.removeprefix("ckpt=")
-        options.largest = integer("--largest", options.largest)
+        options.largest = _size(options.largest)
         options.aim = _aim(aims)
         task(options)
 
@@ -196,8 +224,11 @@ def _compress(options: argparse.Namespace) -> None:
     with Progress("loading"):
         # Not above: torch alone takes seconds to load, and something is to be seen before.
         from ltc.codec import Aim, Payload
+        from ltc.media import ARRAYS, IMAGES, SOUNDS
         from ltc.runs.checkpoint import load_coder
 
+        if Path(output).suffix.lower() in (*ARRAYS, *IMAGES, *SOUNDS):
+            raise InputError(f"{output} would be an .ltc file; let its name end in .ltc")
         payload = Payload.read(data, suffix, options.largest)
         coder = load_coder(options.ckpt)
         aim = None if options.aim is None else Aim(*options.aim)
@@ -248,6 +279,25 @@ def decompress() -> None:
     _run(parser, _decompress)
 
 
+def _output(payload: Payload, options: argparse.Namespace) -> tuple[str, str]:
+    """Return where a payload is to be written, and as a file of which ending.
+
+    Raises:
+        InputError: no such file can be written.
+    """
+    output, suffix = options.output, payload.suffix
+    if output is None:
+        name = options.input.removesuffix(".ltc")
+        output = "-" if name == "-" else str(Path(name).with_suffix(suffix))
+        if output == name and Path(output).exists() and not options.force:
+            output = str(Path(name).with_suffix(f".decoded{suffix}"))
+    _check_output(output, options)
+    if output != "-":
+        suffix = Path(output).suffix or suffix
+    payload.check_suffix(suffix)
+    return output, suffix
+
+
 def _decompress(options: argparse.Namespace) -> None:
     if options.output is not None:
         _check_output(options.output, options)
@@ -263,16 +313,10 @@ def _decompress(options: argparse.Namespace) -> None:
             options.salvage,
             options.largest,
             lambda share: progress.update(round(100 * share)),
+            lambda payload: _output(payload, options),
         )
     seconds = time.perf_counter() - start
-    output = options.output
-    if output is None:
-        name = options.input.removesuffix(".ltc")
-        output = "-" if name == "-" else str(Path(name).with_suffix(payload.suffix))
-        if output == name and Path(output).exists() and not options.force:
-            output = str(Path(name).with_suffix(f".decoded{payload.suffix}"))
-    _check_output(output, options)
-    suffix = None if output == "-" else Path(output).suffix
+    output, suffix = _output(payload, options)
     _write(output, payload.write(suffix))
     if damaged:
         names = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")

@@ -48,6 +48,10 @@ def silent(share: float) -> None:
     """Report nothing of what share of the work is done."""
 
 
+def taken(payload: Payload) -> None:
+    """Accept every payload."""
+
+
 class FileCoder:
     """A trained coder at work on files, a piece at a time.
 
@@ -151,6 +155,7 @@ class FileCoder:
         salvage: bool = False,
         largest: int | None = None,
         progress: Callable[[float], None] = silent,
+        accept: Callable[[Payload], object] = taken,
     ) -> tuple[Payload, list[int]]:
         """Return the payload of an `.ltc` file.
 
@@ -159,6 +164,8 @@ class FileCoder:
             salvage: whether what a damaged chunk held is filled with the decoded origin.
             largest: bytes that its numbers may take in memory; None: 2^30.
             progress: told now and then what share is done, from 0 to 1.
+            accept: gets the payload before its numbers are decoded, and raises an error where
+                nobody could use it.
 
         Returns:
             The payload and the numbers of the damaged chunks.
@@ -191,6 +198,7 @@ class FileCoder:
         check_size(size, LARGEST if largest is None else largest)
         arrays = {name: np.empty(shape, dtype) for name, shape, dtype in shapes}
         payload = Payload(kind, arrays, suffix, rate, subtype)
+        accept(payload)
         self._decode(container.chunks, payload, progress)
         return payload, [i for i, (_, stream) in enumerate(container.chunks) if stream is None]
 

@@ -14,9 +14,9 @@ from numpy.lib import format as npy
 
 from ltc.errors import InputError
 from ltc.media.arrays import read_archive, read_array, write_archive
-from ltc.media.pictures import read_picture, write_picture
+from ltc.media.pictures import PICTURES, check_picture, read_picture, write_picture
 from ltc.media.size import LARGEST, PIECE
-from ltc.media.sounds import SAMPLE_TYPES, read_sound, write_sound
+from ltc.media.sounds import SAMPLE_TYPES, check_sound, read_sound, write_sound
 
 __all__ = ["ARRAYS", "IMAGES", "SOUNDS", "Payload"]
 
@@ -118,6 +118,29 @@ class Payload:
             f"cannot compress {suffix or 'a file without an ending'}; expected {kinds}"
         )
 
+    def check_suffix(self, suffix: str) -> None:
+        """Refuse the ending of a file that cannot hold it; its numbers need not be there yet.
+
+        Arguments:
+            suffix: the ending.
+
+        Raises:
+            InputError: the ending does not suit the payload.
+
+        Example:
+            >>> Payload("array", {"x": np.empty(3)}, ".npz").check_suffix(".png")
+            Traceback (most recent call last):
+            ltc.errors.InputError: cannot write array as .png; use .npz
+        """
+        suffix = suffix.lower()
+        arrays = ARRAYS if len(self.arrays) == 1 else ARRAYS[1:]  # a .npy holds one
+        if suffix not in {"image": PICTURES, "audio": SOUNDS, "array": arrays}[self.kind]:
+            raise InputError(f"cannot write {self.kind} as {suffix}; use {self.suffix}")
+        if self.kind == "image":
+            check_picture(self.arrays["image"], suffix)
+        elif self.kind == "audio":
+            check_sound(self.arrays["audio"], self.subtype, suffix)
+
     def write(self, suffix: str | None = None) -> bytes:
         """Return the bytes of a file.
 
@@ -128,20 +151,19 @@ class Payload:
             InputError: the ending does not suit the payload.
         """
         suffix = (suffix or self.suffix).lower()
+        self.check_suffix(suffix)
         stream = io.BytesIO()
         try:
-            if self.kind == "image" and suffix in (".png", ".jpg", ".jpeg"):
+            if self.kind == "image":
                 return write_picture(self.arrays["image"], suffix)
-            if self.kind == "audio" and suffix in SOUNDS:
+            if self.kind == "audio":
                 rate = self.rate or 0
                 write_sound(stream, self.arrays["audio"], rate, self.subtype, suffix)
-            elif self.kind == "array" and suffix == ".npy" and len(self.arrays) == 1:
+            elif suffix == ".npy":
                 (array,) = self.arrays.values()
                 npy.write_array(stream, array, allow_pickle=False)
-            elif self.kind == "array" and suffix == ".npz":
-                write_archive(stream, self.arrays)
             else:
-                raise InputError(f"cannot write {self.kind} as {suffix}; use {self.suffix}")
+                write_archive(stream, self.arrays)
         except InputError:
             raise
         except Exception as error:  # encoders too

@@ -19,10 +19,12 @@ from PIL import Image, ImageFile
 from ltc.errors import InputError
 from ltc.media.size import LARGEST, PIECE, check_size
 
-__all__ = ["read_picture", "write_picture"]
+__all__ = ["PICTURES", "check_picture", "read_picture", "write_picture"]
 
 Array = npt.NDArray[Any]
 
+# Endings of files that are written.
+PICTURES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I")
 ORIENTATION = 0x0112  # EXIF's tag
@@ -82,12 +84,25 @@ def read_picture(file: str | Path | bytes, largest: int = LARGEST) -> Array:
     return np.ascontiguousarray(_upright(pixels, orientation))
 
 
+def check_picture(pixels: Array, suffix: str) -> None:
+    """Refuse the ending of a file that cannot hold a picture.
+
+    Arguments:
+        pixels: as of `write_picture`, of which the type matters; so is suffix.
+
+    Raises:
+        InputError: the format has no 16 bits.
+    """
+    if suffix != ".png" and pixels.dtype != np.uint8:
+        raise InputError(f"{suffix} holds 8 bits, this picture has 16; use .png")
+
+
 def write_picture(pixels: Array, suffix: str) -> bytes:
     """Return the bytes of a picture file.
 
     Arguments:
         pixels: what `read_picture` returned.
-        suffix: `.png`, `.jpg` or `.jpeg`.
+        suffix: one of the `PICTURES`.
 
     Raises:
         InputError: the format has no 16 bits.
@@ -97,8 +112,7 @@ def write_picture(pixels: Array, suffix: str) -> bytes:
         >>> read_picture(write_picture(pixels, ".png")).tolist()
         [[[0, 1000, 2000], [3000, 4000, 5000]]]
     """
-    if suffix != ".png" and pixels.dtype != np.uint8:
-        raise InputError(f"{suffix} holds 8 bits, this picture has 16; use .png")
+    check_picture(pixels, suffix)
     if pixels.dtype == np.uint16 and pixels.ndim == 3:
         return _deep_png(pixels)
     stream = io.BytesIO()

@@ -12,7 +12,7 @@ import soundfile
 from ltc.errors import InputError
 from ltc.media.size import LARGEST, PIECE, check_size
 
-__all__ = ["SAMPLE_TYPES", "read_sound", "round_sound", "write_sound"]
+__all__ = ["SAMPLE_TYPES", "check_sound", "read_sound", "round_sound", "write_sound"]
 
 Array = npt.NDArray[Any]
 
@@ -72,6 +72,32 @@ def round_sound(samples: Array, bits: int) -> Array:
     return rounded
 
 
+def check_sound(samples: Array, subtype: str, suffix: str) -> str:
+    """Refuse the ending of a file that cannot hold a sound.
+
+    Arguments:
+        samples: as of `write_sound`, of which the number matters; so are the others.
+
+    Returns:
+        What the format calls the sample type.
+
+    Raises:
+        InputError: the format has no such samples, or cannot do without any.
+
+    Example: each format has one kind of 8 bits.
+        >>> check_sound(np.empty(1), "PCM_S8", ".wav")
+        'PCM_U8'
+    """
+    form = suffix[1:].upper()
+    if SAMPLE_TYPES[subtype] == 8:
+        subtype = "PCM_U8" if form == "WAV" else "PCM_S8"
+    if not soundfile.check_format(form, subtype):
+        raise InputError(f"{suffix} holds no samples of type {subtype}; use .wav")
+    if form == "FLAC" and len(samples) == 0:  # libsndfile would write no byte
+        raise InputError(f"{suffix} holds no sound without samples; use .wav")
+    return subtype
+
+
 def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffix: str) -> None:
     """Write a sound of one channel.
 
@@ -85,13 +111,8 @@ def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffi
     Raises:
         InputError: the format has no such samples, or cannot do without any.
     """
-    form, bits = suffix[1:].upper(), SAMPLE_TYPES[subtype]
-    if bits == 8:  # of which each format has one kind
-        subtype = "PCM_U8" if form == "WAV" else "PCM_S8"
-    if not soundfile.check_format(form, subtype):
-        raise InputError(f"{suffix} holds no samples of type {subtype}; use .wav")
-    if form == "FLAC" and len(samples) == 0:  # libsndfile would write no byte
-        raise InputError(f"{suffix} holds no sound without samples; use .wav")
+    bits, form = SAMPLE_TYPES[subtype], suffix[1:].upper()
+    subtype = check_sound(samples, subtype, suffix)
     with soundfile.SoundFile(stream, "w", rate, 1, subtype, format=form) as file:
         for start in range(0, len(samples), PIECE):
             part = samples[start : start + PIECE]
