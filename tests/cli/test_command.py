@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 from ltc.cli import bound, train
+from ltc.cli.choices import composed
 from ltc.cli.command import Task, run_and_report
 
 
@@ -113,8 +115,11 @@ for name, *arguments in {commands}:
 """
 
 
+CONFIGS = {"ltc-train": "train", "ltc-bound": "rate_distortion", "ltc-lattice": "lattice"}
+
+
 def test_help_and_messages_need_no_torch(tmp_path):
-    """Which takes seconds to load."""
+    """Which takes seconds to load. Help begins with the usage, and its examples compose."""
     names = ("train", "bound", "lattice", "eval", "report", "compress")
     mains = [f"{name}:{'compress' if name == 'compress' else 'main'}" for name in names]
     commands = [[main, "--help"] for main in [*mains, "compress:decompress"]]
@@ -125,3 +130,11 @@ def test_help_and_messages_need_no_torch(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+    usages = [line for line in done.stdout.splitlines() if line.startswith("usage: ltc-")]
+    shown = [usage.split()[1] for usage in usages]
+    assert shown == [f"ltc-{name}" for name in (*names, "decompress")]
+    for name, config in CONFIGS.items():
+        examples = re.findall(rf"^  {name} (.*)", done.stdout, re.M)
+        assert len(examples) == 2
+        for example in examples:
+            composed(config, [given.split(",")[0] for given in example.split() if given != "-m"])
