@@ -3,6 +3,5 @@
 from ltc.coder import sequence
 from ltc.coder.coder import LatticeTransformCoder
 from ltc.coder.optimised_encoder import rate_distortion_optimised
-from ltc.coder.sensitivity import sensitivity
 
-__all__ = ["LatticeTransformCoder", "rate_distortion_optimised", "sensitivity", "sequence"]
+__all__ = ["LatticeTransformCoder", "rate_distortion_optimised", "sequence"]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ltc.coder.optimised_encoder import rate_distortion_optimised
-from ltc.coder.sensitivity import sensitivity
 from ltc.distortion import Distortion, Squared
 from ltc.entropy import EntropyModel, PointTable
 from ltc.lattices import Lattice, Section
@@ -210,7 +209,7 @@ class LatticeTransformCoder(nn.Module):
         Arguments:
             x: blocks, shape (batch, *positions, d).
         """
-        self.sensitivity.copy_(sensitivity(self.transform, x, self.distortion))
+        self.sensitivity.copy_(self.transform.sensitivity(x, self.distortion))
 
     def decode(self, points: Tensor) -> Tensor:
         """Return the reconstruction of blocks.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ltc.coder import LatticeTransformCoder, sensitivity
+from ltc.coder import LatticeTransformCoder
 from ltc.training.fitting import fit
 
 __all__ = ["STARTS", "Start"]
@@ -134,7 +134,7 @@ def _inverted(coder: LatticeTransformCoder, blocks: Tensor) -> Tensor:
     with torch.enable_grad():
         latents = transform.analysis(blocks).detach()
         transform.fit_synthesis(latents, blocks, coder.distortion)
-    return sensitivity(transform, blocks, coder.distortion)
+    return transform.sensitivity(blocks, coder.distortion)
 
 
 STARTS = [

@@ -16,6 +16,8 @@ __all__ = ["Transform", "principal_axes"]
 
 # Steps of Adam that refit a synthesis which has no closed form.
 FIT_STEPS = 200
+# Blocks of which a mean of derivatives is taken, and scalars of them all, if they are long.
+BLOCKS, SCALARS = 256, 1 << 18
 
 
 class Transform(nn.Module, ABC):
@@ -90,6 +92,34 @@ class Transform(nn.Module, ABC):
             Latents, shape (batch, *latent positions, k).
         """
         return self.analysis(x)
+
+    @torch.no_grad()
+    def sensitivity(self, x: Tensor, distortion: Distortion) -> Tensor:
+        """Return what an error of one in each channel of the latent costs in the reconstruction.
+
+        The synthesis moves along the column of its derivative that belongs to a channel at a
+        position: the cost of that column, all that it reaches in the block, in the mean over
+        blocks and positions. By default a derivative for each channel, of some of the blocks.
+
+        Arguments:
+            x: blocks, shape (batch, *positions, d).
+            distortion: what an error costs; homogeneous, so that smaller ones cost in proportion.
+
+        Returns:
+            Costs, shape (k,).
+        """
+        count = min(BLOCKS, max(4, SCALARS // x[0].numel()))
+        latents = self.analysis(x[:: max(1, len(x) // count)][:count])
+        rng = torch.Generator().manual_seed(0)  # the same for the same blocks
+        block = torch.arange(len(latents))
+        position = torch.randint(latents[0, ..., 0].numel(), (len(latents),), generator=rng)
+        costs = []
+        for channel in range(latents.shape[-1]):
+            error = latents.new_zeros(latents.shape)
+            error.flatten(1, -2)[block, position, channel] = 1.0
+            column = torch.func.jvp(self.synthesis, (latents,), (error,))[1]
+            costs.append(distortion.cost(column).flatten(1).sum(1).mean())
+        return torch.stack(costs)
 
     def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
         """Refit the synthesis to minimise the distortion, the latents held fixed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ltc.distortion import Distortion
 from ltc.transforms.base import Transform
 
 __all__ = ["Identity"]
@@ -27,6 +28,10 @@ class Identity(Transform):
     def analysis(self, x: Tensor) -> Tensor:
         """Return blocks as they are, shape (..., d)."""
         return x
+
+    def sensitivity(self, x: Tensor, distortion: Distortion) -> Tensor:
+        """Return what an error of one costs, shape (d,): the same in each coordinate."""
+        return distortion.cost(x.new_ones(self.dimension))
 
     def synthesis(self, y: Tensor) -> Tensor:
         """Return latents as they are, shape (..., d)."""

@@ -66,6 +66,19 @@ class Linear(Transform):
         error = x - self.synthesis(latents)
         return latents + error @ torch.linalg.pinv(self.synthesis_map.weight).T
 
+    @torch.no_grad()
+    def sensitivity(self, x: Tensor, distortion: Distortion) -> Tensor:
+        """Return the costs of the columns of the synthesis, shape (k,).
+
+        Example: under squared error their energies.
+            >>> from ltc.distortion import Squared
+            >>> linear = Linear(3, latent_dimension=2)
+            >>> found = linear.sensitivity(torch.randn(10, 4, 3), Squared())
+            >>> torch.allclose(found, linear.synthesis_map.weight.square().sum(0))
+            True
+        """
+        return distortion.cost(self.synthesis_map.weight).sum(0)
+
     def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
         """Refit the synthesis to latents (..., k) that stand for x (..., d): by least squares.
 

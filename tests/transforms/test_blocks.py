@@ -10,7 +10,7 @@ import torch
 
 from ltc.codec import FileCoder, code_for
 from ltc.codec.files import Payload
-from ltc.coder import LatticeTransformCoder, sensitivity, sequence
+from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Absolute, Squared
 from ltc.entropy import Exact
 from ltc.lattices import E8, Convolutional, Zn
@@ -86,7 +86,7 @@ def test_a_picture_is_reconstructed():
     y = transform.analysis(x)
     assert y.shape == (2, 4, 6, 16)
     assert torch.allclose(transform.synthesis(y), x, atol=1e-5)
-    assert sensitivity(transform, x, Squared()) == pytest.approx(torch.ones(16), rel=1e-5)
+    assert transform.sensitivity(x, Squared()) == pytest.approx(torch.ones(16), rel=1e-5)
 
 
 @pytest.mark.parametrize("lattice", [E8(), Convolutional(8, 16)], ids=lambda x: x.name)
@@ -110,19 +110,23 @@ def test_a_coder_of_pictures(lattice):
 def test_sensitivity_is_the_cost_of_a_column(distortion):
     linear = Linear(3, latent_dimension=5)
     expected = distortion.cost(linear.synthesis_map.weight.detach()).sum(0)
-    assert sensitivity(linear, torch.randn(20, 4, 3), distortion) == pytest.approx(expected)
+    x = torch.randn(20, 4, 3)
+    assert linear.sensitivity(x, distortion) == pytest.approx(expected)
+    assert Transform.sensitivity(linear, x, distortion) == pytest.approx(expected)
+    own = Identity(3).sensitivity(x, distortion)
+    assert own == pytest.approx(Transform.sensitivity(Identity(3), x, distortion))
     nonlinear = MLP(3, residual=False)
-    x = torch.randn(50, 1, 3)
+    x = torch.randn(10, 5, 3)
     jacobian = torch.func.vmap(torch.func.jacrev(nonlinear.synthesis))(
         nonlinear.analysis(x).flatten(0, 1)
     )
     expected = distortion.cost(jacobian).sum(1).mean(0).detach()
-    assert sensitivity(nonlinear, x, distortion) == pytest.approx(expected, rel=1e-4)
+    assert nonlinear.sensitivity(x, distortion) == pytest.approx(expected, rel=1e-4)
 
 
 def test_sensitivity_reaches_all_that_overlaps():
     transform = Lapped(2, 4)
-    found = sensitivity(transform, torch.randn(300, 16, 2), Squared())
+    found = transform.sensitivity(torch.randn(300, 16, 2), Squared())
     assert found == pytest.approx(torch.ones(8), rel=1e-5)
 
 
