@@ -166,10 +166,12 @@ class Exact(EntropyModel):
         flat, of = columns(points.detach(), self.kinds(table))
         number = points[..., 0, 0].numel()
         values, counts, kinds = [], [], []
-        for kind in torch.unique(of):
+        of_each, places = of.flatten().sort(stable=True)
+        present, lengths = torch.unique_consecutive(of_each, return_counts=True)
+        for kind, place in zip(present, places.split(lengths.tolist()), strict=True):
             # Rounding joins values that differ in the last place only. One of them stands for all:
             # between points, the likelihood of a narrow bump would have no bound.
-            taken = flat[:, of == kind].flatten()
+            taken = flat.flatten(1)[:, place].flatten()
             rounded, which, count = torch.unique(
                 (taken * 4096).round(), return_inverse=True, return_counts=True
             )

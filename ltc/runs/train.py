@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
 from ltc.progress import Progress
 from ltc.runs.build import build, plain
@@ -37,6 +40,9 @@ from ltc.training import BlockStream, CoderTraining, Saved, TrainingProgress, Wh
 __all__ = ["train"]
 
 log = logging.getLogger("ltc")
+
+# Scalars of a block that paths without an end are learned in.
+MOST = 1 << 15
 
 
 def train(
@@ -68,11 +74,12 @@ def train(
     saved = Saved(folder / "checkpoints" / "last.ckpt")
 
     def minimise(run: LatticeRun) -> torch.device:
-        device = _minimise(run, config, saved, logger)
-        if run.coder.entropy.trellis is not None:
-            with Progress("fitting to what the encoder produces") as progress:
-                blocks = _samples_to_refine(run, device)
-                refine(run.coder, blocks, report=lambda status: progress.update(status=status))
+        with _bounded(run.coder, run.source.dimension):
+            device = _minimise(run, config, saved, logger)
+            if run.coder.entropy.trellis is not None:
+                with Progress("fitting to what the encoder produces") as progress:
+                    blocks = _samples_to_refine(run, device)
+                    refine(run.coder, blocks, report=lambda status: progress.update(status=status))
         return device
 
     with opened(plain(config.logger), folder, saved.step) as logger:
@@ -90,6 +97,19 @@ def train(
         except OSError as error:  # of a full disk; the numbers are safe
             log.warning("the log in %s is not whole: %s", folder, error.strerror or error)
     return run, metrics
+
+
+def _bounded(coder: LatticeTransformCoder, dimension: int) -> AbstractContextManager[None]:
+    """Let paths without an end be learned in short blocks where they have many channels.
+
+    Arguments:
+        coder: the coder.
+        dimension: scalars per source vector, d.
+    """
+    positions = max(8, MOST // (dimension * coder.transform.stride))
+    if coder.endless is None or positions >= math.prod(coder.layout.positions):
+        return nullcontext()
+    return coder.of_length(positions)
 
 
 def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger) -> torch.device:

@@ -104,6 +104,17 @@ def test_a_circle_of_two_states():
     np.testing.assert_allclose(model.log_completions, [0.0, -0.5], atol=1e-12)
 
 
+def test_tables_that_converge_at_other_speeds_are_those_found_alone():
+    section = Convolutional(8).section
+    masses = np.stack([log_masses(spread) for spread in (0.5, 8.0, 0.0, 2.0)]).reshape(2, 2, 4)
+    model = stationary(section, masses)
+    assert model.log_completions.shape == (2, 2, 8)
+    for place in np.ndindex(2, 2):
+        alone = stationary(section, masses[place])
+        assert model.log_eigenvalue[place] == alone.log_eigenvalue
+        np.testing.assert_array_equal(model.log_completions[place], alone.log_completions)
+
+
 def test_any_length_is_one_path_of_shared_sections():
     lattice = Convolutional(8, 16)
     long = lattice.of_length(20_000)

@@ -16,7 +16,7 @@ from ltc.runs import train as runs_train
 from ltc.runs.build import build
 from ltc.runs.evaluate import compare
 from ltc.runs.run import generator
-from ltc.training import refine
+from ltc.training import CoderTraining, refine
 
 QUICK = ["evaluate.samples=20000", "refine.samples=20000", "logger=csv"]
 
@@ -72,6 +72,24 @@ def test_metrics_tell_runs_apart(tmp_path):
     assert metrics["quantizer.rdo"] is True
     assert metrics["quantizer"] == "trellis-16"
     assert metrics["peak_memory"] > 1 << 26
+
+
+def test_many_channels_are_learned_in_short_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs_train, "MOST", 64)
+    shapes = []
+    take = CoderTraining.training_step
+    monkeypatch.setattr(
+        CoderTraining,
+        "training_step",
+        lambda self, x, i: (shapes.append(x.shape[1:]), take(self, x, i))[1],
+    )
+    trellis = ["quantizer=trellis", "quantizer.length=32", "steps=2", "bound=none", "batch=3"]
+    for dimension, positions in ((2, 32), (4, 16)):
+        folder = tmp_path / str(dimension)
+        trained, metrics = run(folder, *trellis, f"source.dimension={dimension}")
+        assert shapes[-1] == (positions, dimension)
+        assert trained.coder.layout.block == 32  # as it was asked for
+        assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 0.05
 
 
 def test_the_coder_is_back_on_its_device_before_it_is_refined(tmp_path, monkeypatch):

@@ -71,15 +71,23 @@ def stationary(section: Section, log_mass: npt.ArrayLike) -> Stationary:
         )
     first = np.cumsum(count) - count
     target = (np.arange(leave.size) // section.previous.shape[1])[order]
-    along = mass[..., section.coset.reshape(-1)[order]]
-    completions = np.zeros((*mass.shape[:-1], states))
+    along = mass.reshape(-1, cosets)[:, section.coset.reshape(-1)[order]]
+    eigenvalue, found = np.zeros(len(along)), np.zeros((len(along), states))
+    # Of a thousand tables one takes a thousand times as many steps as most.
+    left, completions = np.arange(len(along)), found
     for _ in range(MOST_STEPS):
-        longer = np.logaddexp.reduceat(along + completions[..., target], first, axis=-1)
+        longer = np.logaddexp.reduceat(along + completions[:, target], first, axis=-1)
         growth = longer - completions
         least, greatest = growth.min(-1), growth.max(-1)
         # Logarithms of this size are rounded to about this.
         rounding = 1e-14 * (100 + np.abs(longer).max(-1))
-        if (greatest - least <= rounding).all():
+        done = greatest - least <= rounding
+        if done.any():
+            eigenvalue[left[done]] = (least[done] + greatest[done]) / 2
+            found[left[done]] = completions[done]
+            left, along = left[~done], along[~done]
+            completions, longer = completions[~done], longer[~done]
+        if not len(left):
             break
         # Half a step, the mean of the logarithms: a whole one would go in circles where a circle
         # of branches outweighs all others. The map does not expand, so its means converge
@@ -91,4 +99,5 @@ def stationary(section: Section, log_mass: npt.ArrayLike) -> Stationary:
             f"the backward masses have not converged after {MOST_STEPS} steps; expected a section "
             "whose states are all reached from each other, and masses less far apart"
         )
-    return Stationary((least + greatest) / 2, completions)
+    leading = mass.shape[:-1]
+    return Stationary(eigenvalue.reshape(leading), found.reshape(*leading, states))
