@@ -22,7 +22,7 @@ from ltc.media.size import check_size
 if TYPE_CHECKING:
     from ltc.coder import LatticeTransformCoder
 
-__all__ = ["Aim", "FileCoder", "Payload", "silent"]
+__all__ = ["Aim", "FileCoder", "Payload", "silent", "taken"]
 
 # Scalars that the transform maps at once, and that are decoded before it does.
 PIECE = 1 << 18

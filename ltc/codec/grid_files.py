@@ -13,7 +13,7 @@ from ltc.checks import digest
 from ltc.codec import grid_stream
 from ltc.codec.container import Container
 from ltc.codec.described import described
-from ltc.codec.files import Aim, silent
+from ltc.codec.files import Aim, silent, taken
 from ltc.codec.range_coder import from_bytes, to_bytes
 from ltc.coder.grid import FINEST
 from ltc.entropy.neighbourhood import with_border
@@ -183,6 +183,7 @@ class GridFileCoder:
         salvage: bool = False,
         largest: int | None = None,
         progress: Callable[[float], None] = silent,
+        accept: Callable[[Payload], object] = taken,
     ) -> tuple[Payload, list[int]]:
         """Return the picture of an `.ltc` file; arguments and errors as of `FileCoder`.
 
@@ -201,11 +202,13 @@ class GridFileCoder:
         if type(step) is not int or not 0 < step <= LARGEST_STEP or len(container.chunks) != 1:
             raise InputError("the header's metadata describes no picture that this model codes")
         check_size(math.prod(shape) * dtype.itemsize, LARGEST if largest is None else largest)
+        suffix = container.metadata["suffix"]
+        accept(Payload("image", {name: np.empty(shape, dtype)}, suffix))
         stream = container.chunks[0][1]
         assert stream is not None
         pixels = self._pixels(from_bytes(stream), step, shape, dtype)
         progress(1.0)
-        return Payload("image", {name: pixels}, container.metadata["suffix"]), []
+        return Payload("image", {name: pixels}, suffix), []
 
     def _described(
         self, metadata: dict[str, Any]
