@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy.optimize
 from numpy.typing import NDArray
 
 from ltc.checks import digest
@@ -123,40 +124,41 @@ class GridFileCoder:
             return self._written(payload, latent, step)
         count = math.prod(pixels.shape[:2])
 
-        def reached(written: Written, step: int) -> float:
-            """Return what falls with the step: the logarithm of the size, or the PSNR."""
-            if aim.name == "bpp":
-                return math.log2(8 * len(written.data) / count)
-            decoded = self._pixels(written.words, step, pixels.shape, pixels.dtype)
-            error = np.square(decoded - pixels.astype(float)).mean()
-            return 10 * math.log10(float(np.iinfo(pixels.dtype).max) ** 2 / max(error, 1e-10))
+        peak = float(np.iinfo(pixels.dtype).max)
+        wanted = math.log2(aim.value) if aim.name == "bpp" else aim.value
+        tried: dict[int, tuple[float, Written]] = {}
 
-        # Per octave of the step about 0.8 octaves of the size, and 5 dB.
-        wanted, slope = (math.log2(aim.value), 0.8) if aim.name == "bpp" else (aim.value, 5.0)
-        low, high, at = 0.0, math.log2(LARGEST_STEP), math.log2(start)
-        tried: dict[int, Written] = {}
-        miss: dict[int, float] = {}
-        for attempt in range(TRIES):
-            progress(attempt / TRIES)
-            step = round(2**at)
-            if step in tried:
-                break
-            tried[step] = self._written(payload, latent, step)
-            miss[step] = reached(tried[step], step) - wanted
-            if abs(miss[step]) < NEAR:
-                break
-            low, high = (at, high) if miss[step] > 0 else (low, at)
-            guess = at + miss[step] / slope
-            at = guess if low < guess < high else (low + high) / 2
-        best = min(miss, key=lambda step: abs(miss[step]))
-        if abs(miss[best]) > FAR:
-            nearest = wanted + miss[best]
-            nearest = 2**nearest if aim.name == "bpp" else nearest
+        def excess(octave: float) -> float:
+            """Return by how much a step misses: octaves of the size, or dB; it falls with it."""
+            step = round(2.0**octave)
+            if step not in tried:
+                progress(min(len(tried) / TRIES, 0.95))
+                written = self._written(payload, latent, step)
+                if aim.name == "bpp":
+                    found = math.log2(8 * len(written.data) / count)
+                else:
+                    decoded = self._pixels(written.words, step, pixels.shape, pixels.dtype)
+                    error = np.square(decoded - pixels.astype(float)).mean()
+                    found = 10 * math.log10(peak**2 / max(error, 1e-10))
+                tried[step] = found - wanted, written
+            miss = tried[step][0]
+            return 0.0 if abs(miss) < NEAR else miss
+
+        low = high = math.log2(start)
+        while excess(low) < 0 and low > 1:
+            low -= 1
+        while excess(high) > 0 and high < math.log2(LARGEST_STEP) - 1:
+            high += 1
+        if excess(low) > 0 > excess(high):
+            scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
+        miss, best = min(tried.values(), key=lambda one: abs(one[0]))
+        if abs(miss) > FAR:
+            nearest = 2 ** (wanted + miss) if aim.name == "bpp" else wanted + miss
             raise InputError(
                 f"{aim.name}={aim.value:g} cannot be reached for this picture; the nearest is "
                 f"{nearest:.4g}"
             )
-        return tried[best]
+        return best
 
     def _written(self, payload: Payload, latent: NDArray[np.float32], step: int) -> Written:
         """Return the file of a latent at a step."""
@@ -164,7 +166,7 @@ class GridFileCoder:
         level, context = encoded.level, self.model.context
         words, whole = grid_stream.encode(
             level, self.model.following, self.model.odd, *context.arrays(len(level)),
-            context.left.numpy().astype(np.uint32), with_border(*_size(level)),
+            *context.probabilities, with_border(*_size(level)),
         )  # fmt: skip
         if not whole:
             raise RuntimeError("levels are none of the trellis: a bug in ltc")
@@ -229,7 +231,7 @@ class GridFileCoder:
         place = np.zeros((planes, *(-(-size // n) for size in shape[:2])), np.float32)
         if not grid_stream.decode(
             words, self.model.following, self.model.odd, *context.arrays(planes),
-            context.left.numpy().astype(np.uint32), context.reconstruction,
+            *context.probabilities, context.reconstruction,
             np.zeros(place.shape, np.int32), with_border(*_size(place)), place,
         ):  # fmt: skip
             raise InputError("the stream is damaged: no picture has it")

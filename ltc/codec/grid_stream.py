@@ -1,7 +1,7 @@
 """The bytes of a picture's latent: encoder and decoder walk along planes, rows and columns.
 
 Both compute the class of each coordinate from what the decoder knows, in integers, and code the
-index of its level by a table of integers: see `ltc.entropy.neighbourhood`.
+coset and the rank of its level by tables of integers: see `ltc.entropy.neighbourhood`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from ltc.codec.range_coder import (
     with_room,
 )
 from ltc.coder.grid_search import predicted
+from ltc.coder.levels import PLAIN, kind_of, level_of, name_of, signed
 from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known
 
 __all__ = ["decode", "encode"]
 
 kernel = numba.njit(cache=True, nogil=True)
 _HALF = 1 << (PRECISION - 1)
-# Words that a coordinate takes at most: its index, its escape, its sign.
+# Words that a coordinate takes at most: its coset, its rank, its escape, its sign.
 MOST_WORDS = 80
 
 
 @kernel
 def encode(  # type: ignore[no-untyped-def]
-    level, following, odd, related, weights, bias, prediction, group, left, magnitude
+    level, following, odd, related, weights, bias, prediction, group, branch, left, magnitude
 ):
     """Return the words of levels, uint32, and whether they are levels along the trellis.
 
@@ -40,12 +41,13 @@ def encode(  # type: ignore[no-untyped-def]
         level: shape (k, R, C), integers.
         following, odd: of the trellis, see `search`.
         related, weights, bias, prediction, group: of each plane.
-        left: sums of the probabilities before each index, in 2^-24, shape
-            (groups, classes, 2, indices + 1).
+        branch: probability of the first coset, in 2^-24, shape (groups, classes, states).
+        left: sums of the probabilities before each rank, in 2^-24, shape
+            (groups, classes, kinds, ranks + 1).
         magnitude: zeros, with a border.
     """
     planes, rows, columns = level.shape
-    indices = left.shape[-1] - 1
+    escape = left.shape[-1] - 2
     words, count = np.empty(1024, dtype=np.uint32), 0
     lower, width = np.uint64(0), ~np.uint64(0)
     pending, first = 0, np.uint64(0)
@@ -63,18 +65,24 @@ def encode(  # type: ignore[no-untyped-def]
                 before = level[plane, r, c - 1] if c > 0 else 0
                 guess = predicted(level[plane], r, c, before, prediction[plane])
                 rest = level[plane, r, c] - guess
-                size, o = abs(rest), odd[state]
-                if size > 0 and (size & 1) != o:
+                found_class, o = class_of(total), odd[state]
+                plain = found_class >= PLAIN
+                if (rest & 1) != o and (plain or o == 0 or rest != 0):
                     return words[:0], False
-                index = (size + o) >> 1 if size > 0 else 0
-                table = left[group[plane], class_of(total), o]
-                symbol = min(index, indices - 1)
+                second, rank = name_of(rest, o, plain)
+                p = branch[group[plane], found_class, state]
+                count, lower, width, pending, first = put(
+                    words, count, lower, width, pending, first,
+                    second * p, TOTAL - p if second else p,
+                )  # fmt: skip
+                table = left[group[plane], found_class, kind_of(o, plain, second)]
+                symbol = min(rank, escape)
                 count, lower, width, pending, first = put(
                     words, count, lower, width, pending, first,
                     table[symbol], table[symbol + 1] - table[symbol],
                 )  # fmt: skip
-                if symbol == indices - 1:  # Elias gamma code of how far beyond
-                    excess = index - indices + 2
+                if symbol == escape:  # Elias gamma code of how far beyond
+                    excess = rank - escape + 1
                     length = 0
                     while excess >> (length + 1):
                         length += 1
@@ -85,34 +93,34 @@ def encode(  # type: ignore[no-untyped-def]
                         count, lower, width, pending, first = put(
                             words, count, lower, width, pending, first, bit * _HALF, _HALF
                         )
-                if size > 0:
+                if signed(rest, o, plain):
                     bit = int(rest < 0)
                     count, lower, width, pending, first = put(
                         words, count, lower, width, pending, first, bit * _HALF, _HALF
                     )
-                own[c + BORDER] = min(size, LARGEST)
-                state = following[state, index & 1]
+                own[c + BORDER] = min(abs(rest), LARGEST)
+                state = following[state, second]
     count = finish(words, count, lower, width, pending, first)
     return words[:count], True
 
 
 @kernel
 def decode(  # type: ignore[no-untyped-def]
-    words, following, odd, related, weights, bias, prediction, group, left, inward, level,
+    words, following, odd, related, weights, bias, prediction, group, branch, left, inward, level,
     magnitude, place,
 ):  # fmt: skip
     """Fill levels and the places that they stand for; return whether the words are a stream.
 
     Arguments:
         words: uint32.
-        following, odd, related, weights, bias, prediction, group, left: as in `encode`.
-        inward: how far within a level its reconstruction lies, shape (groups, classes, 2, 4).
+        following, odd, related, weights, bias, prediction, group, branch, left: as in `encode`.
+        inward: how far within a level its reconstruction lies, shape (groups, classes, kinds, 3).
         level: to be filled, shape (k, R, C), integers.
         magnitude: zeros, with a border.
         place: to be filled, shape (k, R, C), float32, units of the step.
     """
     planes, rows, columns = level.shape
-    indices = left.shape[-1] - 1
+    escape = left.shape[-1] - 2
     position, lower, width, point = start_decoder(words)
     state = 0
     for plane in range(planes):
@@ -129,19 +137,29 @@ def decode(  # type: ignore[no-untyped-def]
                 total += weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]
                 before = level[plane, r, c - 1] if c > 0 else 0
                 guess = predicted(level[plane], r, c, before, prediction[plane])
-                kind, o = class_of(total), odd[state]
-                table = left[group[plane], kind, o]
+                found_class, o = class_of(total), odd[state]
+                plain = found_class >= PLAIN
                 part = quantile(lower, width, point)
                 if part >= TOTAL:
                     return False
-                index = 0
-                while np.uint64(table[index + 1]) <= part:
-                    index += 1
+                p = branch[group[plane], found_class, state]
+                second = int(part >= np.uint64(p))
+                position, lower, width, point = get(
+                    words, position, lower, width, point, second * p, TOTAL - p if second else p
+                )
+                kind = kind_of(o, plain, second)
+                table = left[group[plane], found_class, kind]
+                part = quantile(lower, width, point)
+                if part >= TOTAL:
+                    return False
+                rank = 0
+                while np.uint64(table[rank + 1]) <= part:
+                    rank += 1
                 position, lower, width, point = get(
                     words, position, lower, width, point,
-                    table[index], table[index + 1] - table[index],
+                    table[rank], table[rank + 1] - table[rank],
                 )  # fmt: skip
-                if index == indices - 1:
+                if rank == escape:
                     length, excess = 0, 0
                     while excess == 0 or length > 0:
                         part = quantile(lower, width, point)
@@ -160,11 +178,9 @@ def decode(  # type: ignore[no-untyped-def]
                             return False
                         else:
                             length += 1
-                    index += excess - 1
-                size = 2 * index - o if index > 0 else 0
-                step = float(size)
-                if size > 0:
-                    step -= inward[group[plane], kind, o, min(index, 3)]
+                    rank += excess - 1
+                rest = level_of(o, plain, second, rank)
+                if signed(rest, o, plain):
                     part = quantile(lower, width, point)
                     if part >= TOTAL:
                         return False
@@ -173,9 +189,13 @@ def decode(  # type: ignore[no-untyped-def]
                         words, position, lower, width, point, bit * _HALF, _HALF
                     )
                     if bit == 1:
-                        size, step = -size, -step
-                level[plane, r, c] = guess + size
-                place[plane, r, c] = guess + step
-                own[c + BORDER] = min(abs(size), LARGEST)
-                state = following[state, index & 1]
+                        rest = -rest
+                inside = inward[group[plane], found_class, kind, min(rank, 2)]
+                level[plane, r, c] = guess + rest
+                if rest == 0:
+                    place[plane, r, c] = guess
+                else:
+                    place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
+                own[c + BORDER] = min(abs(rest), LARGEST)
+                state = following[state, second]
     return True

@@ -17,7 +17,7 @@ from ltc.errors import InputError
 from ltc.lattices import Lattice
 from ltc.transforms import Lapped
 
-__all__ = ["FINEST", "Encoded", "GridCoder"]
+__all__ = ["FINEST", "Encoded", "GridCoder", "levels"]
 
 # An error of one step in units of the bits that it is worth; measured: from 0.36 to 0.45 the
 # rate at a distortion changes by less than a thousandth.
@@ -37,14 +37,12 @@ class Encoded:
         level: shape (k, R, C), integers.
         bits: the code length by the tables.
         error: mean squared error of the latent, units of the picture.
-        counts, errors: what the tables are fitted to, see `Context.fit`.
+        found: what the tables are fitted to, see `Context.fit`.
     """
 
     def __init__(self, planes: NDArray[np.float32], context: Context) -> None:
-        shape = context.left.shape
         self.level = np.zeros(planes.shape, np.int32)
-        self.counts = np.zeros((*shape[:3], shape[3] - 1))
-        self.errors = np.zeros((*shape[:3], context.inward.shape[3], 2))
+        self.found = context.nothing()
         self.bits = self.error = 0.0
 
 
@@ -72,7 +70,7 @@ class GridCoder(nn.Module):
         self.context = context
         self.lmbda = lmbda
         self.gain = gain
-        self.following, self.odd = _levels(lattice)
+        self.following, self.odd = levels(lattice)
 
     def step(self, lmbda: float) -> int:
         """Return the step of a weight of the distortion, in 1/1024 of a pixel's value."""
@@ -104,8 +102,9 @@ class GridCoder(nn.Module):
         count, rows, columns = planes.shape
         encoded.bits, error = search(
             planes * np.float32(FINEST / step), 1 / RATIO, self.following, self.odd,
-            *self.context.arrays(count), self.context.bits, self.context.reconstruction,
-            encoded.level, with_border(count, rows, columns), encoded.counts, encoded.errors,
+            *self.context.arrays(count), self.context.branch_bits, self.context.value_bits,
+            self.context.reconstruction, encoded.level, with_border(count, rows, columns),
+            *encoded.found,
         )  # fmt: skip
         encoded.error = error * (step / FINEST) ** 2 / planes.size
         return encoded
@@ -132,13 +131,14 @@ class GridCoder(nn.Module):
         report("fitting the weights of neighbours")
         self._fit_weights(latents, multiples)
         for number in range(ROUNDS):
-            counts, errors = np.zeros(()), np.zeros(())
+            found = self.context.nothing()
             for at, planes in enumerate(latents):
                 report(f"round {number + 1} of {ROUNDS}, picture {at + 1} of {len(latents)}")
                 for multiple in multiples:
                     encoded = self.encode(planes, multiple)
-                    counts, errors = counts + encoded.counts, errors + encoded.errors
-            self.context.fit(counts, errors)
+                    for sums, more in zip(found, encoded.found, strict=True):
+                        sums += more
+            self.context.fit(*found)
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:
         """Fit the prediction of the means of blocks by least squares."""
@@ -194,12 +194,10 @@ class GridCoder(nn.Module):
         return rest
 
 
-def _levels(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the state after each state and parity of an index, and which states are odd.
+def levels(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the state after each state and coset, and which states are odd.
 
-    A state offers the cosets 0 and 2 of 4 Z, the even levels, or 1 and 3, the odd ones and zero.
-    The index of a level, its number among those that a state offers counted from zero, tells by
-    its parity which of the two it was.
+    A state offers the cosets 0 and 2 of 4 Z, or 1 and 3.
     """
     section = lattice.section
     if section is None:
@@ -214,7 +212,5 @@ def _levels(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     for after, (states, cosets) in enumerate(zip(section.previous, section.coset, strict=True)):
         for state, coset in zip(states, cosets, strict=True):
             odd[state] = coset & 1
-            # Of the odd levels 1, 5, ... belong to coset 1 and have odd indices.
-            parity = coset >> 1 if coset & 1 == 0 else 1 - (coset >> 1)
-            following[state, parity] = after
+            following[state, coset >> 1] = after
     return following, odd

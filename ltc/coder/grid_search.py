@@ -1,9 +1,8 @@
 """Rate-distortion optimised encoding of a picture's latent, with contexts along the trellis.
 
-Viterbi along each row of each plane. A state of the trellis offers the even or the odd levels (and
-zero): the class of a coordinate depends on what stands left of it, which each survivor knows of its
-own path, as in the dependent quantization of video codecs (Schwarz, Nguyen, Marpe and Wiegand,
-*Hybrid video coding with trellis-coded quantization*, Data Compression Conference 2019).
+Viterbi along each row of each plane. The class of a coordinate depends on what stands left of it,
+which each survivor knows of its own path, as in the dependent quantization of video codecs: see
+`ltc.coder.levels`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ltc.coder.levels import PLAIN, candidate, kind_of, name_of, signed
 from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known
 
 __all__ = ["predicted", "search"]
@@ -42,6 +42,15 @@ def predicted(level, r, c, left, prediction):  # type: ignore[no-untyped-def]
     return (total + 32) >> 6
 
 
+@inline
+def _length(values, kind, rank):  # type: ignore[no-untyped-def]
+    """Return the code length of a rank: beyond the table an Elias gamma code follows."""
+    escape = values.shape[-1] - 1
+    if rank < escape:
+        return values[kind, rank]
+    return values[kind, escape] + 2 * np.floor(np.log2(float(rank - escape + 1)))
+
+
 @kernel
 def search(  # type: ignore[no-untyped-def]
     wanted,
@@ -53,11 +62,13 @@ def search(  # type: ignore[no-untyped-def]
     bias,
     prediction,
     group,
-    bits,
+    branch_bits,
+    value_bits,
     inward,
     level,
     magnitude,
-    counts,
+    branches,
+    values,
     errors,
 ):
     """Choose the levels of least rate + weighted squared error, row by row.
@@ -65,35 +76,37 @@ def search(  # type: ignore[no-untyped-def]
     Arguments:
         wanted: the latent in units of the step, shape (k, R, C).
         weight: bits that a squared error of one step is worth.
-        following: the state after each state and parity of the index, shape (states, 2).
-        odd: whether a state offers the odd levels and zero, or the even ones, shape (states,).
+        following: the state after each state and coset, shape (states, 2).
+        odd: whether a state offers the odd levels, or the even ones, shape (states,).
         related, weights, bias, prediction, group: of each plane.
-        bits: code length of each index, shape (groups, classes, 2, indices).
-        inward: how far within a level its reconstruction lies, shape (groups, classes, 2, 4) for
-            the indices 0, 1, 2 and more.
+        branch_bits: code length of each coset, shape (groups, classes, states, 2).
+        value_bits: code length of each rank without a sign, shape (groups, classes, kinds, ranks).
+        inward: how far within a level its reconstruction lies, shape (groups, classes, kinds, 3)
+            for the ranks 0, 1, 2 and more.
         level: filled with the levels, shape (k, R, C), integers.
         magnitude: filled with magnitudes of what is coded, with a border of zeros.
-        counts: how often each index was chosen, shape of `bits`; added to.
+        branches, values: how often each coset and rank was chosen, shapes of their code lengths;
+            added to.
         errors: sums of how far within their levels coordinates lie, and how many they are, shape
-            (groups, classes, 2, 4, 2); added to.
+            (groups, classes, kinds, 3, 2); added to.
 
     Returns:
         Bits, and the squared error in units of the step.
     """
     planes, rows, columns = wanted.shape
-    states, indices = len(odd), bits.shape[-1]
+    states, ranks = len(odd), value_bits.shape[-1]
     total, distortion = 0.0, 0.0
     cost, least = np.empty(states), np.empty(states)
     before = np.zeros((2, states), np.int32)  # magnitudes left of the place, of each survivor
     moved = np.zeros((2, states), np.int32)
     left, right = np.zeros(states, np.int32), np.zeros(states, np.int32)
     origin = np.zeros((columns, states), np.int32)
-    chosen = np.zeros((columns, states), np.int32)  # index, negative below the prediction
+    chosen = np.zeros((columns, states), np.int32)  # level less the prediction
     classes = np.zeros((columns, states), np.int32)
     bases = np.zeros((columns, states), np.int32)
     state = 0
     for plane in range(planes):
-        table, shift = bits[group[plane]], inward[group[plane]]
+        g = group[plane]
         two, one = weights[plane, 1], weights[plane, 0]
         for r in range(rows):
             cost[:] = np.inf
@@ -109,64 +122,62 @@ def search(  # type: ignore[no-untyped-def]
                 for s in range(states):
                     if cost[s] == np.inf:
                         continue
-                    kind = class_of(base + one * before[0, s] + two * before[1, s])
-                    o = odd[s]
+                    found_class = class_of(base + one * before[0, s] + two * before[1, s])
+                    plain, o = found_class >= PLAIN, odd[s]
                     guess = predicted(level[plane], r, c, left[s], prediction[plane])
                     value = wanted[plane, r, c] - guess
-                    size = abs(value)
-                    nearest = int(0.5 * (size + o) + 0.5)
-                    for candidate in range(4):
-                        index = nearest + 1 - candidate
-                        if candidate == 3:
-                            if nearest <= 2:
+                    table, shift = value_bits[g, found_class], inward[g, found_class]
+                    for second in range(2):
+                        kind = kind_of(o, plain, second)
+                        after = following[s, second]
+                        start = cost[s] + branch_bits[g, found_class, s, second]
+                        for inner in range(2):
+                            found = candidate(value, o, plain, second, inner)
+                            if inner == 1 and found == candidate(value, o, plain, second, 0):
                                 break
-                            index = 0
-                        if index < 0:
-                            break
-                        place = 0.0
-                        if index > 0:
-                            place = 2 * index - o - shift[kind, o, min(index, 3)]
-                        if index < indices - 1:
-                            length = table[kind, o, index]
-                        else:
-                            excess = float(index - indices + 2)
-                            length = table[kind, o, indices - 1] + 2 * np.floor(np.log2(excess))
-                        error = size - place
-                        found = cost[s] + weight * error * error + length
-                        after = following[s, index & 1]
-                        if found < least[after]:
-                            least[after] = found
-                            origin[c, after] = s
-                            chosen[c, after] = index if value >= 0 else -index
-                            classes[c, after] = kind
-                            bases[c, after] = guess
+                            _, rank = name_of(found, o, plain)
+                            inside = shift[kind, min(rank, 2)]
+                            error = value - found + (inside if found > 0 else -inside)
+                            if found == 0:
+                                error = value
+                            price = start + weight * error * error + _length(table, kind, rank)
+                            if signed(found, o, plain):
+                                price += 1.0
+                            if price < least[after]:
+                                least[after] = price
+                                origin[c, after] = s
+                                chosen[c, after] = found
+                                classes[c, after] = found_class
+                                bases[c, after] = guess
                 for s in range(states):
                     if least[s] < np.inf:
-                        index, s0 = chosen[c, s], origin[c, s]
-                        size = 2 * abs(index) - odd[s0] if index != 0 else 0
-                        moved[0, s], moved[1, s] = min(size, LARGEST), before[0, s0]
-                        right[s] = bases[c, s] + (size if index > 0 else -size)
+                        moved[0, s] = min(abs(chosen[c, s]), LARGEST)
+                        moved[1, s] = before[0, origin[c, s]]
+                        right[s] = bases[c, s] + chosen[c, s]
                 cost[:] = least
                 before[:] = moved
                 left[:] = right
             state = int(np.argmin(cost))
             s = state
             for c in range(columns - 1, -1, -1):
-                s0, index = origin[c, s], chosen[c, s]
-                o, kind, size = odd[s0], classes[c, s], abs(index)
-                height = 2 * size - o if size > 0 else 0
-                level[plane, r, c] = bases[c, s] + (height if index > 0 else -height)
-                magnitude[plane, r + BORDER, c + BORDER] = min(height, LARGEST)
-                which = min(size, 3)
-                inside = height - abs(wanted[plane, r, c] - bases[c, s])
-                errors[group[plane], kind, o, which, 0] += inside
-                errors[group[plane], kind, o, which, 1] += 1
-                distortion += (inside - (shift[kind, o, which] if size > 0 else 0.0)) ** 2
-                if size < indices - 1:
-                    total += table[kind, o, size]
-                else:
-                    excess = float(size - indices + 2)
-                    total += table[kind, o, indices - 1] + 2 * np.floor(np.log2(excess))
-                counts[group[plane], kind, o, min(size, indices - 1)] += 1
+                s0, found, found_class = origin[c, s], chosen[c, s], classes[c, s]
+                o, plain = odd[s0], found_class >= PLAIN
+                second, rank = name_of(found, o, plain)
+                kind, which = kind_of(o, plain, second), min(rank, 2)
+                level[plane, r, c] = bases[c, s] + found
+                magnitude[plane, r + BORDER, c + BORDER] = min(abs(found), LARGEST)
+                value = wanted[plane, r, c] - bases[c, s]
+                inside = abs(found) - (value if found > 0 else -value)
+                if found != 0:
+                    errors[g, found_class, kind, which, 0] += inside
+                    errors[g, found_class, kind, which, 1] += 1
+                    inside -= inward[g, found_class, kind, which]
+                distortion += inside * inside
+                total += branch_bits[g, found_class, s0, second]
+                total += _length(value_bits[g, found_class], kind, rank)
+                if signed(found, o, plain):
+                    total += 1.0
+                branches[g, found_class, s0, second] += 1
+                values[g, found_class, kind, min(rank, ranks - 1)] += 1
                 s = s0
     return total, distortion

@@ -14,9 +14,10 @@ __all__ = ["Context"]
 # Bits of a probability, as the range coder has them.
 PRECISION = 24
 TOTAL = 1 << PRECISION
-# Indices of levels that have a probability of their own, the escape among them.
-INDICES = 48
-# Kinds of indices that have a reconstruction of their own in a class: 0, 1, 2 and more.
+# Ranks of levels in a coset that have a probability of their own, the escape among them; ranks
+# that have a reconstruction of their own, 0, 1, 2 and more.
+RANKS, PLACES = 32, 3
+# Kinds of cosets, see `ltc.coder.levels`.
 KINDS = 4
 # What a table is drawn to where few numbers speak for it, in numbers.
 PRIOR = 20.0
@@ -28,73 +29,80 @@ Integers = NDArray[np.integer]
 
 
 class Context(nn.Module):
-    """A table of probabilities for each class of neighbours and each union of cosets.
+    """Probabilities of cosets and of the levels in them, for each class of neighbours.
 
     What a coordinate costs is known to encoder and decoder alike: its class is a weighted sum of
-    the magnitudes of its neighbours, in integers (see `ltc.entropy.neighbourhood`), and its table
-    one of integers. Coordinates are in units of half the distance between the levels of a state, so
-    that the tables serve every step. Luminance and the other colours have tables of their own.
+    the magnitudes of its neighbours, in integers (see `ltc.entropy.neighbourhood`), which says the
+    probability of each coset that the trellis offers in a state, and of each level in a coset (see
+    `ltc.coder.levels`). Coordinates are in units of half the distance between the levels of a
+    state, so that the tables serve every step. Luminance and the other colours have tables of their
+    own.
 
     Arguments:
         frequencies: the colour and the frequencies u and v of each channel, shape (k, 3).
+        states: of the trellis.
 
     Attributes:
         weights, bias: of the sum that says the class, shapes (k, 15) and (k,), in 1/1024.
         prediction: weights of the levels left, above, above left and above right by which a level
             is predicted, shape (k, 4), in 1/64; of channels other than the mean 0.
-        left: sums of the probabilities before each index of a level, in 2^-24, shape
-            (2, classes, 2, indices + 1).
-        inward: how far within a level its reconstruction lies, shape (2, classes, 2, 4), in 1/256.
+        branch: probability of the first coset of each state, in 2^-24, shape (2, classes, states).
+        left: sums of the probabilities before each rank in a coset, in 2^-24, shape
+            (2, classes, kinds, ranks + 1).
+        inward: how far within a level its reconstruction lies, shape (2, classes, kinds, 3), in
+            1/256.
 
     Example: before it is fitted, small numbers are likely in low classes.
-        >>> context = Context(torch.tensor([[0, 0, 0]]))
-        >>> bool(context.bits[0, 0, 0, 0] < 0.3 < context.bits[0, 20, 0, 0])
+        >>> context = Context(torch.tensor([[0, 0, 0]]), states=4)
+        >>> bool(context.value_bits[0, 0, 0, 0] < 0.2 < context.value_bits[0, 30, 0, 0])
         True
     """
 
-    def __init__(self, frequencies: Tensor) -> None:
+    def __init__(self, frequencies: Tensor, states: int) -> None:
         super().__init__()
         count = len(frequencies)
         self.related = related(frequencies)
         self.group = (frequencies[:, 0] > 0).long().numpy()
-        shape = (2, CLASSES, 2, INDICES)
         self.weights: Tensor
         self.bias: Tensor
         self.prediction: Tensor
+        self.branch: Tensor
         self.left: Tensor
         self.inward: Tensor
+        tables = (2, CLASSES)
         self.register_buffer("weights", torch.full((count, FEATURES), 80, dtype=torch.int32))
         self.register_buffer("bias", torch.full((count,), 20, dtype=torch.int32))
         self.register_buffer("prediction", torch.zeros(count, 4, dtype=torch.int32))
-        self.register_buffer("left", torch.zeros(2, CLASSES, 2, INDICES + 1, dtype=torch.int64))
-        self.register_buffer("inward", torch.zeros(2, CLASSES, 2, KINDS, dtype=torch.int32))
-        self.fit(np.zeros(shape), np.zeros((*shape[:3], KINDS, 2)))
+        self.register_buffer("branch", torch.zeros(*tables, states, dtype=torch.int64))
+        self.register_buffer("left", torch.zeros(*tables, KINDS, RANKS + 1, dtype=torch.int64))
+        self.register_buffer("inward", torch.zeros(*tables, KINDS, PLACES, dtype=torch.int32))
+        self.fit(*self.nothing())
 
-    def fit(self, counts: Array, errors: Array) -> None:
-        """Set tables and reconstructions to what was found.
+    def nothing(self) -> tuple[Array, Array, Array]:
+        """Return zeros to count in: cosets, ranks, and how far within levels coordinates lay."""
+        return (
+            np.zeros((*self.branch.shape, 2)),
+            np.zeros((*self.left.shape[:3], RANKS)),
+            np.zeros((*self.inward.shape, 2)),
+        )
+
+    def fit(self, branches: Array, values: Array, errors: Array) -> None:
+        """Set probabilities and reconstructions to what was found.
 
         Arguments:
-            counts: how often each index was chosen, shape (2, classes, 2, indices).
+            branches: how often each coset was chosen, shape (2, classes, states, 2).
+            values: how often each rank was, shape (2, classes, kinds, ranks).
             errors: sums of how far within their levels coordinates lay, and how many they were,
-                shape (2, classes, 2, 4, 2).
+                shape (2, classes, kinds, 3, 2).
         """
         # Where little was found: as in the classes next to it, and at first geometric.
-        mean = 2.0 ** (np.arange(CLASSES) / 4 - 4)[:, None] / 2
-        geometric = (mean / (1 + mean)) ** np.arange(INDICES) + 1e-6
-        near = counts.copy()
-        near[:, 1:] += counts[:, :-1]
-        near[:, :-1] += counts[:, 1:]
-        likely = (
-            near + 0.02 * near.sum(0) + 8 * (geometric / geometric.sum(1, keepdims=True))[:, None]
-        )
-        found = counts + PRIOR * likely / likely.sum(-1, keepdims=True)
-        found = np.maximum(np.floor(found / found.sum(-1, keepdims=True) * TOTAL), 1)
-        largest = found.argmax(-1)[..., None]
-        rest = TOTAL - found.sum(-1, keepdims=True)
-        np.put_along_axis(found, largest, np.take_along_axis(found, largest, -1) + rest, -1)
+        mean = 2.0 ** (np.arange(CLASSES) / 4 - 4)[:, None] / 4
+        geometric = (mean / (1 + mean)) ** np.arange(RANKS) + 1e-6
+        geometric = (geometric / geometric.sum(1, keepdims=True))[:, None]
+        found = _integers(values, 0.02 * _near(values).sum(0) + 8 * geometric)
         self.left[..., 1:] = torch.from_numpy(found.cumsum(-1)).long()
+        self.branch.copy_(torch.from_numpy(_integers(branches, 1.0)[..., 0]))
         inward = np.rint(FINE * errors[..., 0] / (errors[..., 1] + 200))
-        inward[..., 0] = 0
         self.inward.copy_(torch.from_numpy(np.clip(inward, -FINE, FINE)))
 
     def check(self) -> None:
@@ -104,16 +112,29 @@ class Context(nn.Module):
             ValueError: the probabilities of a table are not positive, or do not sum to one.
         """
         ends = (self.left[..., 0] == 0) & (self.left[..., -1] == TOTAL)
-        if not ends.all() or not (torch.diff(self.left) > 0).all():
+        inside = (self.branch > 0) & (self.branch < TOTAL)
+        if not ends.all() or not inside.all() or not (torch.diff(self.left) > 0).all():
             raise ValueError("a table has no probabilities")
 
     @property
-    def bits(self) -> NDArray[np.float32]:
-        """The code length of each index with its sign, shape (2, classes, 2, indices)."""
+    def branch_bits(self) -> NDArray[np.float32]:
+        """The code length of each coset of a state, shape (2, classes, states, 2)."""
+        both = torch.stack([self.branch, TOTAL - self.branch], -1)
+        bits: NDArray[np.float32] = (PRECISION - both.double().log2()).float().numpy()
+        return bits
+
+    @property
+    def value_bits(self) -> NDArray[np.float32]:
+        """The code length of each rank without its sign, shape (2, classes, kinds, ranks)."""
         bits = PRECISION - torch.diff(self.left.double()).log2()
-        bits[..., 1:] += 1
         bits[..., -1] += 1  # the escape's shortest code
-        return bits.float().numpy()
+        found: NDArray[np.float32] = bits.float().numpy()
+        return found
+
+    @property
+    def probabilities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """What the range coder needs: `branch` and `left`."""
+        return self.branch.numpy().astype(np.uint32), self.left.numpy().astype(np.uint32)
 
     def arrays(self, count: int) -> tuple[Integers, Integers, Integers, Integers, Integers]:
         """Return what the kernels need to find the classes of the first planes.
@@ -134,3 +155,28 @@ class Context(nn.Module):
         """How far within a level its reconstruction lies, in steps."""
         inward: Array = self.inward.double().numpy() / FINE
         return inward
+
+
+def _near(counts: Array) -> Array:
+    """Return the counts of each class and of those next to it."""
+    near = counts.copy()
+    near[:, 1:] += counts[:, :-1]
+    near[:, :-1] += counts[:, 1:]
+    return near
+
+
+def _integers(counts: Array, likely: Array | float) -> Array:
+    """Return probabilities along the last axis in 2^-24, positive.
+
+    Arguments:
+        counts: how often what was found, shape (2, classes, ...).
+        likely: added to what was found in the classes next to it, of which `PRIOR` numbers are
+            drawn.
+    """
+    likely = _near(counts) + likely
+    found = counts + PRIOR * likely / likely.sum(-1, keepdims=True)
+    found = np.maximum(np.floor(found / found.sum(-1, keepdims=True) * TOTAL), 1)
+    largest = found.argmax(-1)[..., None]
+    rest = TOTAL - found.sum(-1, keepdims=True)
+    np.put_along_axis(found, largest, np.take_along_axis(found, largest, -1) + rest, -1)
+    return found

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer
 from ltc.coder import LatticeTransformCoder
-from ltc.coder.grid import GridCoder
+from ltc.coder.grid import GridCoder, levels
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
@@ -132,8 +132,9 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
         raise InputError(
             f"entropy={name.entropy} is one of vectors; whole pictures need entropy=context"
         )
-    context = instantiate(config.entropy, frequencies=transform.frequencies, _convert_="all")
     lattice = build_quantizer(config).lattice
+    known_entropy = {"frequencies": transform.frequencies, "states": len(levels(lattice)[1])}
+    context = instantiate(config.entropy, **known_entropy, _convert_="all")
     return GridCoder(transform, lattice, context, config.lmbda, known["gain"])
 
 
