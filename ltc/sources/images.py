@@ -81,8 +81,12 @@ class Images(Source):
                 f"{len(self.train)} pictures to train on and {len(self.test)} held out; expected "
                 "one of each at least, and one in colour to train on: add pictures"
             )
-        values = np.concatenate([picture.ravel() for picture in self.train])
-        self.offset, self.gain = float(values.mean()), float(values.std())
+        histogram = np.zeros(256)
+        for picture in self.train:  # a grey pixel has three colours that are the same
+            histogram += 3 // picture.shape[2] * np.bincount(picture.ravel(), minlength=256)
+        histogram /= histogram.sum()
+        self.offset = float(histogram @ np.arange(256))
+        self.gain = float((histogram @ (np.arange(256) - self.offset) ** 2) ** 0.5)
         if self.gain == 0:
             raise InputError(f"all training pixels are {self.offset:g}: they need no coder")
 
@@ -125,7 +129,7 @@ class Images(Source):
     def covariance(self) -> Tensor:
         """The covariance of the colours of a held-out pixel."""
         with one_thread():  # the order of a sum is not the machine's affair
-            return torch.cov(self._pixels(self.test).double().T)
+            return torch.cov(self._pixels(self.test).double().T, correction=0)
 
 
 def _read(path: Path) -> Pixels:

@@ -215,7 +215,7 @@ def test_a_transform_that_overlaps_and_a_distortion(call, tmp_path):
         train.main,
         *(
             *mine,
-            "transform=lapped",
+            "transform=modulated",
             "transform.stride=2",
             "distortion=fourth_power",
             "quantizer=e8",
@@ -233,7 +233,7 @@ def test_a_transform_that_overlaps_and_a_distortion(call, tmp_path):
     )
     assert code == 0, output
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert (metrics["transform"], metrics["distortion_measure"]) == ("lapped", "fourth_power")
+    assert (metrics["transform"], metrics["distortion_measure"]) == ("modulated", "fourth_power")
     assert metrics["snr_db"] is None
     assert metrics["bitstream_rate"] > metrics["rate"]
 
