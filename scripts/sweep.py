@@ -14,12 +14,19 @@ def train_once(*overrides: str) -> ltc.Result:
 
 
 def run(*overrides: str) -> dict:
-    """Run `ltc-train` with overrides; print and return its metrics."""
+    """Run `ltc-train` with overrides; print and return its metrics.
+
+    What is printed is enough for a row of a table that is ended before it is whole.
+    """
     metrics = train_once(*overrides).metrics
-    print(
-        f"{' '.join(overrides)}: rate {metrics['rate']:.4f}, SNR {metrics['snr_db']:.3f} dB",
-        flush=True,
-    )
+    written = metrics["bitstream_rate"]
+    numbers = [
+        f"rate {metrics['rate']:.4f}",
+        *([] if written is None else [f"written {written:.4f}"]),
+        f"SNR {metrics['snr_db']:.3f} dB",
+        f"{metrics['seconds_total']:.0f} s",
+    ]
+    print(f"{' '.join(overrides)}: {', '.join(numbers)}", flush=True)
     return metrics
 
 
