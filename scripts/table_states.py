@@ -3,8 +3,8 @@
     python scripts/table_states.py
 
 Trains `quantizer=trellis` with `rdo` on the Gaussian source with each number of states, in blocks
-of `--length`, and prints the gap to R(D) of the bytes written, the seconds from start to end,
-and the throughput of the closest-point search in millions of samples per second.
+of `--length`, and prints the gap to R(D) of the exact rate and of the bytes written, the seconds
+from start to end, and the throughput of the closest-point search in millions of samples per second.
 """
 
 import argparse
@@ -40,14 +40,15 @@ def main() -> None:
     for states in options.states:
         lattice = [f"quantizer.states={states}", f"quantizer.length={options.length}"]
         m = run("quantizer=trellis", *lattice, *options.overrides)
-        gap = m["bitstream_rate"] - m["bound_rate_lower"]
+        written = m["bitstream_rate"] - m["bound_rate_lower"]
         speed = throughput(states, options.length) / 1e6
         rows.append(
-            f"| {states} | {m['bitstream_rate']:.4f} | {m['snr_db']:.3f} | {gap:.4f} "
+            f"| {states} | {m['bitstream_rate']:.4f} | {m['snr_db']:.3f} "
+            f"| {m['gap_bits']:.4f}, {written:.4f} "
             f"| {m['seconds_total']:.0f} | {float(f'{speed:.2g}'):g} |"
         )
     print()
-    print("| states | bits written | SNR (dB) | gap | seconds | closest point |")
+    print("| states | bits written | SNR (dB) | gap, of bytes | seconds | closest point |")
     print("|---|---|---|---|---|---|")
     print("\n".join(rows))
 
