@@ -78,8 +78,12 @@ def _size(text: str) -> int:
     return int(count)
 
 
-def _run(parser: argparse.ArgumentParser, task: Callable[[argparse.Namespace], None]) -> None:
-    aims = [word for word in sys.argv[1:] if word.partition("=")[0] in AIMS and "=" in word]
+def _run(
+    parser: argparse.ArgumentParser,
+    task: Callable[[argparse.Namespace], None],
+    aimed: tuple[str, ...] = (),
+) -> None:
+    aims = [word for word in sys.argv[1:] if word.partition("=")[0] in aimed and "=" in word]
     # Options may stand between the files.
     options = parser.parse_intermixed_args([word for word in sys.argv[1:] if word not in aims])
 
@@ -211,7 +215,7 @@ def compress() -> None:
     parser.add_argument(
         "--type", help="ending that says what standard input is, for example npy or png"
     )
-    _run(parser, _compress)
+    _run(parser, _compress, AIMS)
 
 
 def _compress(options: argparse.Namespace) -> None:
@@ -234,7 +238,9 @@ def _compress(options: argparse.Namespace) -> None:
         aim = None if options.aim is None else Aim(*options.aim)
     start = time.perf_counter()
     with Progress("compressing", total=100) as progress:
-        data = coder.compress(payload, lambda share: progress.update(round(100 * share)), aim)
+        data = coder.compress(
+            payload, lambda share: progress.update(round(100 * share)), aim, options.largest
+        )
     seconds = time.perf_counter() - start
     _write(output, data)
     # What is reported is measured on what a decoder makes of the bytes.
@@ -261,7 +267,7 @@ def _compress(options: argparse.Namespace) -> None:
     elif error > 0 and variance > 0:
         lines.append(f"SNR {10 * math.log10(variance / error):.3f} dB")
     lines.append(f"{seconds:.2f} s, {scalars / seconds / 1e6:.2f} million samples per second")
-    if error > variance:
+    if error > variance and payload.kind != "image":  # of a picture the scale is known
         lines.append(
             "warning: their mean alone would be nearer to the numbers than what comes back: this "
             "model was trained on others; divide them by their standard deviation, or train one "

@@ -79,6 +79,7 @@ class FileCoder:
         payload: Payload,
         progress: Callable[[float], None] = silent,
         aim: Aim | None = None,
+        largest: int | None = None,
     ) -> bytes:
         """Return an `.ltc` file of a payload.
 
@@ -86,16 +87,19 @@ class FileCoder:
             payload: what to compress.
             progress: told now and then what share is done, from 0 to 1.
             aim: None: a coder of vectors has the rate that it was trained for.
+            largest: bytes that its numbers may take in memory; None: any, they are there already.
 
         Raises:
-            InputError: there is an aim, the model was not trained for this kind, or a number is
-                not finite or too large for the model's lattice.
+            InputError: there is an aim, it is larger, the model was not trained for this kind, or a
+                number is not finite or too large for the model's lattice.
         """
         if aim is not None:
             raise InputError(
                 f"{aim.name}={aim.value:g} asks for another rate than that of training, which "
                 "models of source=images have; this one codes vectors at the lmbda of its training"
             )
+        if largest is not None:
+            check_size(sum(array.nbytes for array in payload.arrays.values()), largest)
         expected = self._kind
         if payload.kind not in ("array", expected):
             raise InputError(

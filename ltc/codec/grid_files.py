@@ -16,7 +16,7 @@ from ltc.codec.container import Container
 from ltc.codec.described import described
 from ltc.codec.files import Aim, silent, taken
 from ltc.codec.range_coder import from_bytes, to_bytes
-from ltc.coder.grid import FINEST
+from ltc.coder.grid import FINEST, LARGEST_STEP
 from ltc.entropy.neighbourhood import with_border
 from ltc.errors import InputError
 from ltc.media import LARGEST, Payload
@@ -30,7 +30,8 @@ __all__ = ["GridFileCoder", "Written", "quality_step"]
 # Steps tried for a size or a PSNR that was asked for; octaves of the size, or dB, that are near
 # enough to stop, and too far to be what was asked for.
 TRIES, NEAR, FAR = 14, 0.005, 0.1
-LARGEST_STEP = 1 << 20
+# Bytes that each number of a picture takes as latent, level and magnitude.
+BYTES = 12
 
 
 class Written(NamedTuple):
@@ -89,6 +90,7 @@ class GridFileCoder:
         payload: Payload,
         progress: Callable[[float], None] = silent,
         aim: Aim | None = None,
+        largest: int | None = None,
     ) -> bytes:
         """Return an `.ltc` file of a picture.
 
@@ -96,17 +98,19 @@ class GridFileCoder:
             payload: what to compress.
             progress: told now and then what share is done, from 0 to 1.
             aim: the size or the quality that it is to have; None: the lmbda of training.
+            largest: bytes that its numbers may take in memory; None: 2^30.
 
         Raises:
-            InputError: it is no picture, or has no such size or quality.
+            InputError: it is no picture, is larger, or has no such size or quality.
         """
-        return self.encode(payload, progress, aim).data
+        return self.encode(payload, progress, aim, largest).data
 
     def encode(
         self,
         payload: Payload,
         progress: Callable[[float], None] = silent,
         aim: Aim | None = None,
+        largest: int | None = None,
     ) -> Written:
         """Return what `compress` writes, and its length by the tables; arguments as there."""
         if payload.kind != "image":
@@ -114,6 +118,14 @@ class GridFileCoder:
                 f"this model was trained on pictures, and cannot compress {payload.kind}"
             )
         pixels = payload.arrays["image"]
+        if pixels.dtype not in (np.uint8, np.uint16) or (
+            0 in pixels.shape or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,))
+        ):
+            raise InputError(
+                f"an array of shape {pixels.shape} and type {pixels.dtype} is no picture; expected "
+                "uint8 or uint16, shape (height, width) or (height, width, 3)"
+            )
+        self._check_size(pixels.shape, largest)
         latent = self.model.planes(self._values(pixels))
         start = self.model.step(self.model.lmbda)
         if aim is None:
@@ -203,7 +215,7 @@ class GridFileCoder:
         step = container.metadata.get("step")
         if type(step) is not int or not 0 < step <= LARGEST_STEP or len(container.chunks) != 1:
             raise InputError("the header's metadata describes no picture that this model codes")
-        check_size(math.prod(shape) * dtype.itemsize, LARGEST if largest is None else largest)
+        self._check_size(shape, largest)
         suffix = container.metadata["suffix"]
         accept(Payload("image", {name: np.empty(shape, dtype)}, suffix))
         stream = container.chunks[0][1]
@@ -211,6 +223,12 @@ class GridFileCoder:
         pixels = self._pixels(from_bytes(stream), step, shape, dtype)
         progress(1.0)
         return Payload("image", {name: pixels}, suffix), []
+
+    def _check_size(self, shape: tuple[int, ...], largest: int | None) -> None:
+        """Refuse a picture whose numbers, in whole blocks, take more memory than allowed."""
+        n = self.model.transform.stride
+        numbers = math.prod(shape[2:]) * math.prod(size + -size % n for size in shape[:2])
+        check_size(BYTES * numbers, LARGEST if largest is None else largest)
 
     def _described(
         self, metadata: dict[str, Any]

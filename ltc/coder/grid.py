@@ -17,13 +17,15 @@ from ltc.errors import InputError
 from ltc.lattices import Lattice
 from ltc.transforms import Lapped
 
-__all__ = ["FINEST", "Encoded", "GridCoder", "levels"]
+__all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder", "levels"]
 
 # An error of one step in units of the bits that it is worth; measured: from 0.36 to 0.45 the
 # rate at a distortion changes by less than a thousandth.
 RATIO = 0.42
 # Steps are multiples of 1/1024 of a value of the picture.
 FINEST = 1024
+# The largest step, in those units: 1,024 values of a pixel of 8 bits.
+LARGEST_STEP = 1 << 20
 # Coordinates of each channel by which the weights are fitted, at each lmbda.
 SAMPLES = 3000
 # How often tables are fitted to what the encoder makes of those before.
@@ -73,8 +75,18 @@ class GridCoder(nn.Module):
         self.following, self.odd = levels(lattice)
 
     def step(self, lmbda: float) -> int:
-        """Return the step of a weight of the distortion, in 1/1024 of a pixel's value."""
-        return max(1, round(FINEST * self.gain / math.sqrt(RATIO * lmbda)))
+        """Return the step of a weight of the distortion, in 1/1024 of a pixel's value.
+
+        Raises:
+            InputError: it is so small that there would be nothing but one level.
+        """
+        least = (FINEST * self.gain / LARGEST_STEP) ** 2 / RATIO
+        if lmbda < least:
+            raise InputError(
+                f"lmbda={lmbda:g}; expected at least {least:.2g} for these pictures, at which "
+                "hardly anything of them is left"
+            )
+        return min(LARGEST_STEP, max(1, round(FINEST * self.gain / math.sqrt(RATIO * lmbda))))
 
     @torch.no_grad()
     def planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:

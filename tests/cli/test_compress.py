@@ -124,6 +124,19 @@ def test_numbers_of_another_scale_are_warned_of(trained, call, tmp_path):
         assert ("was trained on others" in printed) == warned
 
 
+def test_a_flat_picture_is_of_no_other_scale(trained, call, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
+    code, _, printed = call(cli.compress, tmp_path / "x.png", f"ckpt={trained('image')}")
+    assert code == 0, printed
+    assert "was trained on others" not in printed
+
+
+def test_a_decoder_takes_no_rate(call):
+    code, _, printed = call(cli.decompress, "x.ltc", "x.png", "bpp=0.5", "ckpt=run")
+    assert code == 2
+    assert "unrecognized arguments" in printed
+
+
 def test_only_regular_files_are_overwritten(trained, call, tmp_path):
     path, ckpt = tmp_path / "x.npy", f"ckpt={trained('array')}"
     np.save(path, np.zeros(8))
