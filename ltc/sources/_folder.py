@@ -37,7 +37,7 @@ def find_files(root: Any, endings: tuple[str, ...]) -> list[Path]:
         InputError: there is no such folder, or no such file in it.
     """
     kinds = ", ".join(endings)
-    if not isinstance(root, str | Path):
+    if not isinstance(root, str | Path) or not str(root):
         raise InputError(f"source.root={root!r}; expected a folder of {kinds} files")
     folder = Path(root).expanduser()
     if not folder.is_dir():

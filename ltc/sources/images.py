@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from pathlib import Path
 
@@ -22,8 +23,12 @@ from ltc.threads import one_thread
 
 __all__ = ["Images"]
 
-# Training pictures at most: their crops are held in memory.
-MOST = 100
+log = logging.getLogger("ltc")
+
+# What is held in memory at most: training pictures, a side of what is cut out of them, and numbers
+# of all of these (fitting takes 30 bytes for each) and of the held-out pictures.
+MOST, LARGEST_CROP = 100, 1024
+MOST_TRAIN, MOST_TEST = 3 << 24, 1 << 28
 
 Pixels = NDArray[np.unsignedinteger]
 
@@ -31,7 +36,8 @@ Pixels = NDArray[np.unsignedinteger]
 class Images(Source):
     """Whole pictures, grey or in colour, of any size.
 
-    Of each training picture a square is cut out at random, always the same. Without `root` they
+    Of each training picture a square is cut out at random, always the same; of very many pictures
+    the first are taken, as many as fit in memory. Without `root` they
     are the photographs in the wheel of scikit-image, of which `camera`, `chelsea` and `gravel` are
     held out; of a folder, every tenth picture in sorted order is, beginning with the first. As a
     source of vectors its vectors are pixels.
@@ -39,7 +45,7 @@ class Images(Source):
     Arguments:
         root: folder of pictures (PNG, JPEG, TIFF and others), also in folders within; None:
             scikit-image's.
-        crop: pixels along a side of what is cut out of a training picture.
+        crop: pixels along a side of what is cut out of a training picture, 1,024 at most.
 
     Attributes:
         train: crops of training pictures, shape (height, width, 3 or 1), 8 bits.
@@ -48,7 +54,7 @@ class Images(Source):
 
     Raises:
         InputError: the folder is missing or empty, or none of its pictures to train on is in
-            colour, or none is held out.
+            colour, or none is held out, or the pixels of a set are all equal.
 
     Example:
         >>> source = Images(crop=64)
@@ -62,7 +68,7 @@ class Images(Source):
     dimension = 3
 
     def __init__(self, root: str | Path | None = None, crop: int = 384) -> None:
-        self.crop = integer("source.crop", crop)
+        self.crop = integer("source.crop", crop, 1, LARGEST_CROP)
         if root is None:
             folder = Path(skimage.data.__file__).parent
             paths = [folder / name for name in sorted(TRAIN + TEST)]
@@ -71,11 +77,23 @@ class Images(Source):
         rng = np.random.default_rng(0)
         self.train: list[Pixels] = []
         self.test: list[Pixels] = []
+        numbers, left_out = {True: 0, False: 0}, {True: 0, False: 0}
         for number, (path, picture) in enumerate(read_files(paths, _read)):
-            if path.name in TEST if root is None else file_held_out(number):
-                self.test.append(picture)
-            elif len(self.train) < MOST:
-                self.train.append(self._cut(picture, rng))
+            held_out = path.name in TEST if root is None else file_held_out(number)
+            kept = picture if held_out else self._cut(picture, rng)
+            pictures = self.test if held_out else self.train
+            room = (MOST_TEST if held_out else MOST_TRAIN) - numbers[held_out] - kept.size
+            if (pictures and room < 0) or (not held_out and len(pictures) == MOST):
+                left_out[held_out] += 1
+                continue
+            numbers[held_out] += kept.size
+            pictures.append(kept)
+        if left_out[True]:
+            log.warning(
+                "measured on %d of %d held-out pictures: more do not fit into memory",
+                len(self.test),
+                len(self.test) + left_out[True],
+            )
         if not self.test or not any(picture.shape[2] == 3 for picture in self.train):
             raise InputError(
                 f"{len(self.train)} pictures to train on and {len(self.test)} held out; expected "
@@ -89,6 +107,11 @@ class Images(Source):
         self.gain = float((histogram @ (np.arange(256) - self.offset) ** 2) ** 0.5)
         if self.gain == 0:
             raise InputError(f"all training pixels are {self.offset:g}: they need no coder")
+        if all((picture == self.test[0][0, 0]).all() for picture in self.test):
+            raise InputError(
+                f"the pixels of {len(self.test)} held-out pictures do not differ, so that nothing "
+                "can be measured on them; add pictures"
+            )
 
     def _cut(self, picture: Pixels, rng: np.random.Generator) -> Pixels:
         """Return a square of a picture, or as much of it as there is, of 8 bits."""
@@ -103,13 +126,14 @@ class Images(Source):
         return pixels.to(generator.device)[chosen]
 
     def _pixels(self, pictures: list[Pixels]) -> Tensor:
-        parts = [
-            np.broadcast_to(picture, (*picture.shape[:2], 3)).reshape(-1, 3)
-            / (257 if picture.dtype == np.uint16 else 1)
-            for picture in pictures
-        ]
-        values = (np.concatenate(parts) - self.offset) / self.gain
-        return torch.from_numpy(values.astype(np.float32))
+        parts = []
+        for picture in pictures:
+            unit = 257 if picture.dtype == np.uint16 else 1
+            values = (picture / unit - self.offset) / self.gain
+            parts.append(
+                np.broadcast_to(values.astype(np.float32), (*values.shape[:2], 3)).reshape(-1, 3)
+            )
+        return torch.from_numpy(np.concatenate(parts))
 
     def held_out(self, count: int, generator: torch.Generator) -> Tensor:
         """Return every held-out pixel, shape (number, 3)."""
@@ -128,8 +152,13 @@ class Images(Source):
     @cached_property
     def covariance(self) -> Tensor:
         """The covariance of the colours of a held-out pixel."""
+        count, total, products = 0, torch.zeros(3).double(), torch.zeros(3, 3).double()
         with one_thread():  # the order of a sum is not the machine's affair
-            return torch.cov(self._pixels(self.test).double().T, correction=0)
+            for picture in self.test:
+                pixels = self._pixels([picture]).double()
+                count, total = count + len(pixels), total + pixels.sum(0)
+                products += pixels.T @ pixels
+        return (products - torch.outer(total, total) / count) / count
 
 
 def _read(path: Path) -> Pixels:

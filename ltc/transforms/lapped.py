@@ -17,6 +17,9 @@ __all__ = ["Lapped"]
 
 Array = NDArray[np.floating]
 
+# Pixels along a side of a block at most: memory and time grow with the fourth power.
+LARGEST = 64
+
 
 class Lapped(Transform):
     """A lapped transform along both axes of a picture, in blocks of N x N pixels.
@@ -39,7 +42,7 @@ class Lapped(Transform):
             of blocks.
 
     Raises:
-        InputError: `stride` is no even positive integer, or `overlap` is unknown.
+        InputError: `stride` is no even integer from 2 to 64, or `overlap` is unknown.
 
     Example:
         >>> transform = Lapped(3, stride=4, overlap="orthogonal")
@@ -54,7 +57,7 @@ class Lapped(Transform):
     grid = True
 
     def __init__(self, dimension: int, stride: int = 8, overlap: str = "biorthogonal") -> None:
-        self.stride = integer("transform.stride", stride)
+        self.stride = integer("transform.stride", stride, 1, LARGEST)
         if stride % 2:
             raise InputError(f"transform.stride={stride}; expected an even number of pixels")
         choice("transform.overlap", overlap, ("biorthogonal", "orthogonal", "none"))
