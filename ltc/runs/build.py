@@ -101,11 +101,18 @@ def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
             f"distortion={config.name.distortion_measure}: pictures are coded for squared error; "
             "use distortion=squared"
         )
+    for key in ("source.block", "quantizer.scale"):
+        if OmegaConf.select(config, key) is not None:
+            raise InputError(
+                f"{key}={OmegaConf.select(config, key)} is of vectors; pictures are coded whole, "
+                "with the step that lmbda says: leave it out"
+            )
     if config.bound:
         raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
     distortion = instantiate(config.distortion)
     _check_rate(config.lmbda, source.variance, distortion)
     coder = build_grid_coder(config, facts(source))
+    coder.step(config.lmbda)  # now, not after training
     return GridRun(plain(config), source, distortion, None, 1, None, coder)
 
 
@@ -132,10 +139,18 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
         raise InputError(
             f"entropy={name.entropy} is one of vectors; whole pictures need entropy=context"
         )
-    lattice = build_quantizer(config).lattice
-    known_entropy = {"frequencies": transform.frequencies, "states": len(levels(lattice)[1])}
+    quantizer = build_quantizer(config)
+    if quantizer.suitable_entropy(config.entropy._target_) is not None:
+        raise InputError(
+            f"quantizer={name.quantizer} has a fixed rate, pictures have none; use "
+            "quantizer=trellis or quantizer=scalar"
+        )
+    known_entropy = {
+        "frequencies": transform.frequencies,
+        "states": len(levels(quantizer.lattice)[1]),
+    }
     context = instantiate(config.entropy, **known_entropy, _convert_="all")
-    return GridCoder(transform, lattice, context, config.lmbda, known["gain"])
+    return GridCoder(transform, quantizer.lattice, context, config.lmbda, known["gain"])
 
 
 def _check_rate(lmbda: float, variance: float, distortion: Distortion) -> None:

@@ -68,7 +68,8 @@ def train(
     quiet()
     probe(folder, resume)
     run = build(config)
-    if run.source.finite:  # find out now, not after training, whether a block can be filled
+    # Find out now, not after training, whether a block can be filled.
+    if run.source.finite and not run.source.whole:
         run.held_out(torch.device("cpu"))
     began = time.perf_counter()
     saved = Saved(folder / "checkpoints" / "last.ckpt")

@@ -377,6 +377,13 @@ def test_a_run_of_pictures_and_another_machine(tmp_path):
         (["source=images", "distortion=absolute"], "coded for squared error"),
         (["source=images", "bound=auto"], "use bound=none"),
         (["source=images", "source.crop=0"], "source.crop"),
+        (["source=images", "source.crop=1e9"], "an integer from 1 to 1024"),
+        (["source=images", "source.block=4"], "source.block=4 is of vectors"),
+        (["source=images", "quantizer.scale=2"], "quantizer.scale=2 is of vectors"),
+        (["source=images", "quantizer=nested", "quantizer.fine=scalar"], "has a fixed rate"),
+        (["source=images", "transform.stride=66"], "an integer from 1 to 64"),
+        (["source=images", "lmbda=1e-9"], "lmbda=1e-09; expected at least"),
+        (["source=images", "source.root="], "expected a folder of"),
         (["transform=lapped"], "are for whole pictures, source=images"),
         (["entropy=context"], "are for whole pictures, source=images"),
     ],
@@ -386,3 +393,31 @@ def test_choices_that_do_not_go_together_are_named(overrides, told, tmp_path):
 
     with pytest.raises(InputError, match=told):
         ltc.train(*overrides, "logger=csv", folder=tmp_path / "run")
+
+
+def test_a_lmbda_without_a_step_is_refused_before_a_file_is_written(files):
+    payload = Payload("image", {"image": smooth(8, 8)}, ".png")
+    for lmbda in (1e-9, 1e-300, 5e-324):
+        with pytest.raises(InputError, match="expected at least"):
+            files.compress(payload, aim=Aim("lmbda", lmbda))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((9, 9), float), ((9, 9), bool), ((9, 9), int), ((9, 9, 4), np.uint8), ((9, 9, 1), np.uint8),
+     ((0, 9), np.uint8), ((9,), np.uint8), ((), np.uint8)],
+)  # fmt: skip
+def test_arrays_that_are_no_pictures_are_refused(files, shape, dtype):
+    with pytest.raises(InputError, match="is no picture; expected uint8"):
+        files.compress(Payload("image", {"image": np.zeros(shape, dtype)}, ".png"))
+
+
+def test_the_memory_of_whole_blocks_is_limited(files):
+    """A picture of one row takes that of all rows of its blocks."""
+    payload = Payload("image", {"image": np.zeros((1, 400), np.uint8)}, ".png")
+    data = files.compress(payload, largest=12 * 4 * 400)
+    assert files.decompress(data, largest=12 * 4 * 400)[0].arrays["image"].shape == (1, 400)
+    with pytest.raises(InputError, match="more than the 19,000 that are allowed"):
+        files.compress(payload, largest=19_000)
+    with pytest.raises(InputError, match="more than the 19,000 that are allowed"):
+        files.decompress(data, largest=19_000)
