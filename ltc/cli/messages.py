@@ -150,6 +150,11 @@ def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
         config_name: the primary configuration of the command.
         arguments: of the command line.
     """
+    for argument in arguments:
+        chosen, _, name = argument.partition("=")
+        for file in (root / chosen / f"{name}.yaml" for root in config_directories()):
+            if file.is_file() and f"override /{key}:" in file.read_text(encoding="utf-8"):
+                return f"{argument} chooses a {key}, too: it is for ltc-train and ltc-eval only"
     group, _, name = key.partition(".")
     others = sorted(
         path.stem

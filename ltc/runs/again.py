@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
+from ltc.errors import InputError
 from ltc.runs.checkpoint import rebuild
 from ltc.runs.evaluate import evaluate
 from ltc.runs.record import quiet, write_metrics
@@ -39,14 +41,17 @@ def evaluate_again(
     start = time.perf_counter()
     quiet()
     # The samples that a seed stands for depend on the device: it is chosen as training chose it.
-    trainer = lightning.Trainer(
-        accelerator=config.trainer.accelerator,
-        devices=config.trainer.devices,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    try:
+        trainer = lightning.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=config.trainer.devices,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise InputError(f"trainer: {error}") from error
     run, device = rebuild(config, state, f"ckpt={checkpoint}", trainer.strategy.root_device)
     metrics = {**evaluate(run, device), "ckpt": checkpoint}
     metrics["seconds_total"] = time.perf_counter() - start

@@ -20,11 +20,13 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         high_rate_gap: what the theory says of the lattice, bits per sample.
     """
 
-    def number(value: float | None, stderr: float | None = None) -> str:
+    def number(
+        value: float | None, stderr: float | None = None, form: str = ".4f", of_error: str = ".4f"
+    ) -> str:
         if value is None:
             return "-"
         known = stderr is not None and math.isfinite(stderr)
-        return f"{value:.4f}" + (f" ± {stderr:.4f}" if known else "")
+        return f"{value:{form}}" + (f" ± {stderr:{of_error}}" if known else "")
 
     parts = (metrics[key] for key in ("source", "transform", "quantizer", "entropy"))
     name = " · ".join(part for part in parts if part is not None)
@@ -39,7 +41,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
         ("rate of the bitstream", number(written), "bits per sample"),
         (
             "distortion",
-            f"{metrics['distortion']:.5g} ± {metrics['distortion_stderr']:.2g}",
+            number(metrics["distortion"], metrics["distortion_stderr"], ".5g", ".2g"),
             "MSE" if squared else metrics["distortion_measure"],
         ),
         ("SNR", number(metrics["snr_db"]), "dB"),

@@ -93,6 +93,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
+        ("source=images", "source=images chooses a transform, too: it is for ltc-train"),
         ("lmbda=3", "no key lmbda; there are bound, distortion, points, rates, seed, source, tol"),
     ],
 )

@@ -130,6 +130,7 @@ def test_other_data_is_coded_as_a_file_of_it_would_be(evaluated, trained, call, 
         (["seed=1,2"], "several values"),
         (["seed=-1"], "seed=-1; expected an integer"),
         (["ckpt=other"], "expected one ckpt=RUN"),
+        (["trainer.accelerator=abacus"], "trainer: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

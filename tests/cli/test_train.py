@@ -71,6 +71,7 @@ def test_main_job(run, tmp_path, refine_whole):
             ["No limit of R(D) is known for this source and distortion"],
         ),
         ({"bitstream_rate": None}, ["rate of the bitstream - "]),
+        ({"distortion_stderr": math.nan}, ["distortion 0.2 MSE"]),
     ],
 )
 def test_the_table_says_what_its_numbers_are(facts, said):
