@@ -13,7 +13,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import integer
+from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
 from ltc.coder.grid import GridCoder, levels
 from ltc.distortion import Distortion
@@ -127,6 +127,9 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
         InputError: the transform, the quantizer or the entropy model is not one of pictures.
     """
     name = config.name
+    integer("the source's dimension", known.get("dimension"))  # a checkpoint may be anybody's
+    for key in ("offset", "gain"):
+        number(f"the source's {key}", known.get(key))
     if "lattice" not in config.quantizer:
         raise InputError(f"quantizer={name.quantizer} is no lattice; use quantizer=trellis")
     transform = instantiate(config.transform, dimension=known["dimension"], _convert_="all")

@@ -421,3 +421,13 @@ def test_the_memory_of_whole_blocks_is_limited(files):
         files.compress(payload, largest=19_000)
     with pytest.raises(InputError, match="more than the 19,000 that are allowed"):
         files.decompress(data, largest=19_000)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"gain": "much"}, {"dimension": 2.5}, {"offset": None}])
+def test_a_checkpoint_without_its_facts_is_refused(wrong):
+    import ltc
+    from ltc.runs.build import build_grid_coder
+
+    known = {"dimension": 3, "offset": 100.0, "gain": 50.0} | wrong if wrong else {}
+    with pytest.raises(InputError, match="the source's"):
+        build_grid_coder(ltc.configuration("source=images"), known)
