@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.optimize
 from numpy.typing import NDArray
 
 from ltc.checks import digest
@@ -162,6 +161,8 @@ class GridFileCoder:
         while excess(high) > 0 and high < math.log2(LARGEST_STEP) - 1:
             high += 1
         if excess(low) > 0 > excess(high):
+            import scipy.optimize  # not above: it is slow to import, and few files ask for it
+
             scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
         miss, best = min(tried.values(), key=lambda one: abs(one[0]))
         if abs(miss) > FAR:

@@ -111,6 +111,8 @@ def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
         raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
     distortion = instantiate(config.distortion)
     _check_rate(config.lmbda, source.variance, distortion)
+    if "rdo" in config.quantizer:
+        config.quantizer.rdo = True  # as its encoder is, whatever was chosen
     coder = build_grid_coder(config, facts(source))
     coder.step(config.lmbda)  # now, not after training
     return GridRun(plain(config), source, distortion, None, 1, None, coder)
