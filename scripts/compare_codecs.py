@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from PIL import Image, features
 from rich.progress import track
@@ -146,6 +147,9 @@ def draw(curves: dict[str, list[dict]], path: Path) -> None:
         axes.plot(x, y, "o-" if of_run else "--", markersize=3, label=name)
     axes.set(xlabel="bits per pixel", ylabel="PSNR (dB)", xscale="log")
     axes.set(title="mean of pictures, sizes of files")
+    ticks = [0.1, 0.2, 0.5, 1, 2, 4]
+    axes.set_xticks(ticks, map("{:g}".format, ticks))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     with atomic_write(path) as temporary:
