@@ -136,6 +136,21 @@ class Container:
     metadata: dict[str, Any]
     chunks: list[tuple[int, bytes | None]]
 
+    def check_model(self, fingerprint: bytes) -> None:
+        """Refuse a file that another model wrote.
+
+        Arguments:
+            fingerprint: of the model that is to decode it.
+
+        Raises:
+            InputError: that is so.
+        """
+        if self.fingerprint != fingerprint:
+            raise InputError(
+                f"the file was written by model {self.fingerprint.hex()}, this is model "
+                f"{fingerprint.hex()}; give the checkpoint that compressed it"
+            )
+
     def pack(self) -> bytes:
         """Return the file's bytes."""
         metadata = json.dumps(self.metadata, separators=(",", ":")).encode()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ltc.errors import InputError
-from ltc.media import ARRAYS, SAMPLE_TYPES, SOUNDS
+from ltc.media import ARRAYS, SAMPLE_TYPES, SOUNDS, Payload
 
-__all__ = ["described", "described_sound"]
+__all__ = ["describe", "described", "described_sound"]
 
 # What the header of a file of each kind may say: endings, types, numbers of dimensions.
 DESCRIBED = {
@@ -18,6 +18,15 @@ DESCRIBED = {
     "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
     "audio": (SOUNDS, "[<>]f[48]", (1,)),
 }
+
+
+def describe(payload: Payload) -> dict[str, Any]:
+    """Return what a header says of a payload: what `described` checks."""
+    return {
+        "kind": payload.kind,
+        "suffix": payload.suffix,
+        "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
+    }
 
 
 def described(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ltc.checks import digest
 from ltc.codec.base import Code
 from ltc.codec.container import Container
-from ltc.codec.described import described, described_sound
+from ltc.codec.described import describe, described, described_sound
 from ltc.coder import sequence
 from ltc.errors import InputError
 from ltc.media import LARGEST, SAMPLE_TYPES, Payload, Vectors, vector_count
@@ -113,11 +113,7 @@ class FileCoder:
         for name, array in payload.arrays.items():
             if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
                 raise InputError(f"{name} has type {array.dtype}; expected real numbers")
-        metadata: dict[str, Any] = {
-            "kind": payload.kind,
-            "suffix": payload.suffix,
-            "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
-        }
+        metadata = describe(payload)
         if payload.kind == "audio":
             metadata |= {"rate": payload.rate, "subtype": payload.subtype}
         described(metadata)  # what is refused when it is read is not written
@@ -178,11 +174,7 @@ class FileCoder:
             InputError: the file is damaged, was written by another model, or is larger.
         """
         container = Container.unpack(data, salvage)
-        if container.fingerprint != self.fingerprint:
-            raise InputError(
-                f"the file was written by model {container.fingerprint.hex()}, this is model "
-                f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
-            )
+        container.check_model(self.fingerprint)
         if container.chunks and all(stream is None for _, stream in container.chunks):
             raise InputError(f"all {len(container.chunks)} chunks are damaged: nothing is left")
         shapes = described(container.metadata)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ltc.checks import digest
 from ltc.codec import grid_stream
 from ltc.codec.container import Container
-from ltc.codec.described import described
+from ltc.codec.described import describe, described
 from ltc.codec.files import Aim, silent, taken
 from ltc.codec.range_coder import from_bytes, to_bytes
 from ltc.coder.grid import FINEST, LARGEST_STEP
@@ -125,7 +125,7 @@ class GridFileCoder:
                 "uint8 or uint16, shape (height, width) or (height, width, 3)"
             )
         self._check_size(pixels.shape, largest)
-        latent = self.model.planes(self._values(pixels))
+        latent = self.model.planes(self.values(pixels))
         start = self.model.step(self.model.lmbda)
         if aim is None:
             return self._written(payload, latent, start)
@@ -183,12 +183,7 @@ class GridFileCoder:
         )  # fmt: skip
         if not whole:
             raise RuntimeError("levels are none of the trellis: a bug in ltc")
-        metadata: dict[str, Any] = {
-            "kind": payload.kind,
-            "suffix": payload.suffix,
-            "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
-            "step": step,
-        }
+        metadata = {**describe(payload), "step": step}
         data = Container(self.fingerprint, metadata, [(1, to_bytes(words))]).pack()
         return Written(data, encoded.bits, words)
 
@@ -205,14 +200,15 @@ class GridFileCoder:
         A picture is one chunk: of a damaged one nothing can be saved.
         """
         container = Container.unpack(data, salvage)
-        if container.fingerprint != self.fingerprint:
-            raise InputError(
-                f"the file was written by model {container.fingerprint.hex()}, this is model "
-                f"{self.fingerprint.hex()}; give the checkpoint that compressed it"
-            )
+        container.check_model(self.fingerprint)
         if any(stream is None for _, stream in container.chunks):
             raise InputError("the picture is damaged, and one stream: nothing is left")
-        ((name, shape, dtype),) = self._described(container.metadata)
+        ((name, shape, dtype),) = described(container.metadata)
+        if container.metadata["kind"] != "image":
+            raise InputError(
+                f"the header's metadata has kind {container.metadata['kind']!r}, which this model "
+                "has not"
+            )
         step = container.metadata.get("step")
         if type(step) is not int or not 0 < step <= LARGEST_STEP or len(container.chunks) != 1:
             raise InputError("the header's metadata describes no picture that this model codes")
@@ -230,16 +226,6 @@ class GridFileCoder:
         n = self.model.transform.stride
         numbers = math.prod(shape[2:]) * math.prod(size + -size % n for size in shape[:2])
         check_size(BYTES * numbers, LARGEST if largest is None else largest)
-
-    def _described(
-        self, metadata: dict[str, Any]
-    ) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
-        found = described(metadata)
-        if metadata["kind"] != "image":
-            raise InputError(
-                f"the header's metadata has kind {metadata['kind']!r}, which this model has not"
-            )
-        return found
 
     def _pixels(
         self, words: NDArray[np.uint32], step: int, shape: tuple[int, ...], dtype: np.dtype[Any]
@@ -266,7 +252,7 @@ class GridFileCoder:
         """Return how many steps of a pixel make one of 8 bits."""
         return np.float32(np.iinfo(dtype).max / 255)
 
-    def _values(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    def values(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Return pixels about zero, in steps of 8 bits, shape (height, width, d)."""
         values = pixels.astype(np.float32) / self._unit(pixels.dtype) - np.float32(
             self.facts["offset"]

@@ -10,11 +10,14 @@ import numba
 import numpy as np
 
 from ltc.codec.range_coder import (
-    PRECISION,
     TOTAL,
     finish,
     get,
+    get_gamma,
+    get_uniform,
     put,
+    put_gamma,
+    put_uniform,
     quantile,
     start_decoder,
     with_room,
@@ -26,9 +29,10 @@ from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known
 __all__ = ["decode", "encode"]
 
 kernel = numba.njit(cache=True, nogil=True)
-_HALF = 1 << (PRECISION - 1)
 # Words that a coordinate takes at most: its coset, its rank, its escape, its sign.
 MOST_WORDS = 80
+# Zeros that an escape begins with at most.
+MOST_ZEROS = 24
 
 
 @kernel
@@ -56,12 +60,11 @@ def encode(  # type: ignore[no-untyped-def]
         for r in range(rows):
             words = with_room(words, count + pending + MOST_WORDS * columns + 1)
             for c in range(columns):
+                own = magnitude[plane, r + BORDER]
                 total = known(
                     magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane],
                     bias[plane],
-                )  # fmt: skip
-                own = magnitude[plane, r + BORDER]
-                total += weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]
+                ) + weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]  # fmt: skip
                 before = level[plane, r, c - 1] if c > 0 else 0
                 guess = predicted(level[plane], r, c, before, prediction[plane])
                 rest = level[plane, r, c] - guess
@@ -81,22 +84,13 @@ def encode(  # type: ignore[no-untyped-def]
                     words, count, lower, width, pending, first,
                     table[symbol], table[symbol + 1] - table[symbol],
                 )  # fmt: skip
-                if symbol == escape:  # Elias gamma code of how far beyond
-                    excess = rank - escape + 1
-                    length = 0
-                    while excess >> (length + 1):
-                        length += 1
-                    for position in range(2 * length + 1):
-                        bit = 0
-                        if position >= length:
-                            bit = (excess >> (2 * length - position)) & 1
-                        count, lower, width, pending, first = put(
-                            words, count, lower, width, pending, first, bit * _HALF, _HALF
-                        )
+                if symbol == escape:  # how far beyond
+                    count, lower, width, pending, first = put_gamma(
+                        words, count, lower, width, pending, first, rank - escape + 1
+                    )
                 if signed(rest, o, plain):
-                    bit = int(rest < 0)
-                    count, lower, width, pending, first = put(
-                        words, count, lower, width, pending, first, bit * _HALF, _HALF
+                    count, lower, width, pending, first = put_uniform(
+                        words, count, lower, width, pending, first, int(rest < 0), 2
                     )
                 own[c + BORDER] = min(abs(rest), LARGEST)
                 state = following[state, second]
@@ -129,12 +123,11 @@ def decode(  # type: ignore[no-untyped-def]
             if position > len(words) + 2:
                 return False
             for c in range(columns):
+                own = magnitude[plane, r + BORDER]
                 total = known(
                     magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane],
                     bias[plane],
-                )  # fmt: skip
-                own = magnitude[plane, r + BORDER]
-                total += weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]
+                ) + weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]  # fmt: skip
                 before = level[plane, r, c - 1] if c > 0 else 0
                 guess = predicted(level[plane], r, c, before, prediction[plane])
                 found_class, o = class_of(total), odd[state]
@@ -160,35 +153,20 @@ def decode(  # type: ignore[no-untyped-def]
                     table[rank], table[rank + 1] - table[rank],
                 )  # fmt: skip
                 if rank == escape:
-                    length, excess = 0, 0
-                    while excess == 0 or length > 0:
-                        part = quantile(lower, width, point)
-                        if part >= TOTAL:
-                            return False
-                        bit = int(part >= _HALF)
-                        position, lower, width, point = get(
-                            words, position, lower, width, point, bit * _HALF, _HALF
-                        )
-                        if excess > 0:
-                            excess = (excess << 1) | bit
-                            length -= 1
-                        elif bit == 1:
-                            excess = 1
-                        elif length == 24:
-                            return False
-                        else:
-                            length += 1
+                    position, lower, width, point, excess = get_gamma(
+                        words, position, lower, width, point, MOST_ZEROS
+                    )
+                    if excess < 0:
+                        return False
                     rank += excess - 1
                 rest = level_of(o, plain, second, rank)
                 if signed(rest, o, plain):
-                    part = quantile(lower, width, point)
-                    if part >= TOTAL:
-                        return False
-                    bit = int(part >= _HALF)
-                    position, lower, width, point = get(
-                        words, position, lower, width, point, bit * _HALF, _HALF
+                    position, lower, width, point, negative = get_uniform(
+                        words, position, lower, width, point, 2
                     )
-                    if bit == 1:
+                    if negative < 0:
+                        return False
+                    if negative:
                         rest = -rest
                 inside = inward[group[plane], found_class, kind, min(rank, 2)]
                 level[plane, r, c] = guess + rest

@@ -20,8 +20,10 @@ __all__ = [
     "finish",
     "from_bytes",
     "get",
+    "get_gamma",
     "get_uniform",
     "put",
+    "put_gamma",
     "put_uniform",
     "quantile",
     "start_decoder",
@@ -180,6 +182,48 @@ def get_uniform(words, position, lower, width, point, number):  # type: ignore[n
         words, position, lower, width, point, left, (digit + 1) * TOTAL // number - left
     )
     return position, lower, width, point, digit
+
+
+@inline
+def put_gamma(words, count, lower, width, pending, first, number):  # type: ignore[no-untyped-def]
+    """Encode a positive integer in Elias's gamma code; returns what `put` returns.
+
+    It takes `2 log2(number) + 1` words at most, for which there is room.
+    """
+    length = 0
+    while number >> (length + 1):
+        length += 1
+    for position in range(2 * length + 1):
+        bit = 0
+        if position >= length:
+            bit = (number >> (2 * length - position)) & 1
+        count, lower, width, pending, first = put_uniform(
+            words, count, lower, width, pending, first, bit, 2
+        )
+    return count, lower, width, pending, first
+
+
+@inline
+def get_gamma(words, position, lower, width, point, most):  # type: ignore[no-untyped-def]
+    """Decode what `put_gamma` wrote: the decoder's new state, and the integer; -1: invalid data.
+
+    Arguments:
+        most: zeros that it may begin with.
+    """
+    length, number = 0, 0
+    while number == 0 or length > 0:
+        position, lower, width, point, bit = get_uniform(words, position, lower, width, point, 2)
+        if bit < 0 or (number == 0 and bit == 0 and length == most):
+            number = -1
+            break
+        if number > 0:
+            number = (number << 1) | bit
+            length -= 1
+        elif bit == 1:
+            number = 1
+        else:
+            length += 1
+    return position, lower, width, point, number
 
 
 def to_bytes(words: npt.NDArray[np.uint32]) -> bytes:

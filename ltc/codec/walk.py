@@ -13,12 +13,13 @@ import numba
 import numpy as np
 
 from ltc.codec.range_coder import (
-    PRECISION,
     TOTAL,
     finish,
     get,
+    get_gamma,
     get_uniform,
     put,
+    put_gamma,
     put_uniform,
     quantile,
     start_decoder,
@@ -28,9 +29,10 @@ from ltc.codec.range_coder import (
 __all__ = ["decode", "encode"]
 
 kernel = numba.njit(cache=True, nogil=True)
-_HALF = 1 << (PRECISION - 1)
 # Words that a coordinate takes at most, one for each `put`: a branch, an integer, and an escape.
 MOST_WORDS = 128
+# Zeros that an escape begins with at most: integers have 53 bits.
+MOST_ZEROS = 53
 
 
 @kernel
@@ -115,21 +117,14 @@ def encode(  # type: ignore[no-untyped-def]
                     left[table + symbol], left[table + symbol + 1] - left[table + symbol],
                 )  # fmt: skip
                 if symbol == size:
-                    # Elias gamma code of how far outside, after a bit that tells the side.
+                    # How far outside, after a bit that tells the side.
                     excess = int(-z if z < 0 else z - size + 1)
-                    length = 0
-                    while excess >> (length + 1):
-                        length += 1
-                    for position in range(2 * length + 2):
-                        if position == 0:
-                            bit = int(z < 0)
-                        elif position <= length:
-                            bit = 0
-                        else:
-                            bit = (excess >> (2 * length + 1 - position)) & 1
-                        count, lower, width, pending, first = put(
-                            words, count, lower, width, pending, first, bit * _HALF, _HALF
-                        )
+                    count, lower, width, pending, first = put_uniform(
+                        words, count, lower, width, pending, first, int(z < 0), 2
+                    )
+                    count, lower, width, pending, first = put_gamma(
+                        words, count, lower, width, pending, first, excess
+                    )
                 s = target[best]
             if states > 1:
                 state[row] = s
@@ -222,33 +217,16 @@ def decode(  # type: ignore[no-untyped-def]
                 )  # fmt: skip
                 z = low
                 if low == size:
-                    length, excess, below = -1, 1, False
-                    remaining = 1
-                    read = 0
-                    while remaining > 0:
-                        part = quantile(lower, width, point)
-                        if part >= TOTAL:
-                            return False
-                        bit = int(part >= _HALF)
-                        position, lower, width, point = get(
-                            words, position, lower, width, point, bit * _HALF, _HALF
-                        )
-                        if read == 0:
-                            below = bit == 1
-                        elif length < 0:
-                            if bit == 1:
-                                length = read - 1
-                                remaining = length + 1
-                            elif read > 53:
-                                return False
-                            else:
-                                remaining = 2
-                        else:
-                            excess = (excess << 1) | bit
-                        read += 1
-                        if read == 1:
-                            remaining = 2
-                        remaining -= 1
+                    position, lower, width, point, below = get_uniform(
+                        words, position, lower, width, point, 2
+                    )
+                    if below < 0:
+                        return False
+                    position, lower, width, point, excess = get_gamma(
+                        words, position, lower, width, point, MOST_ZEROS
+                    )
+                    if excess < 0:
+                        return False
                     z = -excess if below else size - 1 + excess
                 place = first_coset[k] + coset[b]
                 points[i, row, t] = offset[place] + step[place] * np.float64(z + first_integer[c])

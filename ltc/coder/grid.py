@@ -12,7 +12,7 @@ from torch import nn
 
 from ltc.coder.grid_search import search
 from ltc.entropy.context import Context
-from ltc.entropy.neighbourhood import BORDER, features, fit_weights, with_border
+from ltc.entropy.neighbourhood import BORDER, LARGEST, features, fit_weights, with_border
 from ltc.errors import InputError
 from ltc.lattices import Lattice
 from ltc.transforms import Lapped
@@ -26,7 +26,7 @@ RATIO = 0.42
 FINEST = 1024
 # The largest step, in those units: 1,024 values of a pixel of 8 bits.
 LARGEST_STEP = 1 << 20
-# Coordinates of each channel by which the weights are fitted, at each lmbda.
+# Coordinates of each channel by which the weights are fitted, at each step.
 SAMPLES = 3000
 # How often tables are fitted to what the encoder makes of those before.
 ROUNDS = 3
@@ -173,11 +173,12 @@ class GridCoder(nn.Module):
         for planes in latents:
             channels, rows, columns = planes.shape
             number = min(rows * columns, -(-SAMPLES // len(latents)))
+            residual = self._residual(planes)
             for step in steps:
                 magnitude = with_border(channels, rows, columns)
                 inside = magnitude[:, BORDER:-BORDER, BORDER:-BORDER]
-                rest = self._residual(planes) * (FINEST / step)
-                inside[:] = np.minimum(2 * np.floor(np.abs(rest) / 2 + 0.35), 4095)
+                rest = residual * (FINEST / step)
+                inside[:] = np.minimum(2 * np.floor(np.abs(rest) / 2 + 0.35), LARGEST)
                 at = rng.choice(rows * columns, number, replace=False)
                 found = features(magnitude, self.context.related[:channels])
                 found = found.reshape(*found.shape[:2], -1)[..., at]

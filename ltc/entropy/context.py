@@ -77,6 +77,8 @@ class Context(nn.Module):
         self.register_buffer("left", torch.zeros(*tables, KINDS, RANKS + 1, dtype=torch.int64))
         self.register_buffer("inward", torch.zeros(*tables, KINDS, PLACES, dtype=torch.int32))
         self.fit(*self.nothing())
+        check = self.register_load_state_dict_post_hook  # what a checkpoint brings may be anybody's
+        check(lambda module, _: module.check())  # type: ignore[no-untyped-call]
 
     def nothing(self) -> tuple[Array, Array, Array]:
         """Return zeros to count in: cosets, ranks, and how far within levels coordinates lay."""

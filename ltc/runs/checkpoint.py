@@ -16,8 +16,7 @@ from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_grid_coder, build_quantizer, plain
-from ltc.runs.grid_run import restore
-from ltc.runs.run import Run, restored
+from ltc.runs.run import Run, load_parameters, restored
 
 __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 
@@ -74,7 +73,7 @@ def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
     if state["source"].get("whole"):
         pictures = build_grid_coder(config, state["source"])
         try:
-            restore(pictures, state)
+            load_parameters(pictures, state)
         except InputError as error:
             raise InputError(f"ckpt={checkpoint}: {error}") from error
         return GridFileCoder(pictures, state["source"])

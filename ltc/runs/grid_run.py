@@ -19,7 +19,7 @@ from ltc.errors import InputError
 from ltc.measurement import Measured, summarise
 from ltc.media import Payload
 from ltc.progress import Progress
-from ltc.runs.run import LatticeRun, Run, Shown, facts
+from ltc.runs.run import LatticeRun, Run, Shown, facts, load_parameters
 
 if TYPE_CHECKING:  # not needed to code files
     from ltc.sources import Images
@@ -50,8 +50,7 @@ class GridRun(Run):
 
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
         """Fit the contexts to what the encoder makes of training pictures, at all rates."""
-        offset = np.float32(self.source.offset)
-        crops = [crop.astype(np.float32) - offset for crop in self.source.train]
+        crops = [self.files.values(crop) for crop in self.source.train]
         with Progress("fitting") as progress:
             self.coder.fit(crops, STEPS, lambda status: progress.update(status=status))
         return torch.device("cpu")
@@ -62,7 +61,7 @@ class GridRun(Run):
 
     def restore(self, state: dict[str, Any], device: torch.device) -> torch.device:
         """Take the coder from a checkpoint; it stays on the CPU."""
-        restore(self.coder, state)
+        load_parameters(self.coder, state)
         return torch.device("cpu")
 
     def measure(self, device: torch.device) -> Measured:
@@ -104,7 +103,7 @@ class GridRun(Run):
     def latent_samples(self) -> Tensor:
         """Return the latent of a training picture, shape (positions, channels)."""
         crop = next(crop for crop in self.source.train if crop.shape[2] == 3)
-        planes = self.coder.planes(crop.astype(np.float32) - np.float32(self.source.offset))
+        planes = self.coder.planes(self.files.values(crop))
         return torch.from_numpy(planes).flatten(1).T
 
     def shown(self) -> Shown | None:
@@ -112,23 +111,6 @@ class GridRun(Run):
         payload = Payload("image", {"image": _squeezed(self.source.test[0])}, ".png")
         decoded, _ = self.files.decompress(self.files.compress(payload))
         return Shown(payload.arrays["image"], decoded.arrays["image"])
-
-
-def restore(coder: GridCoder, state: dict[str, Any]) -> None:
-    """Give a coder the parameters of a checkpoint.
-
-    Arguments:
-        coder: changed in place.
-        state: the contents of a checkpoint.
-
-    Raises:
-        InputError: they do not fit.
-    """
-    try:
-        coder.load_state_dict(state["coder"])
-        coder.context.check()
-    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
-        raise InputError("its parameters do not fit its configuration") from error
 
 
 def _squeezed(picture: NDArray[Any]) -> NDArray[Any]:

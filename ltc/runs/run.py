@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ltc.codec import Code, FileCoder, code_for
 from ltc.coder import LatticeTransformCoder, sequence
@@ -39,6 +39,7 @@ __all__ = [
     "bring_to_scale",
     "facts",
     "generator",
+    "load_parameters",
     "restored",
 ]
 
@@ -367,8 +368,8 @@ def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
     source.rescale(known.get("offset", 0.0), known.get("gain", 1.0))
 
 
-def restored(coder: LatticeTransformCoder, state: dict[str, Any]) -> Code | None:
-    """Give a coder the parameters of a checkpoint, and return its frozen entropy model.
+def load_parameters(coder: nn.Module, state: dict[str, Any]) -> None:
+    """Give a coder the parameters of a checkpoint.
 
     Arguments:
         coder: changed in place.
@@ -379,6 +380,19 @@ def restored(coder: LatticeTransformCoder, state: dict[str, Any]) -> Code | None
     """
     try:
         coder.load_state_dict(state["coder"])
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise InputError("its parameters do not fit its configuration") from error
+
+
+def restored(coder: LatticeTransformCoder, state: dict[str, Any]) -> Code | None:
+    """Give a coder the parameters of a checkpoint, and return its frozen entropy model.
+
+    Arguments:
+        coder: changed in place.
+        state: the contents of a checkpoint.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    load_parameters(coder, state)
     return None if state.get("code") is None else code_for(coder, state["code"])
