@@ -107,6 +107,20 @@ class Context(nn.Module):
         inward = np.rint(FINE * errors[..., 0] / (errors[..., 1] + 200))
         self.inward.copy_(torch.from_numpy(np.clip(inward, -FINE, FINE)))
 
+    @torch.no_grad()
+    def take(self, other: Context, odd: NDArray[np.int64], own: NDArray[np.int64]) -> None:
+        """Take the tables of a code with fewer states, whose parity says how likely cosets are.
+
+        Arguments:
+            other: tables for the same channels.
+            odd: which of the other states offer odd levels, shape (other states,).
+            own: which of its own states do, shape (states,).
+        """
+        state = other.state_dict()
+        mean = [state["branch"][..., odd == parity].double().mean(-1) for parity in (0, 1)]
+        state["branch"] = torch.stack(mean, -1).round().long()[..., torch.from_numpy(own)]
+        self.load_state_dict(state)
+
     def check(self) -> None:
         """Refuse tables that no decoder could walk along.
 

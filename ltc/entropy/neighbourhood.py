@@ -140,7 +140,7 @@ def features(magnitude: Array, related: NDArray[np.int64]) -> Array:
     return np.stack(found).astype(np.int32)
 
 
-def fit_weights(seen: Array, magnitude: Array, steps: int = 150) -> tuple[Array, Array]:
+def fit_weights(seen: Array, magnitude: Array, steps: int = 300) -> tuple[Array, Array]:
     """Fit the weights of each plane by maximum likelihood.
 
     Each magnitude is taken as geometrically distributed, its mean a weighted sum of what is seen.

@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # not needed to code files
 
 __all__ = ["GridRun"]
 
-# The steps that one set of tables serves are from here to there, pixels of 8 bits: about 3 to 0.3
+# The steps that one set of tables serves are from here to there, pixels of 8 bits: about 4.5 to 0.1
 # bits per pixel.
-STEPS = (4.0, 8.0, 16.0, 32.0)
+STEPS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
 @dataclass

@@ -22,7 +22,12 @@ from ltc.errors import InputError
 from ltc.lattices import E8, Convolutional, Zn
 from ltc.transforms import Lapped
 
-LATTICES = {"scalar": Zn(), "trellis-4": Convolutional(4), "trellis-8": Convolutional(8)}
+LATTICES = {
+    "scalar": Zn(),
+    "trellis-4": Convolutional(4),
+    "trellis-8": Convolutional(8),
+    "trellis-16": Convolutional(16),
+}
 
 
 def smooth(height, width, colours=3, seed=0):
@@ -104,6 +109,21 @@ def test_tables_are_probabilities_and_follow_the_counts(coder):
     assert context.branch_bits[1, 20, 3].tolist() == pytest.approx([0.415, 2], abs=1e-3)
     assert context.value_bits[0, 10, 1, :2].tolist() == pytest.approx([1, 1], abs=1e-3)
     assert context.reconstruction[0, 10, 1, 0] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_more_states_take_the_probabilities_of_fewer():
+    """States that offer the same levels are alike; everything else is the same."""
+    few, many = (levels(Convolutional(states))[1] for states in (8, 64))
+    frequencies = Lapped(3, 2).frequencies
+    other, context = Context(frequencies, len(few)), Context(frequencies, len(many))
+    rng = np.random.default_rng(0)
+    other.fit(*(rng.integers(1, 1000, counts.shape) for counts in other.nothing()))
+    context.take(other, few, many)
+    for parity in (0, 1):
+        mean = other.branch[..., few == parity].double().mean(-1)
+        assert (context.branch[..., many == parity] - mean[..., None]).abs().max() <= 0.5
+    for name, value in context.named_buffers():
+        assert name == "branch" or (value == other.state_dict()[name]).all()
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -218,7 +238,7 @@ def quality_of(step):
 def test_finer_steps_cost_more_and_are_better(files):
     payload = Payload("image", {"image": smooth(64, 64, seed=5)}, ".png")
     found = []
-    for quality in (20, 40, 60, 80):
+    for quality in (40, 55, 70, 85):  # steps from 28 to 2: what the tables were fitted to
         data = files.compress(payload, aim=Aim("quality", quality))
         found.append((len(data), -payload.squared_error(files.decompress(data)[0])))
     assert found == sorted(found)
@@ -302,6 +322,8 @@ def test_what_is_asked_for_is_reached(files):
 def test_other_lattices_and_kinds_are_refused(files):
     with pytest.raises(InputError, match="along the rows of a trellis; use quantizer=trellis"):
         make(E8())
+    with pytest.raises(InputError, match="quantizer.states=4096; of pictures expected 1024 at m"):
+        make(Convolutional(4096))
     with pytest.raises(InputError, match="trained on pictures, and cannot compress array"):
         files.compress(Payload("array", {"x": np.zeros(3)}, ".npz"))
 
