@@ -322,7 +322,7 @@ def test_what_is_asked_for_is_reached(files):
 def test_other_lattices_and_kinds_are_refused(files):
     with pytest.raises(InputError, match="along the rows of a trellis; use quantizer=trellis"):
         make(E8())
-    with pytest.raises(InputError, match="quantizer.states=4096; of pictures expected 1024 at m"):
+    with pytest.raises(InputError, match="states=4096; of pictures expected 1024 at m"):
         make(Convolutional(4096))
     with pytest.raises(InputError, match="trained on pictures, and cannot compress array"):
         files.compress(Payload("array", {"x": np.zeros(3)}, ".npz"))
