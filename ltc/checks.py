@@ -16,9 +16,18 @@ from numpy.typing import NDArray
 from ltc.errors import InputError
 
 if TYPE_CHECKING:  # it is slow to import, and --help should not be
+    from omegaconf import DictConfig
     from torch import Tensor
 
-__all__ = ["choice", "digest", "integer", "load_array", "nearest_names", "number"]
+__all__ = [
+    "choice",
+    "digest",
+    "integer",
+    "load_array",
+    "nearest_names",
+    "number",
+    "refuse_interpolations",
+]
 
 T = TypeVar("T")
 
@@ -114,6 +123,26 @@ def nearest_names(
         ['e8']
     """
     return difflib.get_close_matches(name, list(valid), n=count, cutoff=cutoff)
+
+
+def refuse_interpolations(values: DictConfig) -> None:
+    """Refuse a configuration with values that something would be called for, `${...}`.
+
+    Runs store their configuration resolved. In one that comes from anybody, an interpolation
+    could read the environment or make folders.
+
+    Arguments:
+        values: the configuration.
+
+    Raises:
+        InputError: one of its values is such.
+    """
+    from omegaconf import OmegaConf  # not above: lattices and bounds need no configuration
+
+    text = str(OmegaConf.to_container(values, resolve=False))
+    if "${" in text:
+        found = text[text.index("${") :][:40]
+        raise InputError(f"it holds {found!r}, which is no value; runs store values")
 
 
 def load_array(name: str, path: Any) -> NDArray[np.float64]:

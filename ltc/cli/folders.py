@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import digest
+from ltc.checks import digest, refuse_interpolations
 from ltc.cli.messages import chain, describe
 from ltc.errors import InputError
 from ltc.files import remove_unfinished, write_new
@@ -128,6 +128,10 @@ def _load(folder: Path) -> DictConfig:
     config = OmegaConf.load(folder / "config.yaml")
     if not isinstance(config, DictConfig):
         raise InputError(f"{folder}/config.yaml holds no configuration")
+    try:
+        refuse_interpolations(config)
+    except InputError as error:
+        raise InputError(f"{folder}/config.yaml: {error}") from error
     return config
 
 

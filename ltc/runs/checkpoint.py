@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ltc.codec import FileCoder
 from ltc.codec.grid_files import GridFileCoder
+from ltc.checks import refuse_interpolations
 from ltc.errors import InputError
 from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_grid_coder, build_quantizer, plain
@@ -115,6 +116,7 @@ def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         config = OmegaConf.create(state["config"])
         if not isinstance(config, DictConfig) or not isinstance(state["source"], dict):
             raise TypeError("its parts have other types")
+        refuse_interpolations(config)
     except FileNotFoundError as error:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
     except Exception as error:
