@@ -16,7 +16,13 @@ from ltc.report.curves import Curve, Mean, Point, Setting
 __all__ = ["Beside", "published", "read_beside"]
 
 PUBLISHED = Path(__file__).parent / "published"
-COLUMNS = ("rate", "distortion", "snr_db", "gap_bits")
+# Columns, and between which numbers theirs are; 1000 dB are a distortion of 1e-100.
+COLUMNS = {
+    "rate": (0.0, 1e6),
+    "distortion": (1e-100, 1e100),
+    "snr_db": (-1000.0, 1000.0),
+    "gap_bits": (-1e6, 1e6),
+}
 EXPECTED = "expected rate, and distortion or snr_db, per scalar of the source"
 
 
@@ -113,13 +119,14 @@ def _curves(name: str, file: Path) -> list[Beside]:
             raise InputError(f"{file} ends in {file.suffix or 'nothing'}, expected .csv or .json")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise InputError(f"{file} cannot be read: {error}; {EXPECTED}") from error
     if not rows:
         raise InputError(f"{file} holds no points; {EXPECTED}")
     found: dict[tuple[str, str | None], list[dict[str, float]]] = {}
     for number, row in enumerate(rows, 1):
-        key = str(row.get("curve") or ""), row.get("source") or source
+        of_source = row.get("source") or source
+        key = str(row.get("curve") or ""), str(of_source) if of_source else None
         found.setdefault(key, []).append(_row(row, f"{file}, point {number}"))
     labels = {key: " ".join(part for part in (name, key[0]) if part) for key in found}
     return [Beside(labels[key], key[1], about, tuple(found[key])) for key in found]
@@ -149,9 +156,11 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
             numbers[key] = float(row[key])
         except (TypeError, ValueError):
             numbers[key] = math.nan
-        low = {"rate": 0.0, "distortion": math.ulp(0.0)}.get(key, -math.inf)
-        if not math.isfinite(numbers[key]) or numbers[key] < low:
-            raise InputError(f"{where}: {key}={row[key]}; {EXPECTED}, rates at least 0")
+        low, high = COLUMNS[key]
+        if not low <= numbers[key] <= high:  # NaN is not, either
+            raise InputError(
+                f"{where}: {key}={row[key]}; expected a number from {low:g} to {high:g}"
+            )
     if "rate" not in numbers or not numbers.keys() & {"distortion", "snr_db"}:
         raise InputError(f"{where} has {', '.join(map(str, row))}; {EXPECTED}")
     return numbers

@@ -73,7 +73,7 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Unfinish
         if (folder / "metrics.json").exists():
             try:
                 finished.append(_read(folder))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 reason = f"metrics.json cannot be used: {error}"
                 unfinished.append(UnfinishedRun(folder, "failed", reason))
         elif _is_training(folder / "config.yaml"):

@@ -87,11 +87,14 @@ def test_the_table_of_a_report_can_be_laid_beside(write_run, tmp_path):
         ("a.csv", "rate,distortion\n1,0\n", "distortion=0"),
         ("a.csv", "rate,distortion\n-1,0.1\n", "rate=-1"),
         ("a.csv", "rate,snr_db\nnan,1\n", "rate=nan"),
+        ("a.csv", "rate,snr_db\n1,-1e9\n", "snr_db=-1e9; expected a number from -1000 to 1000"),
+        ("a.csv", "rate,distortion\n1,1e-320\n", "distortion=1e-320"),
         ("a.csv", b"\xff\xfe\x00", "cannot be read"),
         ("a.json", "{", "cannot be read"),
         ("a.json", "3", "holds no points"),
         ("a.json", "[1, 2]", "holds no points"),
         ("a.json", "[]", "holds no points"),
+        ("a.json", 100_000 * "[", "cannot be read"),
         ("a.json", '[{"rate": [1], "distortion": 1}]', "rate=[1]"),
         ("a.json", '{"rate": [1, 2], "distortion": [1]}', "cannot be read"),
         ("a.xlsx", "", "ends in .xlsx, expected .csv or .json"),
@@ -102,6 +105,12 @@ def test_bad_files(tmp_path, name, text, expected):
     with pytest.raises(InputError) as error:
         read_beside(f"mine={tmp_path / name}")
     assert expected in str(error.value)
+
+
+def test_a_source_is_a_name_whatever_the_file_has(tmp_path):
+    (tmp_path / "a.json").write_text('[{"rate": 1, "snr_db": 3, "source": ["x"]}]')
+    (curve,) = read_beside(f"a={tmp_path / 'a.json'}")
+    assert curve.source == "['x']"
 
 
 def test_bad_arguments(tmp_path):

@@ -38,6 +38,7 @@ def test_each_run_is_found_once_with_its_configuration(write_run, tmp_path):
             '{"source": "x", "quantizer": "x", "lmbda": 1' + 400 * "0" + "}",
             "expected a finite number",
         ),
+        (100_000 * "[", "metrics.json cannot be used: maximum recursion depth"),
     ],
 )
 def test_broken_metrics_are_listed_and_the_others_kept(write_run, tmp_path, text, reason):
