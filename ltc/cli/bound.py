@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from rich.markup import escape
 from rich.table import Table
 
 from ltc.checks import integer, number
@@ -113,7 +114,7 @@ def _task(config: DictConfig) -> None:
     for suffix in (".png", ".svg"):
         with atomic_write(folder / f"curve{suffix}") as path:
             figure.savefig(path, dpi=150)
-    console.print(f"[dim]{folder}[/]")
+    console.print(f"[dim]{escape(str(folder))}[/]")
 
 
 def _row(bound: RateDistortion, distortion: float, tol: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from rich.markup import escape
 
 from ltc.cli.choices import composed
 from ltc.cli.command import console, run_and_report
@@ -79,7 +80,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         markup=False,
     )
     console.print(table(metrics, run.high_rate_gap))
-    console.print(f"[dim]{folder}[/]")
+    console.print(f"[dim]{escape(str(folder))}[/]")
 
 
 def _folder(wanted: str | None) -> Path:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from omegaconf import DictConfig
+from rich.markup import escape
 
 from ltc.checks import choice
 from ltc.cli.command import command, console
@@ -40,7 +41,7 @@ def _task(config: DictConfig) -> float:
     if (folder / "metrics.json").exists():
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         console.print(table(metrics, None))
-        console.print(f"[dim]{folder} was finished before[/]")
+        console.print(f"[dim]{escape(str(folder))} was finished before[/]")
     else:
         check_values(config)
         with Progress("loading"):  # torch is slow to import, and --help should not be
@@ -48,7 +49,7 @@ def _task(config: DictConfig) -> float:
 
         run, metrics = train(config, folder, resume=True)
         console.print(table(metrics, run.high_rate_gap))
-        console.print(f"[dim]{folder}[/]")
+        console.print(f"[dim]{escape(str(folder))}[/]")
     return objective(metrics, wanted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import integer, number
+from ltc.checks import choice, integer, number
 
 __all__ = ["check_values"]
 
@@ -22,7 +22,7 @@ def check_values(config: DictConfig) -> None:
 
     Example:
         >>> numbers = {"lmbda": 8, "learning_rate": 0.01, "transform_learning_rate": 0.001}
-        >>> more = {"steps": 1e3, "evaluate": {"samples": 1e6}, "batch": None, "seed": 0}
+        >>> more = {"steps": 1e3, "evaluate": {"samples": 1e6, "bitstream": True}, "batch": None, "seed": 0}
         >>> config = OmegaConf.create({**numbers, **more, "refine": {"samples": None}})
         >>> check_values(config)
         >>> config.steps
@@ -35,3 +35,4 @@ def check_values(config: DictConfig) -> None:
         if value is not None or key in ("steps", "evaluate.samples"):
             OmegaConf.update(config, key, integer(key, value))
     integer("seed", config.seed, 0, 2**32 - 1)
+    choice("evaluate.bitstream", config.evaluate.bitstream, (True, False))

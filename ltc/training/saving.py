@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
+from ltc.errors import InputError
 from ltc.files import atomic_write
 
 __all__ = ["Saved", "WholeFiles"]
@@ -41,6 +42,9 @@ class Saved(Callback):
     Arguments:
         path: of the checkpoint; where it exists when training starts, training goes on from it.
 
+    Raises:
+        InputError: it exists and is broken.
+
     Attributes:
         step: how many steps the checkpoint has behind it.
         loss: the least validation loss.
@@ -54,7 +58,13 @@ class Saved(Callback):
         self.best: dict[str, Any] = {}
         self._began = time.perf_counter()
         if path.exists():
-            self.step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+            try:
+                self.step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+            except Exception as error:  # torch raises whatever it stumbles over
+                raise InputError(
+                    f"{path} is no checkpoint that training can go on from; remove it, and the run "
+                    "begins again"
+                ) from error
 
     @property
     def start(self) -> str | None:

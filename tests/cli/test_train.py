@@ -256,6 +256,13 @@ def test_a_configuration_of_somebody_else_builds_only_what_is_known(run, tmp_pat
     code, output = run("resume=evil")
     assert code == 2
     assert "it asks for os.system" in output
+    evil = config.replace("lmbda: ", f"lmbda: ${{new_folder:{tmp_path},made}}  # ", 1)
+    assert evil != config
+    (tmp_path / "evil" / "config.yaml").write_text(evil)
+    code, output = run("resume=evil")
+    assert code == 2
+    assert "evil/config.yaml: it holds '${new_folder" in output
+    assert not (tmp_path / "made").exists()
 
 
 def lines(shown):
@@ -355,6 +362,7 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["lmbda=1e9"], "lmbda=1e+09; expected at most 1.21e+07"),
         (["quantizer=trellis", "quantizer.length=1000000"], "from 8 to 65536"),
         (["evaluate.samples=1e6", "seed=-1"], "seed=-1"),
+        (["evaluate.bitstream=no"], "evaluate.bitstream=no; expected true or false"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
