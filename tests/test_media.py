@@ -189,6 +189,8 @@ def test_sounds_that_would_not_come_back_are_refused():
         Payload.read(b"RIFF", ".wav")
     with pytest.raises(InputError, match=r"\.flac holds no samples of type FLOAT"):
         Payload.read(sound(np.zeros(9), "FLOAT"), ".wav").write(".flac")
+    with pytest.raises(InputError, match=r"\.flac holds no samples of type FLOAT"):
+        Payload.read(sound(np.zeros(9), "FLOAT"), ".flac")  # libsndfile looks at no name
     # A WAV may be empty, a FLAC of libsndfile not.
     nothing = Payload.read(sound(np.zeros(0)), ".wav")
     assert Payload.read(nothing.write(), ".wav").scalars == 0

@@ -135,7 +135,8 @@ def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
     most = 2 * largest + (1 << 20)
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
-            data = file.read(1024)
+            # To bytes that are there already Python adds by copying all of them.
+            data = file.read(1024) if begins else b""
             if data.startswith(begins):
                 data += file.read(most + 1)
     except OSError as error:
@@ -294,6 +295,8 @@ def _output(payload: Payload, options: argparse.Namespace) -> tuple[str, str]:
     output, suffix = options.output, payload.suffix
     if output is None:
         name = options.input.removesuffix(".ltc")
+        if not Path(name).name or name.endswith("/"):
+            raise InputError(f"{options.input} leaves no name for the output; give one")
         output = "-" if name == "-" else str(Path(name).with_suffix(suffix))
         if output == name and Path(output).exists() and not options.force:
             output = str(Path(name).with_suffix(f".decoded{suffix}"))

@@ -103,6 +103,7 @@ class Payload:
                     )
                 if suffix == ".flac" and len(sound) == 0:  # which could not be written again
                     raise InputError("this .flac holds no samples; expected one at least")
+                check_sound(sound, subtype, suffix)  # of a WAV that is named .flac
                 return cls("audio", {"audio": sound}, suffix, rate, subtype)
             if suffix == ".npy":
                 return cls("array", {"array": read_array(data, largest=largest)}, suffix)

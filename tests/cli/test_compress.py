@@ -96,6 +96,17 @@ def test_outputs_are_not_overwritten(trained, call, tmp_path):
     assert out.read_bytes() != b"precious"
 
 
+def test_an_output_without_a_name_is_asked_for(trained, call, tmp_path):
+    path, ckpt = tmp_path / "x.npy", f"ckpt={trained('array')}"
+    np.save(path, np.zeros(8))
+    packed = tmp_path / "inner" / ".ltc"
+    assert call(cli.compress, path, packed, ckpt)[0] == 0
+    code, _, printed = call(cli.decompress, packed, ckpt)
+    assert code == 2
+    assert "leaves no name for the output" in printed
+    assert sorted(os.listdir(tmp_path)) == ["inner", "x.npy"]
+
+
 def test_the_input_is_not_lost(trained, call, tmp_path):
     path, link, ckpt = tmp_path / "x.npy", tmp_path / "link.npy", f"ckpt={trained('array')}"
     np.save(path, np.zeros(8))
