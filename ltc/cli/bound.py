@@ -40,7 +40,7 @@ def _task(config: DictConfig) -> None:
     count, tol = integer("points", config.points, 2), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
-    if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1]:
+    if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1] < math.inf:
         raise InputError(f"rates={config.rates}; expected two rates, the lower first")
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")

@@ -39,6 +39,8 @@ def chain(error: BaseException | None) -> Iterable[BaseException]:
 
 def is_input_error(error: BaseException) -> bool:
     """Tell whether the user's input is what is wrong."""
+    if _is_too_large(error):
+        return True
     for link in chain(error):
         if isinstance(link, InputError):
             return True
@@ -47,7 +49,7 @@ def is_input_error(error: BaseException) -> bool:
                 "Error locating target" in str(link)
             )
     kinds = HydraException | OmegaConfBaseException
-    return isinstance(error, kinds) or _is_unwritable(error) or _is_too_large(error)
+    return isinstance(error, kinds) or _is_unwritable(error)
 
 
 def _is_too_large(error: BaseException) -> bool:

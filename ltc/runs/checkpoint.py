@@ -11,9 +11,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from ltc.checks import refuse_interpolations
 from ltc.codec import FileCoder
 from ltc.codec.grid_files import GridFileCoder
-from ltc.checks import refuse_interpolations
 from ltc.errors import InputError
 from ltc.files import config_directories
 from ltc.runs.build import build, build_coder, build_grid_coder, build_quantizer, plain

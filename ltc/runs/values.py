@@ -22,8 +22,10 @@ def check_values(config: DictConfig) -> None:
 
     Example:
         >>> numbers = {"lmbda": 8, "learning_rate": 0.01, "transform_learning_rate": 0.001}
-        >>> more = {"steps": 1e3, "evaluate": {"samples": 1e6, "bitstream": True}, "batch": None, "seed": 0}
-        >>> config = OmegaConf.create({**numbers, **more, "refine": {"samples": None}})
+        >>> numbers |= {"gradient_clip": 1, "steps": 1e3, "batch": None, "seed": 0}
+        >>> groups = {"evaluate": {"samples": 1e6, "bitstream": True}, "refine": {"samples": None}}
+        >>> groups["trainer"] = {"val_check_interval": 500}
+        >>> config = OmegaConf.create(numbers | groups)
         >>> check_values(config)
         >>> config.steps
         1000
@@ -35,4 +37,6 @@ def check_values(config: DictConfig) -> None:
         if value is not None or key in ("steps", "evaluate.samples"):
             OmegaConf.update(config, key, integer(key, value))
     integer("seed", config.seed, 0, 2**32 - 1)
+    number("gradient_clip", config.gradient_clip, closed=True)
+    integer("trainer.val_check_interval", config.trainer.val_check_interval)
     choice("evaluate.bitstream", config.evaluate.bitstream, (True, False))

@@ -89,6 +89,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("points=1", "points=1"),
         ("tol=0", "tol=0"),
         ("rates=[2,1]", "the lower first"),
+        ("rates=[0,inf]", "the lower first"),
         ("bound=none", "bound=auto"),
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
