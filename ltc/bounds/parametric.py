@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zipfile
 
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from ltc.bounds.curve import Bracket, Progress, RateDistortion, checked
 from ltc.bounds.problem import Problem, Solution
 from ltc.checks import number
+from ltc.errors import InputError
 from ltc.files import atomic_write, cache_file
 
 __all__ = ["ParametricRateDistortion"]
 
 NATS = math.log(2)
+log = logging.getLogger("ltc")
 
 
 class ParametricRateDistortion(RateDistortion):
@@ -67,6 +70,7 @@ class ParametricRateDistortion(RateDistortion):
         self.solutions: dict[float, Solution] = {}
         self._asked: dict[float, float] = {}
         self.file = cache_file("bounds", problem.key, ".npz")
+        self.stores = True  # until it turns out that the cache cannot be written
         self._load()
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
@@ -216,14 +220,20 @@ class ParametricRateDistortion(RateDistortion):
         self._store()
 
     def _store(self) -> None:
+        if not self.stores:
+            return
         self._load()  # what other processes have found meanwhile
         known = list(self.solutions.values())
-        with atomic_write(self.file) as path, path.open("wb") as file:
-            np.savez(
-                file,
-                lines=np.array([(s.slope, s.lower) for s in known]),
-                points=np.array([s.points for s in known]),
-            )
+        try:
+            with atomic_write(self.file) as path, path.open("wb") as file:
+                np.savez(
+                    file,
+                    lines=np.array([(s.slope, s.lower) for s in known]),
+                    points=np.array([s.points for s in known]),
+                )
+        except (InputError, OSError) as error:  # nobody loses a result for want of a cache
+            self.stores = False
+            log.warning("R(D) is not kept for the next time, which LTC_CACHE=DIR does: %s", error)
 
     def _keep(self, solution: Solution) -> None:
         old = self.solutions.get(solution.slope)
@@ -234,6 +244,8 @@ class ParametricRateDistortion(RateDistortion):
         try:
             with np.load(self.file, allow_pickle=False) as data:
                 lines, points = data["lines"], data["points"]
+            if lines.shape != (len(points), 2) or points.ndim != 3:
+                return
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return  # nothing there yet, or nothing that can be used
         for (slope, lower), reached in zip(lines, points, strict=True):

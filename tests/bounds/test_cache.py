@@ -33,6 +33,17 @@ def test_distributions_of_one_name_are_kept_apart(tmp_path):
     assert again == first
 
 
+def test_a_cache_that_cannot_be_used_costs_no_result(tmp_path, monkeypatch, caplog):
+    first = bound_for(StudentT(3)).bracket(0.1)
+    (file,) = (tmp_path / "bounds").iterdir()
+    np.savez(file, lines=np.zeros((2, 2)), points=np.zeros((2, 2)))
+    assert bound_for(StudentT(3)).bracket(0.1) == first
+    (tmp_path / "a_file").touch()
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "a_file"))
+    assert bound_for(StudentT(3)).bracket(0.1) == first
+    assert caplog.text.count("is not kept for the next time") == 1
+
+
 def test_samples_are_kept_apart_by_their_rows():
     class Named(CorrelatedVector):
         name = "named"
