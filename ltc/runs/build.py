@@ -7,10 +7,11 @@ InputError.
 from __future__ import annotations
 
 import logging
+import pydoc
 from typing import TYPE_CHECKING, Any
 
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number
@@ -55,7 +56,7 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     check_values(config)
     torch.manual_seed(config.seed)
     config = config.copy()
-    if getattr(get_object(config.source._target_), "whole", False):
+    if _is_whole(config.source._target_):
         return _build_grid_run(config, known)
     quantizer = build_quantizer(config) if "lattice" in config.quantizer else None
     if quantizer is None:
@@ -89,6 +90,14 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     coder = build_coder(config, quantizer, source.dimension, distortion)
     block, gap = coder.layout.block, quantizer.lattice.high_rate_gap
     return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
+
+
+def _is_whole(target: Any) -> bool:
+    """Tell whether a class is a source of whole pictures."""
+    try:
+        return bool(getattr(pydoc.locate(str(target)), "whole", False))
+    except pydoc.ErrorDuringImport:  # of which building it tells
+        return False
 
 
 def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import refuse_interpolations
+from ltc.checks import integer, number, refuse_interpolations
 from ltc.codec import FileCoder
 from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
@@ -117,6 +118,10 @@ def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
         if not isinstance(config, DictConfig) or not isinstance(state["source"], dict):
             raise TypeError("its parts have other types")
         refuse_interpolations(config)
+        known = state["source"]
+        integer("the source's dimension", known.get("dimension"))
+        number("the source's offset", known.get("offset", 0.0), -math.inf)
+        number("the source's gain", known.get("gain", 1.0))
     except FileNotFoundError as error:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
     except Exception as error:

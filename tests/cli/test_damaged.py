@@ -163,18 +163,20 @@ def test_sizes_that_nothing_backs_take_no_memory(compressed, run, salvage):
             coder.decompress(cut if salvage else packed, salvage)
 
 
-@pytest.mark.parametrize("change", ["rows", "target", "interpolation"])
+@pytest.mark.parametrize("change", ["rows", "target", "interpolation", "facts"])
 def test_forged_checkpoints_are_refused(trained, tmp_path, change):
     state = torch.load(trained("image") / "checkpoints/best.ckpt", weights_only=True)
     if change == "rows":
         for key in ("branch_at", "coset_at"):
             state["code"][key] = state["code"][key][:1].clone()
+    elif change == "facts":
+        state["source"]["gain"] = 0.0
     elif change == "interpolation":
         state["config"]["lmbda"] = f"${{new_folder:{tmp_path},made}}"
     else:
         lattice = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
         state["config"]["quantizer"]["lattice"] = lattice
     torch.save(state, tmp_path / "forged.ckpt")
-    with pytest.raises(InputError, match=r"does not fit|os\.mkdir|new_folder"):
+    with pytest.raises(InputError, match=r"does not fit|os\.mkdir|new_folder|gain=0"):
         load_coder(tmp_path / "forged.ckpt")
     assert not (tmp_path / "made").exists()

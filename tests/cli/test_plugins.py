@@ -179,6 +179,9 @@ def test_a_source_of_pictures(call, plugins, tmp_path):
         (["quantizer=no_module"], "there is no module no_such_module; put no_such_module.py into"),
         (["quantizer=no_class"], "the module plugins_of_mine has no Laminated6"),
         (["quantizer=broken"], "cannot import broken_module: ZeroDivisionError"),
+        (["source=no_module"], "there is no module no_such_module; put no_such_module.py into"),
+        (["source=no_class"], "the module plugins_of_mine has no Laminated6"),
+        (["source=broken"], "cannot import broken_module: ZeroDivisionError"),
     ],
 )
 def test_what_is_missing_is_said(call, plugins, arguments, expected):
@@ -189,6 +192,7 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
     ):
         text = f"defaults: [lattice_base, _self_]\nlattice:\n  _target_: {target}\n"
         (plugins / "quantizer" / f"{name}.yaml").write_text(text)
+        (plugins / "source" / f"{name}.yaml").write_text(f"_target_: {target}\n")
     (plugins / "broken_module.py").write_text("1 / 0\n")
     code, output = call(train.main, *arguments, environment=str(plugins))
     assert code == 2
