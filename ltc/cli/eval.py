@@ -6,6 +6,7 @@ import argparse
 import logging
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,19 @@ def _evaluate(options: argparse.Namespace) -> None:
         from ltc.runs.checkpoint import read
 
         config, state = read(checkpoint)
+        trained_on = OmegaConf.select(config, "source.path")
         for override in overrides:
             _apply(config, override)
-        _refuse_leak(overrides)
+        _refuse_leak(overrides, trained_on, OmegaConf.select(config, "source.path"))
     folder = _folder(options.out)
-    with Progress("measuring"):
-        run, metrics = evaluate_again(config, state, checkpoint, folder)
+    try:
+        with Progress("measuring"):
+            run, metrics = evaluate_again(config, state, checkpoint, folder)
+    except BaseException:
+        if options.out is None:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
     with atomic_write(folder / "config.yaml") as temporary:
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)), encoding="utf-8")
     changed = " ".join(str(override.input_line) for override in overrides)
@@ -133,18 +141,33 @@ def _choose(config: DictConfig, group: str, name: str) -> None:
     config[group] = values
 
 
-def _refuse_leak(overrides: list[Override]) -> None:
+def _refuse_leak(overrides: list[Override], trained_on: Any, path: Any) -> None:
     """Refuse another split of the same data: it would hold out what was trained on.
+
+    Arguments:
+        overrides: what differs from the run.
+        trained_on: the file of the run's rows, if it had one.
+        path: the file that rows are to be from.
 
     Raises:
         InputError: that is what was asked for.
     """
     keys = {override.key_or_group for override in overrides}
-    if keys & {"source.held_out", "source.split"} and not keys & {"source", "source.path"}:
+    same = not keys & {"source", "source.path"} or _is_same_file(trained_on, path)
+    if keys & {"source.held_out", "source.split"} and same:
         raise InputError(
             "source.held_out and source.split would measure on rows that the run was trained on; "
             "give other data with source.path=FILE or source.test_path=FILE"
         )
+
+
+def _is_same_file(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return False
+    files = Path(str(one)), Path(str(other))
+    return files[0] == files[1] or (
+        all(file.exists() for file in files) and files[0].samefile(files[1])
+    )
 
 
 if __name__ == "__main__":
