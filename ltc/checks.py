@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import math
 import numbers
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -140,9 +141,9 @@ def refuse_interpolations(values: DictConfig) -> None:
     from omegaconf import OmegaConf  # not above: lattices and bounds need no configuration
 
     text = str(OmegaConf.to_container(values, resolve=False))
-    if "${" in text:
-        found = text[text.index("${") :][:40]
-        raise InputError(f"it holds {found!r}, which is no value; runs store values")
+    found = re.search(r"\$\{[^}]*\}?", text)
+    if found:
+        raise InputError(f"it holds {found[0][:80]!r}, which is no value; runs store values")
 
 
 def load_array(name: str, path: Any) -> NDArray[np.float64]:
