@@ -145,4 +145,4 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path, monkeypatch):
         load(tmp_path)
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"last\.ckpt is no checkpoint that training can go on"):
-        train(tmp_path, RUNS["straight through"])
+        train(tmp_path, RUNS["straight through"], resume=True)
