@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ltc.checks import choice, integer
 from ltc.errors import InputError
+from ltc.threads import in_parallel
 from ltc.transforms.base import Transform
+from ltc.transforms.denoising import denoised
 
 __all__ = ["Lapped"]
 
@@ -40,9 +42,12 @@ class Lapped(Transform):
         stride: pixels along a side of a block, N, even.
         overlap: `biorthogonal`, `orthogonal`, or `none`, which leaves the discrete cosine transform
             of blocks.
+        denoise: whether the decoder takes noise out of the picture, see
+            `ltc.transforms.denoising`.
 
     Raises:
-        InputError: `stride` is no even integer from 2 to 64, or `overlap` is unknown.
+        InputError: `stride` is no even integer from 2 to 64, `overlap` is unknown, or `denoise` is
+            neither true nor false.
 
     Example:
         >>> transform = Lapped(3, stride=4, overlap="orthogonal")
@@ -56,11 +61,14 @@ class Lapped(Transform):
 
     grid = True
 
-    def __init__(self, dimension: int, stride: int = 8, overlap: str = "biorthogonal") -> None:
+    def __init__(
+        self, dimension: int, stride: int = 8, overlap: str = "biorthogonal", denoise: bool = True
+    ) -> None:
         self.stride = integer("transform.stride", stride, 1, LARGEST)
         if stride % 2:
             raise InputError(f"transform.stride={stride}; expected an even number of pixels")
         choice("transform.overlap", overlap, ("biorthogonal", "orthogonal", "none"))
+        self.denoise = choice("transform.denoise", denoise, (True, False))
         super().__init__(dimension, dimension * stride * stride)
         self.colours: Tensor
         self.register_buffer("colours", torch.from_numpy(_colours(np.eye(dimension))))
@@ -84,9 +92,9 @@ class Lapped(Transform):
         return torch.stack([colour, u.repeat(self.dimension), v.repeat(self.dimension)], 1)
 
     @property
-    def matrices(self) -> tuple[Array, Array]:
-        """What a decoder multiplies by beside the colours: of a block, and across boundaries."""
-        return self._unwithin, self._unmixing
+    def matrices(self) -> tuple[Array, Array, Array]:
+        """What a decoder multiplies by beside the colours: of a block, across boundaries, noise."""
+        return self._unwithin, self._unmixing, np.array([float(self.denoise)])
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
@@ -127,12 +135,15 @@ class Lapped(Transform):
     def _matrix(matrix: Array, like: Tensor) -> Tensor:
         return torch.from_numpy(matrix).to(like)
 
-    def exact_synthesis(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def exact_synthesis(
+        self, planes: NDArray[np.float32], step: float = 0.0
+    ) -> NDArray[np.float32]:
         """Undo `analysis` with sums in an order that is the same on every machine.
 
         Arguments:
             planes: the latent of a picture, shape (k, R, C); of a grey one those of the first
                 colour alone, shape (N N, R, C).
+            step: of the quantizer, in units of the picture, whose noise is taken out; 0: nothing is.
 
         Returns:
             The picture, shape (R N, C N, d), float32; of a grey one d is 1.
@@ -146,7 +157,10 @@ class Lapped(Transform):
         y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, columns * n)
         y = _mixed(y, self._unmixing.T.copy()).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
         y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, rows * n)
-        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, -1, rows * n).transpose(2, 1, 0)
+        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, -1, rows * n)
+        if self.denoise and step > 0:
+            y = np.stack(in_parallel(lambda plane: [denoised(plane, step)], y))
+        y = y.transpose(2, 1, 0)
         grey = np.full((1, 1), self.dimension**-0.5)
         matrix = grey if colours == 1 else self.colours.numpy()
         return _products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
