@@ -241,8 +241,7 @@ class GridFileCoder:
         ):  # fmt: skip
             raise InputError("the stream is damaged: no picture has it")
         place *= np.float32(step / FINEST)
-        values = self.model.transform.exact_synthesis(place, step / FINEST)
-        values = values[: shape[0], : shape[1]]
+        values = self.model.picture(place, step / FINEST)[: shape[0], : shape[1]]
         unit, largest = self._unit(dtype), np.iinfo(dtype).max
         values = np.rint((values + np.float32(self.facts["offset"])) * unit)
         pixels: NDArray[Any] = np.clip(values, 0, largest).astype(dtype).reshape(shape)

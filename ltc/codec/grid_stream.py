@@ -24,7 +24,7 @@ from ltc.codec.range_coder import (
 )
 from ltc.coder.grid_search import predicted
 from ltc.coder.levels import PLAIN, kind_of, level_of, name_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
 
 __all__ = ["decode", "encode"]
 
@@ -61,12 +61,14 @@ def encode(  # type: ignore[no-untyped-def]
             words = with_room(words, count + pending + MOST_WORDS * columns + 1)
             for c in range(columns):
                 own = magnitude[plane, r + BORDER]
+                weight = weights[plane, place_of(r, c)]
                 total = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane],
-                    bias[plane],
-                ) + weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]  # fmt: skip
+                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
+                    bias[plane, place_of(r, c)],
+                ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
                 before = level[plane, r, c - 1] if c > 0 else 0
-                guess = predicted(level[plane], r, c, before, prediction[plane])
+                more = level[plane, r, c - 2] if c > 1 else 0
+                guess = predicted(level[plane], r, c, before, more, prediction[plane])
                 rest = level[plane, r, c] - guess
                 found_class, o = class_of(total), odd[state]
                 plain = found_class >= PLAIN
@@ -124,12 +126,14 @@ def decode(  # type: ignore[no-untyped-def]
                 return False
             for c in range(columns):
                 own = magnitude[plane, r + BORDER]
+                weight = weights[plane, place_of(r, c)]
                 total = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane],
-                    bias[plane],
-                ) + weights[plane, 0] * own[c + 1] + weights[plane, 1] * own[c]  # fmt: skip
+                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
+                    bias[plane, place_of(r, c)],
+                ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
                 before = level[plane, r, c - 1] if c > 0 else 0
-                guess = predicted(level[plane], r, c, before, prediction[plane])
+                more = level[plane, r, c - 2] if c > 1 else 0
+                guess = predicted(level[plane], r, c, before, more, prediction[plane])
                 found_class, o = class_of(total), odd[state]
                 plain = found_class >= PLAIN
                 part = quantile(lower, width, point)

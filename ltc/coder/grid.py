@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ltc.coder.grid_search import search
-from ltc.entropy.context import Context
+from ltc.coder.means import paired, separated
+from ltc.entropy.context import PREDICTORS, Context
 from ltc.entropy.neighbourhood import BORDER, LARGEST, features, fit_weights, with_border
 from ltc.errors import InputError
 from ltc.lattices import Convolutional, Lattice
@@ -106,7 +107,21 @@ class GridCoder(nn.Module):
         whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
         x = torch.from_numpy(whole)[None].expand(-1, -1, -1, self.transform.dimension)
         planes = self.transform.analysis(x)[0, ..., : colours * n * n]
-        return np.ascontiguousarray(planes.permute(2, 0, 1).numpy())
+        found = np.ascontiguousarray(planes.permute(2, 0, 1).numpy())
+        for channel in self.means(len(found)):
+            found[channel] = paired(found[channel])
+        return found
+
+    def picture(self, planes: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+        """Return the picture of a latent, the same on every machine; the latent is overwritten.
+
+        Arguments:
+            planes: shape (k, R, C).
+            step: of the quantizer, in values of the picture.
+        """
+        for channel in self.means(len(planes)):
+            planes[channel] = separated(planes[channel])
+        return self.transform.exact_synthesis(planes, step)
 
     def encode(self, planes: NDArray[np.float32], step: int) -> Encoded:
         """Choose the levels of a latent.
@@ -167,58 +182,81 @@ class GridCoder(nn.Module):
             self.context.fit(*found)
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:
-        """Fit the prediction of the means of blocks by least squares."""
-        n = self.transform.stride**2
-        for channel in range(0, self.transform.latent_dimension, n):
+        """Fit the prediction of the sums of the means of blocks by least squares."""
+        for channel in self.means(self.transform.latent_dimension):
             planes = [planes[channel] for planes in latents if len(planes) > channel]
-            places = [(plane[1:, :-2], plane[:-1, 1:-1], plane[:-1, :-2], plane[:-1, 2:])
-                      for plane in planes]  # fmt: skip
-            known = [np.concatenate([p[i].ravel() for p in places]) for i in range(4)]
-            wanted = np.concatenate([plane[1:, 1:-1].ravel() for plane in planes])
-            found = np.linalg.lstsq(np.stack(known, 1), wanted, rcond=None)[0]
+            known = np.concatenate([_near(plane).reshape(-1, PREDICTORS) for plane in planes])
+            wanted = np.concatenate([plane[::2, ::2][1:, 1:-1].ravel() for plane in planes])
+            found = np.linalg.lstsq(known, wanted, rcond=None)[0]
             self.context.prediction[channel] = torch.from_numpy(np.rint(64 * found))
 
     def _fit_weights(self, latents: list[NDArray[np.float32]], steps: list[int]) -> None:
         """Fit the weights to magnitudes of a plain quantization with a dead zone."""
         rng = np.random.default_rng(0)
         count = self.transform.latent_dimension
-        seen: list[list[NDArray[np.int32]]] = [[] for _ in range(count)]
-        wanted: list[list[NDArray[np.int32]]] = [[] for _ in range(count)]
+        # Of each place in a square of two by two, and each channel.
+        seen: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
+        wanted: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
         for planes in latents:
             channels, rows, columns = planes.shape
-            number = min(rows * columns, -(-SAMPLES // len(latents)))
+            places = (2 * (np.arange(rows)[:, None] & 1) + (np.arange(columns) & 1)).ravel()
             residual = self._residual(planes)
             for step in steps:
                 magnitude = with_border(channels, rows, columns)
                 inside = magnitude[:, BORDER:-BORDER, BORDER:-BORDER]
                 rest = residual * (FINEST / step)
                 inside[:] = np.minimum(2 * np.floor(np.abs(rest) / 2 + 0.35), LARGEST)
-                at = rng.choice(rows * columns, number, replace=False)
                 found = features(magnitude, self.context.related[:channels])
-                found = found.reshape(*found.shape[:2], -1)[..., at]
-                own = inside.reshape(channels, -1)[:, at]
-                for channel in range(channels):
-                    seen[channel].append(found[:, channel])
-                    wanted[channel].append(own[channel])
+                for place in range(4):
+                    there = np.flatnonzero(places == place)
+                    number = min(len(there), -(-SAMPLES // (4 * len(latents))))
+                    at = rng.choice(there, number, replace=False)
+                    known = found.reshape(*found.shape[:2], -1)[..., at]
+                    own = inside.reshape(channels, -1)[:, at]
+                    for channel in range(channels):
+                        seen[place][channel].append(known[:, channel])
+                        wanted[place][channel].append(own[channel])
         n = self.transform.stride**2
-        for first in range(0, count, n):  # colours may have different numbers of pictures
-            colour = slice(first, first + n)
+        for first in self.means(count):  # colours may have different numbers of pictures
+            colour = range(first, first + n)
             weights, bias = fit_weights(
-                np.stack([np.concatenate(parts, 1) for parts in seen[colour]], 1),
-                np.stack([np.concatenate(parts) for parts in wanted[colour]]),
-            )
-            self.context.weights[colour] = torch.from_numpy(weights)
-            self.context.bias[colour] = torch.from_numpy(bias)
+                np.stack([np.concatenate([part for place in seen for part in place[channel]], 1)
+                          for channel in colour], 1),
+                np.stack([np.concatenate([part for place in wanted for part in place[channel]])
+                          for channel in colour]),
+            )  # fmt: skip
+            self.context.weights[first : first + n] = torch.from_numpy(weights)[:, None]
+            self.context.bias[first : first + n] = torch.from_numpy(bias)[:, None]
+            for place in range(4):  # of the means, they are of different kinds
+                known = np.concatenate(seen[place][first], 1)[:, None]
+                if known.size > 0:
+                    weights, bias = fit_weights(known, np.concatenate(wanted[place][first])[None])
+                    self.context.weights[first, place] = torch.from_numpy(weights[0])
+                    self.context.bias[first, place] = int(bias[0])
 
     def _residual(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a latent less what is predicted of it."""
         rest = planes.copy()
-        for channel in np.flatnonzero(self.context.prediction.any(1).numpy()[: len(planes)]):
+        for channel in self.means(len(planes)):
             weights = self.context.prediction[channel].numpy() / 64
-            plane = np.pad(planes[channel], ((1, 0), (1, 1)), mode="edge")
-            near = plane[1:, :-2], plane[:-1, 1:-1], plane[:-1, :-2], plane[:-1, 2:]
-            rest[channel] -= sum(w * p for w, p in zip(weights, near, strict=True))
+            rest[channel, ::2, ::2][1:, 1:-1] -= _near(planes[channel]) @ weights
         return rest
+
+    def means(self, count: int) -> range:
+        """Return which of the first channels are the means of blocks."""
+        return range(0, count, self.transform.stride**2)
+
+
+def _near(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what sums of means are predicted from, borders apart: see `predicted`.
+
+    Returns:
+        Of the sums in `plane[::2, ::2][1:, 1:-1]`, the six in the last axis.
+    """
+    sums, right, below = plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2]
+    inside = max(sums.shape[1] - 2, 0)
+    beside = [sums[1:, :-2], right[1:, :inside], sums[:-1, 1:-1], below[: len(sums) - 1, 1:-1]]
+    return np.stack([*beside, sums[:-1, :-2], sums[:-1, 2:]], -1)
 
 
 def levels(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

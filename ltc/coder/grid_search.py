@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from ltc.coder.levels import PLAIN, candidate, kind_of, name_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
 
 __all__ = ["predicted", "search"]
 
@@ -20,25 +20,27 @@ inline = numba.njit(cache=True, nogil=True, inline="always")
 
 
 @inline
-def predicted(level, r, c, left, prediction):  # type: ignore[no-untyped-def]
-    """Return what a level is predicted to be, an integer.
+def predicted(level, r, c, left, before_left, prediction):  # type: ignore[no-untyped-def]
+    """Return what a level is predicted to be, an integer: of sums of means alone, see `paired`.
 
     Arguments:
         level: of the plane, shape (R, C), rows before r whole.
         r, c: its place.
-        left: the level left of it.
-        prediction: weights of the levels left, above, above left and above right, in 1/64.
+        left, before_left: the levels left of it and left of that.
+        prediction: weights of the sum and the difference left, of the sum and the difference above,
+            and of the sums above left and above right, in 1/64.
     """
-    if prediction[0] == 0 and prediction[1] == 0:
+    if (r | c) & 1 or (prediction[0] == 0 and prediction[2] == 0):
         return 0
     if r == 0:
-        return left
-    above = level[r - 1, c]
+        return before_left
+    above = level[r - 2, c]
     if c == 0:
         return above
-    beyond = level[r - 1, min(c + 1, level.shape[1] - 1)]
-    total = prediction[0] * left + prediction[1] * above
-    total += prediction[2] * level[r - 1, c - 1] + prediction[3] * beyond
+    beyond = level[r - 2, c + 2] if c + 2 < level.shape[1] else above
+    total = prediction[0] * before_left + prediction[1] * left
+    total += prediction[2] * above + prediction[3] * level[r - 1, c]
+    total += prediction[4] * level[r - 2, c - 2] + prediction[5] * beyond
     return (total + 32) >> 6
 
 
@@ -99,7 +101,7 @@ def search(  # type: ignore[no-untyped-def]
     cost, least = np.empty(states), np.empty(states)
     before = np.zeros((2, states), np.int32)  # magnitudes left of the place, of each survivor
     moved = np.zeros((2, states), np.int32)
-    left, right = np.zeros(states, np.int32), np.zeros(states, np.int32)
+    left, right = np.zeros((2, states), np.int32), np.zeros((2, states), np.int32)  # their levels
     origin = np.zeros((columns, states), np.int32)
     chosen = np.zeros((columns, states), np.int32)  # level less the prediction
     classes = np.zeros((columns, states), np.int32)
@@ -107,16 +109,17 @@ def search(  # type: ignore[no-untyped-def]
     state = 0
     for plane in range(planes):
         g = group[plane]
-        two, one = weights[plane, 1], weights[plane, 0]
         for r in range(rows):
             cost[:] = np.inf
             cost[state] = 0.0
             before[:] = 0
             left[:] = 0
             for c in range(columns):
+                place = place_of(r, c)
+                one, two = weights[plane, place, 0], weights[plane, place, 1]
                 base = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane],
-                    bias[plane],
+                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane, place],
+                    bias[plane, place],
                 )  # fmt: skip
                 least[:] = np.inf
                 for s in range(states):
@@ -124,7 +127,7 @@ def search(  # type: ignore[no-untyped-def]
                         continue
                     found_class = class_of(base + one * before[0, s] + two * before[1, s])
                     plain, o = found_class >= PLAIN, odd[s]
-                    guess = predicted(level[plane], r, c, left[s], prediction[plane])
+                    guess = predicted(level[plane], r, c, left[0, s], left[1, s], prediction[plane])
                     value = wanted[plane, r, c] - guess
                     table, shift = value_bits[g, found_class], inward[g, found_class]
                     for second in range(2):
@@ -153,7 +156,8 @@ def search(  # type: ignore[no-untyped-def]
                     if least[s] < np.inf:
                         moved[0, s] = min(abs(chosen[c, s]), LARGEST)
                         moved[1, s] = before[0, origin[c, s]]
-                        right[s] = bases[c, s] + chosen[c, s]
+                        right[0, s] = bases[c, s] + chosen[c, s]
+                        right[1, s] = left[0, origin[c, s]]
                 cost[:] = least
                 before[:] = moved
                 left[:] = right

@@ -17,6 +17,8 @@ TOTAL = 1 << PRECISION
 # Ranks of levels in a coset that have a probability of their own, the escape among them; ranks
 # that have a reconstruction of their own, 0, 1, 2 and more.
 RANKS, PLACES = 32, 3
+# Levels from which one is predicted, see `ltc.coder.grid_search.predicted`.
+PREDICTORS = 6
 # Kinds of cosets, see `ltc.coder.levels`.
 KINDS = 4
 # What a table is drawn to where few numbers speak for it, in numbers.
@@ -43,9 +45,10 @@ class Context(nn.Module):
         states: of the trellis.
 
     Attributes:
-        weights, bias: of the sum that says the class, shapes (k, 15) and (k,), in 1/1024.
-        prediction: weights of the levels left, above, above left and above right by which a level
-            is predicted, shape (k, 4), in 1/64; of channels other than the mean 0.
+        weights, bias: of the sum that says the class, shapes (k, 4, 15) and (k, 4), in 1/1024; for
+            each place in a square of two by two, which differ where the channel is of means.
+        prediction: weights of the levels by which a sum of means is predicted, shape (k, 6), in
+            1/64, see `ltc.coder.grid_search.predicted`; of other channels 0.
         branch: probability of the first coset of each state, in 2^-24, shape (2, classes, states).
         left: sums of the probabilities before each rank in a coset, in 2^-24, shape
             (2, classes, kinds, ranks + 1).
@@ -70,9 +73,9 @@ class Context(nn.Module):
         self.left: Tensor
         self.inward: Tensor
         tables = (2, CLASSES)
-        self.register_buffer("weights", torch.full((count, FEATURES), 80, dtype=torch.int32))
-        self.register_buffer("bias", torch.full((count,), 20, dtype=torch.int32))
-        self.register_buffer("prediction", torch.zeros(count, 4, dtype=torch.int32))
+        self.register_buffer("weights", torch.full((count, 4, FEATURES), 80, dtype=torch.int32))
+        self.register_buffer("bias", torch.full((count, 4), 20, dtype=torch.int32))
+        self.register_buffer("prediction", torch.zeros(count, PREDICTORS, dtype=torch.int32))
         self.register_buffer("branch", torch.zeros(*tables, states, dtype=torch.int64))
         self.register_buffer("left", torch.zeros(*tables, KINDS, RANKS + 1, dtype=torch.int64))
         self.register_buffer("inward", torch.zeros(*tables, KINDS, PLACES, dtype=torch.int32))

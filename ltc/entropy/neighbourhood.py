@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "class_of", "features", "fit_weights",
-           "known", "related", "with_border"]  # fmt: skip
+           "known", "place_of", "related", "with_border"]  # fmt: skip
 
 BORDER = 2
 CLASSES = 64
@@ -71,8 +71,8 @@ def known(magnitude, plane, r, c, related, weights, bias):  # type: ignore[no-un
         magnitude: with a border, shape (k, R + 4, C + 4).
         plane, r, c: the place of the coordinate, in the array with a border.
         related: of the plane, shape (7,).
-        weights: of the plane, shape (15,).
-        bias: of the plane.
+        weights: of the plane and the place in a square, shape (15,).
+        bias: likewise.
     """
     own = magnitude[plane]
     total = bias + weights[2] * own[r - 1, c] + weights[4] * own[r - 2, c]
@@ -91,6 +91,12 @@ def known(magnitude, plane, r, c, related, weights, bias):  # type: ignore[no-un
             around = other[r, c - 1] + other[r, c + 1] + other[r - 1, c] + other[r + 1, c]
             total += weights[12 + 2 * i] * around
     return total
+
+
+@inline
+def place_of(r, c):  # type: ignore[no-untyped-def]
+    """Return which place in a square of two by two one is: see `ltc.coder.means`."""
+    return 2 * (r & 1) + (c & 1)
 
 
 @inline

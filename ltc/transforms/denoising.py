@@ -3,9 +3,8 @@
 What quantization adds to a picture is noise in the blocks of the transform that was quantized; in
 blocks that lie elsewhere it is spread over all frequencies, while the picture is not: small
 coefficients there are mostly noise. The decoder sets them to zero, and takes the mean of several
-shifts (Nosratinia, *Denoising of JPEG images by re-application of JPEG*, J. VLSI Signal Process. 27,
-2001), where blocks weigh the more the fewer coefficients they keep (Guleryuz, *Nonlinear image
-estimation using piecewise and local image models*, IEEE Trans. Image Process. 7, 1998).
+shifts (Nosratinia, *Denoising of JPEG images by re-application of JPEG*, J. VLSI Signal Process.
+27, 2001), where blocks weigh the more the fewer coefficients they keep.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Lapped(Transform):
         Arguments:
             planes: the latent of a picture, shape (k, R, C); of a grey one those of the first
                 colour alone, shape (N N, R, C).
-            step: of the quantizer, in units of the picture, whose noise is taken out; 0: nothing is.
+            step: of the quantizer, in units of the picture, whose noise is taken out; 0: none.
 
         Returns:
             The picture, shape (R N, C N, d), float32; of a grey one d is 1.

@@ -17,7 +17,7 @@ from ltc.codec.grid_files import GridFileCoder, quality_step
 from ltc.coder.grid import FINEST, RATIO, GridCoder, levels
 from ltc.coder.levels import PLAIN, candidate, kind_of, level_of, name_of, signed
 from ltc.entropy import Context
-from ltc.entropy.neighbourhood import BORDER, class_of, features, known, with_border
+from ltc.entropy.neighbourhood import BORDER, class_of, features, known, place_of, with_border
 from ltc.errors import InputError
 from ltc.lattices import E8, Convolutional, Zn
 from ltc.transforms import Lapped
@@ -72,10 +72,11 @@ def test_weights_times_features_is_what_the_kernels_sum():
     seen = features(magnitude, related)
     for plane, r, c in itertools.product(range(12), range(5), range(6)):
         at = plane, r + BORDER, c + BORDER
-        total = known(magnitude, *at, related[plane], weights[plane], bias[plane])
+        weight, start = weights[plane, place_of(r, c)], bias[plane, place_of(r, c)]
+        total = known(magnitude, *at, related[plane], weight, start)
         row = magnitude[plane, r + BORDER]
-        total += weights[plane, 0] * row[c + 1] + weights[plane, 1] * row[c]
-        assert total == bias[plane] + weights[plane] @ seen[:, plane, r, c]
+        total += weight[0] * row[c + 1] + weight[1] * row[c]
+        assert total == start + weight @ seen[:, plane, r, c]
 
 
 def test_what_a_decoder_does_not_know_has_no_weight():
@@ -253,7 +254,7 @@ def test_all_paths_can_be_written(data):
     level = np.zeros((12, 2, 3), np.int32)
     context.weights.zero_()
     context.bias.fill_(data.draw(st.sampled_from([100, 3000])))
-    plain = class_of(int(context.bias[0])) >= PLAIN
+    plain = class_of(int(context.bias[0, 0])) >= PLAIN
     state = 0
     for at in np.ndindex(level.shape):
         odd = model.odd[state]
