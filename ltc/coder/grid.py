@@ -168,7 +168,7 @@ class GridCoder(nn.Module):
         multiples = [round(FINEST * step) for step in steps]
         self._fit_prediction(latents)
         report("fitting the weights of neighbours")
-        self._fit_weights(latents, multiples)
+        self._fit_weights(latents, multiples[::2])
         for number in range(ROUNDS):
             part = latents[:: 1 << (ROUNDS - 1 - number)]
             tasks = [(planes, multiple) for planes in part for multiple in multiples]

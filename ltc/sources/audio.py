@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pooch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from ltc.checks import integer
 from ltc.errors import InputError
-from ltc.files import cache_directory
 from ltc.media import SOUNDS, read_sound
+from ltc.sources._fetched import download, fetched
 from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import LARGEST_EXAMPLE, Example, FiniteSource
 from ltc.sources.split import recordings_held_out
@@ -53,36 +52,18 @@ def free_spoken_digits() -> Path:
     Raises:
         InputError: it is not in the cache and cannot be fetched, or what came is something else.
     """
-    folder = cache_directory() / "fsdd" / COMMIT
-    if folder.is_dir():  # it gets this name only when whole and verified
-        return folder
     instead = "set source.root=DIR, a folder of WAV or FLAC files, to use that instead"
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def fill(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            recordings = Path(temporary, "recordings")
-            recordings.mkdir()
-            with Console(stderr=True).status("fetching the Free Spoken Digit Dataset"):
-                downloader = pooch.HTTPDownloader(timeout=30)
-                archive = pooch.retrieve(URL, None, "fsdd.tar.gz", temporary, downloader=downloader)
-                _unpack(archive, recordings)
-            if content_sum(recordings) != CONTENT:
-                raise InputError(f"{URL} holds other recordings than it did; {instead}")
-            try:
-                recordings.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # otherwise another process was faster
-                    raise
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(
-            f"the Free Spoken Digit Dataset is not in {folder.parent} and cannot be fetched from "
-            f"{URL} ({type(error).__name__}); connect to the network once, or {instead}"
-        ) from error
-    return folder
+            _unpack(download(URL, Path(temporary)), folder)
+        if content_sum(folder) != CONTENT:
+            raise InputError(f"{URL} holds other recordings than it did; {instead}")
+
+    return fetched("Free Spoken Digit Dataset", ("fsdd", COMMIT), URL, fill, instead)
 
 
-def _unpack(archive: str, folder: Path) -> None:
+def _unpack(archive: Path, folder: Path) -> None:
     """Write the `.wav` files of an archive into a folder, wherever the archive wants them."""
     with tarfile.open(archive) as tar:
         for member in tar:

@@ -18,6 +18,7 @@ from ltc.media import IMAGES, read_picture
 from ltc.sources._folder import find_files, read_files
 from ltc.sources.base import Source
 from ltc.sources.image_patches import TEST, TRAIN
+from ltc.sources.kodak import kodak
 from ltc.sources.split import file_held_out
 from ltc.threads import one_thread
 
@@ -39,12 +40,13 @@ class Images(Source):
     Of each training picture a square is cut out at random, always the same; of very many pictures
     the first are taken, as many as fit in memory. Without `root` they
     are the photographs in the wheel of scikit-image, of which `camera`, `chelsea` and `gravel` are
-    held out; of a folder, every tenth picture in sorted order is, beginning with the first. As a
-    source of vectors its vectors are pixels.
+    held out; with `root="kodak"` the Kodak pictures are, fetched once, instead of these three; of a
+    folder, every tenth picture in sorted order is, beginning with the first. As a source of vectors
+    its vectors are pixels.
 
     Arguments:
         root: folder of pictures (PNG, JPEG, TIFF and others), also in folders within; None:
-            scikit-image's.
+            scikit-image's; "kodak": these to train on.
         crop: pixels along a side of what is cut out of a training picture, 1,024 at most.
 
     Attributes:
@@ -69,17 +71,21 @@ class Images(Source):
 
     def __init__(self, root: str | Path | None = None, crop: int = 384) -> None:
         self.crop = integer("source.crop", crop, 1, LARGEST_CROP)
-        if root is None:
+        if root in (None, "kodak"):
             folder = Path(skimage.data.__file__).parent
-            paths = [folder / name for name in sorted(TRAIN + TEST)]
+            tests = (
+                [folder / name for name in TEST] if root is None else find_files(kodak(), IMAGES)
+            )
+            paths = sorted(folder / name for name in TRAIN) + sorted(tests)
         else:
             paths = find_files(root, IMAGES)
+            tests = {path for number, path in enumerate(paths) if file_held_out(number)}
         rng = np.random.default_rng(0)
         self.train: list[Pixels] = []
         self.test: list[Pixels] = []
         numbers, left_out = {True: 0, False: 0}, {True: 0, False: 0}
-        for number, (path, picture) in enumerate(read_files(paths, _read)):
-            held_out = path.name in TEST if root is None else file_held_out(number)
+        for path, picture in read_files(paths, _read):
+            held_out = path in tests
             kept = picture if held_out else self._cut(picture, rng)
             pictures = self.test if held_out else self.train
             room = (MOST_TEST if held_out else MOST_TRAIN) - numbers[held_out] - kept.size

@@ -1,14 +1,21 @@
 """Whole pictures as a source: what is held out, how much, and what is refused."""
 
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
+import requests
 import torch
 from PIL import Image
 
 from ltc.errors import InputError
 from ltc.sources import Images, images
+from ltc.sources import kodak as fetching
+
+KODAK = Path(os.environ.get("LTC_KODAK", Path(__file__).parents[3] / "shared/data/kodak"))
 
 
 @pytest.fixture
@@ -50,3 +57,49 @@ def test_of_very_many_pictures_as_many_are_kept_as_fit_in_memory(folder, monkeyp
     assert "measured on 2 of 4 held-out pictures" in caplog.text
     monkeypatch.setattr(images, "MOST_TEST", 1)  # one at least
     assert len(Images(root).test) == 1
+
+
+@pytest.fixture
+def offered(tmp_path, monkeypatch):
+    """What is to be downloaded: small pictures under the names of the Kodak pictures."""
+    monkeypatch.setenv("LTC_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / name for name in fetching.NAMES]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (5, 7, 3)).astype(np.uint8)).save(path)
+    calls = []
+
+    def download(self, url, output_file, *_, **__):
+        calls.append(url)
+        Path(output_file).write_bytes((tmp_path / url.rpartition("/")[2]).read_bytes())
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", download)
+    monkeypatch.setattr(fetching, "PIXELS", fetching.pixel_sum(paths))
+    return calls
+
+
+def test_the_kodak_pictures_are_fetched_once_and_held_out(offered):
+    for _ in range(2):
+        source = Images("kodak", crop=16)
+        assert len(offered) == len(source.test) == 24
+        assert {picture.shape for picture in source.test} == {(5, 7, 3)}
+        assert len(source.train) == len(images.TRAIN)
+
+
+def test_other_pictures_than_the_kodak_pictures_are_refused(offered, monkeypatch, tmp_path):
+    monkeypatch.setattr(fetching, "PIXELS", "0" * 64)
+    with pytest.raises(InputError, match="holds other pictures"):
+        Images("kodak")
+
+    def fail(*_, **__):
+        raise requests.exceptions.ConnectionError("no network")
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", fail)
+    with pytest.raises(InputError, match=r"cannot be fetched.*source\.root=DIR"):
+        Images("kodak")
+    assert not any((tmp_path / "cache").glob("kodak*"))
+
+
+@pytest.mark.skipif(not KODAK.is_dir(), reason=f"no Kodak pictures in {KODAK}")
+def test_the_sum_is_that_of_the_kodak_pictures():
+    assert fetching.pixel_sum(sorted(KODAK.glob("*.png"))) == fetching.PIXELS
