@@ -128,13 +128,12 @@ class GridFileCoder:
         latent = self.model.planes(self.values(pixels))
         start = self.model.step(self.model.lmbda)
         if aim is None:
-            return self._written(payload, latent, start)
+            return self._written(payload, latent, start, progress)
         if aim.name in ("lmbda", "quality"):
             lmbda = aim.value
             step = self.model.step(lmbda) if aim.name == "lmbda" else quality_step(lmbda)
-            return self._written(payload, latent, step)
+            return self._written(payload, latent, step, progress)
         count = math.prod(pixels.shape[:2])
-
         peak = float(np.iinfo(pixels.dtype).max)
         wanted = math.log2(aim.value) if aim.name == "bpp" else aim.value
         tried: dict[int, tuple[float, Written]] = {}
@@ -143,8 +142,9 @@ class GridFileCoder:
             """Return by how much a step misses: octaves of the size, or dB; it falls with it."""
             step = round(2.0**octave)
             if step not in tried:
-                progress(min(len(tried) / TRIES, 0.95))
-                written = self._written(payload, latent, step)
+                written = self._written(
+                    payload, latent, step, lambda part: progress((len(tried) + part) / (TRIES + 3))
+                )
                 if aim.name == "bpp":
                     found = math.log2(8 * len(written.data) / count)
                 else:
@@ -173,9 +173,15 @@ class GridFileCoder:
             )
         return best
 
-    def _written(self, payload: Payload, latent: NDArray[np.float32], step: int) -> Written:
+    def _written(
+        self,
+        payload: Payload,
+        latent: NDArray[np.float32],
+        step: int,
+        progress: Callable[[float], None],
+    ) -> Written:
         """Return the file of a latent at a step."""
-        encoded = self.model.encode(latent, step)
+        encoded = self.model.encode(latent, step, progress)
         level, context = encoded.level, self.model.context
         words, whole = grid_stream.encode(
             level, self.model.following, self.model.odd, *context.arrays(len(level)),
@@ -217,8 +223,7 @@ class GridFileCoder:
         accept(Payload("image", {name: np.empty(shape, dtype)}, suffix))
         stream = container.chunks[0][1]
         assert stream is not None
-        pixels = self._pixels(from_bytes(stream), step, shape, dtype)
-        progress(1.0)
+        pixels = self._pixels(from_bytes(stream), step, shape, dtype, progress)
         return Payload("image", {name: pixels}, suffix), []
 
     def _check_size(self, shape: tuple[int, ...], largest: int | None) -> None:
@@ -228,18 +233,26 @@ class GridFileCoder:
         check_size(BYTES * numbers, LARGEST if largest is None else largest)
 
     def _pixels(
-        self, words: NDArray[np.uint32], step: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+        self,
+        words: NDArray[np.uint32],
+        step: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        progress: Callable[[float], None] = silent,
     ) -> NDArray[Any]:
         """Return the picture of a stream, the same on every machine."""
         n, context = self.model.transform.stride, self.model.context
         planes = n * n * math.prod(shape[2:])
         place = np.zeros((planes, *(-(-size // n) for size in shape[:2])), np.float32)
-        if not grid_stream.decode(
-            words, self.model.following, self.model.odd, *context.arrays(planes),
-            *context.probabilities, context.reconstruction,
+        arguments = (
+            np.zeros(5, np.uint64), words, self.model.following, self.model.odd,
+            *context.arrays(planes), *context.probabilities, context.reconstruction,
             np.zeros(place.shape, np.int32), with_border(*_size(place)), place,
-        ):  # fmt: skip
-            raise InputError("the stream is damaged: no picture has it")
+        )  # fmt: skip
+        for plane in range(planes):
+            if not grid_stream.decode(plane, *arguments):
+                raise InputError("the stream is damaged: no picture has it")
+            progress((plane + 1) / planes)
         place *= np.float32(step / FINEST)
         values = self.model.picture(place, step / FINEST)[: shape[0], : shape[1]]
         unit, largest = self._unit(dtype), np.iinfo(dtype).max

@@ -102,12 +102,14 @@ def encode(  # type: ignore[no-untyped-def]
 
 @kernel
 def decode(  # type: ignore[no-untyped-def]
-    words, following, odd, related, weights, bias, prediction, group, branch, left, inward, level,
-    magnitude, place,
+    plane, walk, words, following, odd, related, weights, bias, prediction, group, branch, left,
+    inward, level, magnitude, place,
 ):  # fmt: skip
-    """Fill levels and the places that they stand for; return whether the words are a stream.
+    """Fill a plane of levels and the places that they stand for; tell whether words are a stream.
 
     Arguments:
+        plane: which; those before are whole.
+        walk: what goes on from plane to plane, shape (5,), uint64.
         words: uint32.
         following, odd, related, weights, bias, prediction, group, branch, left: as in `encode`.
         inward: how far within a level its reconstruction lies, shape (groups, classes, kinds, 3).
@@ -115,69 +117,73 @@ def decode(  # type: ignore[no-untyped-def]
         magnitude: zeros, with a border.
         place: to be filled, shape (k, R, C), float32, units of the step.
     """
-    planes, rows, columns = level.shape
+    _, rows, columns = level.shape
     escape = left.shape[-1] - 2
-    position, lower, width, point = start_decoder(words)
-    state = 0
-    for plane in range(planes):
-        for r in range(rows):
-            # The decoder reads at most one word beyond the last that the encoder wrote.
-            if position > len(words) + 2:
+    if plane == 0:
+        position, lower, width, point = start_decoder(words)
+    else:
+        position, lower, width, point = np.int64(walk[0]), walk[1], walk[2], walk[3]
+    state = np.int64(walk[4])
+    for r in range(rows):
+        # The decoder reads at most one word beyond the last that the encoder wrote.
+        if position > len(words) + 2:
+            return False
+        for c in range(columns):
+            own = magnitude[plane, r + BORDER]
+            weight = weights[plane, place_of(r, c)]
+            total = known(
+                magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
+                bias[plane, place_of(r, c)],
+            ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
+            before = level[plane, r, c - 1] if c > 0 else 0
+            more = level[plane, r, c - 2] if c > 1 else 0
+            guess = predicted(level[plane], r, c, before, more, prediction[plane])
+            found_class, o = class_of(total), odd[state]
+            plain = found_class >= PLAIN
+            part = quantile(lower, width, point)
+            if part >= TOTAL:
                 return False
-            for c in range(columns):
-                own = magnitude[plane, r + BORDER]
-                weight = weights[plane, place_of(r, c)]
-                total = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
-                    bias[plane, place_of(r, c)],
-                ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
-                before = level[plane, r, c - 1] if c > 0 else 0
-                more = level[plane, r, c - 2] if c > 1 else 0
-                guess = predicted(level[plane], r, c, before, more, prediction[plane])
-                found_class, o = class_of(total), odd[state]
-                plain = found_class >= PLAIN
-                part = quantile(lower, width, point)
-                if part >= TOTAL:
-                    return False
-                p = branch[group[plane], found_class, state]
-                second = int(part >= np.uint64(p))
-                position, lower, width, point = get(
-                    words, position, lower, width, point, second * p, TOTAL - p if second else p
+            p = branch[group[plane], found_class, state]
+            second = int(part >= np.uint64(p))
+            position, lower, width, point = get(
+                words, position, lower, width, point, second * p, TOTAL - p if second else p
+            )
+            kind = kind_of(o, plain, second)
+            table = left[group[plane], found_class, kind]
+            part = quantile(lower, width, point)
+            if part >= TOTAL:
+                return False
+            rank = 0
+            while np.uint64(table[rank + 1]) <= part:
+                rank += 1
+            position, lower, width, point = get(
+                words, position, lower, width, point,
+                table[rank], table[rank + 1] - table[rank],
+            )  # fmt: skip
+            if rank == escape:
+                position, lower, width, point, excess = get_gamma(
+                    words, position, lower, width, point, MOST_ZEROS
                 )
-                kind = kind_of(o, plain, second)
-                table = left[group[plane], found_class, kind]
-                part = quantile(lower, width, point)
-                if part >= TOTAL:
+                if excess < 0:
                     return False
-                rank = 0
-                while np.uint64(table[rank + 1]) <= part:
-                    rank += 1
-                position, lower, width, point = get(
-                    words, position, lower, width, point,
-                    table[rank], table[rank + 1] - table[rank],
-                )  # fmt: skip
-                if rank == escape:
-                    position, lower, width, point, excess = get_gamma(
-                        words, position, lower, width, point, MOST_ZEROS
-                    )
-                    if excess < 0:
-                        return False
-                    rank += excess - 1
-                rest = level_of(o, plain, second, rank)
-                if signed(rest, o, plain):
-                    position, lower, width, point, negative = get_uniform(
-                        words, position, lower, width, point, 2
-                    )
-                    if negative < 0:
-                        return False
-                    if negative:
-                        rest = -rest
-                inside = inward[group[plane], found_class, kind, min(rank, 2)]
-                level[plane, r, c] = guess + rest
-                if rest == 0:
-                    place[plane, r, c] = guess
-                else:
-                    place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
-                own[c + BORDER] = min(abs(rest), LARGEST)
-                state = following[state, second]
+                rank += excess - 1
+            rest = level_of(o, plain, second, rank)
+            if signed(rest, o, plain):
+                position, lower, width, point, negative = get_uniform(
+                    words, position, lower, width, point, 2
+                )
+                if negative < 0:
+                    return False
+                if negative:
+                    rest = -rest
+            inside = inward[group[plane], found_class, kind, min(rank, 2)]
+            level[plane, r, c] = guess + rest
+            if rest == 0:
+                place[plane, r, c] = guess
+            else:
+                place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
+            own[c + BORDER] = min(abs(rest), LARGEST)
+            state = following[state, second]
+    walk[0], walk[1], walk[2], walk[3] = np.uint64(position), lower, width, point
+    walk[4] = np.uint64(state)
     return True

@@ -55,6 +55,8 @@ def _length(values, kind, rank):  # type: ignore[no-untyped-def]
 
 @kernel
 def search(  # type: ignore[no-untyped-def]
+    plane,
+    state,
     wanted,
     weight,
     following,
@@ -73,9 +75,11 @@ def search(  # type: ignore[no-untyped-def]
     values,
     errors,
 ):
-    """Choose the levels of least rate + weighted squared error, row by row.
+    """Choose the levels of a plane of least rate + weighted squared error, row by row.
 
     Arguments:
+        plane: which; those before are whole.
+        state: of the trellis, at its start.
         wanted: the latent in units of the step, shape (k, R, C).
         weight: bits that a squared error of one step is worth.
         following: the state after each state and coset, shape (states, 2).
@@ -93,9 +97,9 @@ def search(  # type: ignore[no-untyped-def]
             (groups, classes, kinds, 3, 2); added to.
 
     Returns:
-        Bits, and the squared error in units of the step.
+        Bits, the squared error in units of the step, and the state at its end.
     """
-    planes, rows, columns = wanted.shape
+    _, rows, columns = wanted.shape
     states, ranks = len(odd), value_bits.shape[-1]
     total, distortion = 0.0, 0.0
     cost, least = np.empty(states), np.empty(states)
@@ -106,82 +110,80 @@ def search(  # type: ignore[no-untyped-def]
     chosen = np.zeros((columns, states), np.int32)  # level less the prediction
     classes = np.zeros((columns, states), np.int32)
     bases = np.zeros((columns, states), np.int32)
-    state = 0
-    for plane in range(planes):
-        g = group[plane]
-        for r in range(rows):
-            cost[:] = np.inf
-            cost[state] = 0.0
-            before[:] = 0
-            left[:] = 0
-            for c in range(columns):
-                place = place_of(r, c)
-                one, two = weights[plane, place, 0], weights[plane, place, 1]
-                base = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane, place],
-                    bias[plane, place],
-                )  # fmt: skip
-                least[:] = np.inf
-                for s in range(states):
-                    if cost[s] == np.inf:
-                        continue
-                    found_class = class_of(base + one * before[0, s] + two * before[1, s])
-                    plain, o = found_class >= PLAIN, odd[s]
-                    guess = predicted(level[plane], r, c, left[0, s], left[1, s], prediction[plane])
-                    value = wanted[plane, r, c] - guess
-                    table, shift = value_bits[g, found_class], inward[g, found_class]
-                    for second in range(2):
-                        kind = kind_of(o, plain, second)
-                        after = following[s, second]
-                        start = cost[s] + branch_bits[g, found_class, s, second]
-                        for inner in range(2):
-                            found = candidate(value, o, plain, second, inner)
-                            if inner == 1 and found == candidate(value, o, plain, second, 0):
-                                break
-                            _, rank = name_of(found, o, plain)
-                            inside = shift[kind, min(rank, 2)]
-                            error = value - found + (inside if found > 0 else -inside)
-                            if found == 0:
-                                error = value
-                            price = start + weight * error * error + _length(table, kind, rank)
-                            if signed(found, o, plain):
-                                price += 1.0
-                            if price < least[after]:
-                                least[after] = price
-                                origin[c, after] = s
-                                chosen[c, after] = found
-                                classes[c, after] = found_class
-                                bases[c, after] = guess
-                for s in range(states):
-                    if least[s] < np.inf:
-                        moved[0, s] = min(abs(chosen[c, s]), LARGEST)
-                        moved[1, s] = before[0, origin[c, s]]
-                        right[0, s] = bases[c, s] + chosen[c, s]
-                        right[1, s] = left[0, origin[c, s]]
-                cost[:] = least
-                before[:] = moved
-                left[:] = right
-            state = int(np.argmin(cost))
-            s = state
-            for c in range(columns - 1, -1, -1):
-                s0, found, found_class = origin[c, s], chosen[c, s], classes[c, s]
-                o, plain = odd[s0], found_class >= PLAIN
-                second, rank = name_of(found, o, plain)
-                kind, which = kind_of(o, plain, second), min(rank, 2)
-                level[plane, r, c] = bases[c, s] + found
-                magnitude[plane, r + BORDER, c + BORDER] = min(abs(found), LARGEST)
-                value = wanted[plane, r, c] - bases[c, s]
-                inside = abs(found) - (value if found > 0 else -value)
-                if found != 0:
-                    errors[g, found_class, kind, which, 0] += inside
-                    errors[g, found_class, kind, which, 1] += 1
-                    inside -= inward[g, found_class, kind, which]
-                distortion += inside * inside
-                total += branch_bits[g, found_class, s0, second]
-                total += _length(value_bits[g, found_class], kind, rank)
-                if signed(found, o, plain):
-                    total += 1.0
-                branches[g, found_class, s0, second] += 1
-                values[g, found_class, kind, min(rank, ranks - 1)] += 1
-                s = s0
-    return total, distortion
+    g = group[plane]
+    for r in range(rows):
+        cost[:] = np.inf
+        cost[state] = 0.0
+        before[:] = 0
+        left[:] = 0
+        for c in range(columns):
+            place = place_of(r, c)
+            one, two = weights[plane, place, 0], weights[plane, place, 1]
+            base = known(
+                magnitude, plane, r + BORDER, c + BORDER, related[plane], weights[plane, place],
+                bias[plane, place],
+            )  # fmt: skip
+            least[:] = np.inf
+            for s in range(states):
+                if cost[s] == np.inf:
+                    continue
+                found_class = class_of(base + one * before[0, s] + two * before[1, s])
+                plain, o = found_class >= PLAIN, odd[s]
+                guess = predicted(level[plane], r, c, left[0, s], left[1, s], prediction[plane])
+                value = wanted[plane, r, c] - guess
+                table, shift = value_bits[g, found_class], inward[g, found_class]
+                for second in range(2):
+                    kind = kind_of(o, plain, second)
+                    after = following[s, second]
+                    start = cost[s] + branch_bits[g, found_class, s, second]
+                    for inner in range(2):
+                        found = candidate(value, o, plain, second, inner)
+                        if inner == 1 and found == candidate(value, o, plain, second, 0):
+                            break
+                        _, rank = name_of(found, o, plain)
+                        inside = shift[kind, min(rank, 2)]
+                        error = value - found + (inside if found > 0 else -inside)
+                        if found == 0:
+                            error = value
+                        price = start + weight * error * error + _length(table, kind, rank)
+                        if signed(found, o, plain):
+                            price += 1.0
+                        if price < least[after]:
+                            least[after] = price
+                            origin[c, after] = s
+                            chosen[c, after] = found
+                            classes[c, after] = found_class
+                            bases[c, after] = guess
+            for s in range(states):
+                if least[s] < np.inf:
+                    moved[0, s] = min(abs(chosen[c, s]), LARGEST)
+                    moved[1, s] = before[0, origin[c, s]]
+                    right[0, s] = bases[c, s] + chosen[c, s]
+                    right[1, s] = left[0, origin[c, s]]
+            cost[:] = least
+            before[:] = moved
+            left[:] = right
+        state = int(np.argmin(cost))
+        s = state
+        for c in range(columns - 1, -1, -1):
+            s0, found, found_class = origin[c, s], chosen[c, s], classes[c, s]
+            o, plain = odd[s0], found_class >= PLAIN
+            second, rank = name_of(found, o, plain)
+            kind, which = kind_of(o, plain, second), min(rank, 2)
+            level[plane, r, c] = bases[c, s] + found
+            magnitude[plane, r + BORDER, c + BORDER] = min(abs(found), LARGEST)
+            value = wanted[plane, r, c] - bases[c, s]
+            inside = abs(found) - (value if found > 0 else -value)
+            if found != 0:
+                errors[g, found_class, kind, which, 0] += inside
+                errors[g, found_class, kind, which, 1] += 1
+                inside -= inward[g, found_class, kind, which]
+            distortion += inside * inside
+            total += branch_bits[g, found_class, s0, second]
+            total += _length(value_bits[g, found_class], kind, rank)
+            if signed(found, o, plain):
+                total += 1.0
+            branches[g, found_class, s0, second] += 1
+            values[g, found_class, kind, min(rank, ranks - 1)] += 1
+            s = s0
+    return total, distortion, state

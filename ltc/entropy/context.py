@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ltc.checks import number
 from ltc.entropy.neighbourhood import CLASSES, FEATURES, related
+from ltc.errors import InputError
 
 __all__ = ["Context"]
 
@@ -43,6 +47,10 @@ class Context(nn.Module):
     Arguments:
         frequencies: the colour and the frequencies u and v of each channel, shape (k, 3).
         states: of the trellis.
+        steps: of the quantizer, which the tables are fitted to, in values of a pixel of 8 bits.
+
+    Raises:
+        InputError: `steps` are no positive numbers.
 
     Attributes:
         weights, bias: of the sum that says the class, shapes (k, 4, 15) and (k, 4), in 1/1024; for
@@ -61,8 +69,13 @@ class Context(nn.Module):
         True
     """
 
-    def __init__(self, frequencies: Tensor, states: int) -> None:
+    def __init__(
+        self, frequencies: Tensor, states: int, steps: Sequence[float] = (4.0, 16.0)
+    ) -> None:
         super().__init__()
+        if not steps:
+            raise InputError("entropy.steps=[]; expected one step at least")
+        self.steps = [number("entropy.steps", step, 1e-2, 1e3) for step in steps]
         count = len(frequencies)
         self.related = related(frequencies)
         self.group = (frequencies[:, 0] > 0).long().numpy()

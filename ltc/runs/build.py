@@ -120,8 +120,6 @@ def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
         raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
     distortion = instantiate(config.distortion)
     _check_rate(config.lmbda, source.variance, distortion)
-    if "rdo" in config.quantizer:
-        config.quantizer.rdo = True  # as its encoder is, whatever was chosen
     coder = build_grid_coder(config, facts(source))
     coder.step(config.lmbda)  # now, not after training
     return GridRun(plain(config), source, distortion, None, 1, None, coder)
@@ -153,18 +151,20 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
         raise InputError(
             f"entropy={name.entropy} is one of vectors; whole pictures need entropy=context"
         )
-    quantizer = build_quantizer(config)
-    if quantizer.suitable_entropy(config.entropy._target_) is not None:
+    if "ratio" in config.quantizer:
         raise InputError(
             f"quantizer={name.quantizer} has a fixed rate, pictures have none; use "
             "quantizer=trellis or quantizer=scalar"
         )
+    quantizer = build_quantizer(config)
     known_entropy = {
         "frequencies": transform.frequencies,
         "states": len(levels(quantizer.lattice)[1]),
     }
     context = instantiate(config.entropy, **known_entropy, _convert_="all")
-    return GridCoder(transform, quantizer.lattice, context, config.lmbda, known["gain"])
+    return GridCoder(
+        transform, quantizer.lattice, context, config.lmbda, known["gain"], quantizer.rdo
+    )
 
 
 def _check_rate(lmbda: float, variance: float, distortion: Distortion) -> None:

@@ -26,10 +26,6 @@ if TYPE_CHECKING:  # not needed to code files
 
 __all__ = ["GridRun"]
 
-# The steps that one set of tables serves are from here to there, pixels of 8 bits: about 4.5 to 0.1
-# bits per pixel.
-STEPS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-
 
 @dataclass
 class GridRun(Run):
@@ -52,7 +48,9 @@ class GridRun(Run):
         """Fit the contexts to what the encoder makes of training pictures, at all rates."""
         crops = [self.files.values(crop) for crop in self.source.train]
         with Progress("fitting") as progress:
-            self.coder.fit(crops, STEPS, lambda status: progress.update(status=status))
+            self.coder.fit(
+                crops, self.coder.context.steps, lambda status: progress.update(status=status)
+            )
         return torch.device("cpu")
 
     def state(self) -> dict[str, Any]:

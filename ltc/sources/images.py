@@ -73,9 +73,7 @@ class Images(Source):
         self.crop = integer("source.crop", crop, 1, LARGEST_CROP)
         if root in (None, "kodak"):
             folder = Path(skimage.data.__file__).parent
-            tests = (
-                [folder / name for name in TEST] if root is None else find_files(kodak(), IMAGES)
-            )
+            tests = {folder / name for name in TEST} if root is None else {*kodak().iterdir()}
             paths = sorted(folder / name for name in TRAIN) + sorted(tests)
         else:
             paths = find_files(root, IMAGES)

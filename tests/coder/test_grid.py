@@ -218,11 +218,13 @@ def test_a_stream_has_the_length_that_the_tables_say_and_decodes(coder, files, s
     encoded = coder.encode(coder.planes(picture.astype(np.float32) - 128), round(step * FINEST))
     decoded = np.zeros_like(encoded.level)
     context = coder.context
-    assert grid_stream.decode(
-        written.words, coder.following, coder.odd, *context.arrays(48),
+    walk = np.zeros(5, np.uint64)
+    arguments = (
+        walk, written.words, coder.following, coder.odd, *context.arrays(48),
         *context.probabilities, context.reconstruction, decoded, with_border(*decoded.shape),
         np.zeros(decoded.shape, np.float32),
     )  # fmt: skip
+    assert all(grid_stream.decode(plane, *arguments) for plane in range(48))
     assert (decoded == encoded.level).all()
     # Borders apart, where biorthogonal transforms scale otherwise, an error of the latent is one
     # of the picture.
@@ -234,6 +236,21 @@ def test_a_stream_has_the_length_that_the_tables_say_and_decodes(coder, files, s
 
 def quality_of(step):
     return 12.5 * (8 - math.log2(step))
+
+
+def test_without_rate_the_nearest_levels_are_chosen():
+    """No path has less error; with the rate counted, errors are larger and bits fewer."""
+    planes = np.random.default_rng(0).normal(size=(12, 4, 5)).astype(np.float32) * 3
+    weighed = make(LATTICES["trellis-8"], stride=2)
+    nearest = make(LATTICES["trellis-8"], stride=2)
+    nearest.rdo = False
+    found, best = (model.encode(planes, FINEST) for model in (nearest, weighed))
+    assert found.error < best.error
+    assert found.bits > best.bits
+    scalar = make(LATTICES["scalar"], stride=2)
+    scalar.rdo = False
+    scalar.context.bias.fill_(1 << 14)
+    assert (scalar.encode(planes, FINEST).level == 2 * np.rint(planes / 2)).all()
 
 
 def test_finer_steps_cost_more_and_are_better(files):
@@ -269,7 +286,9 @@ def test_all_paths_can_be_written(data):
     assert whole
     decoded, place = np.zeros_like(level), np.zeros(level.shape, np.float32)
     border = with_border(*level.shape)
-    assert grid_stream.decode(words, *walk, context.reconstruction, decoded, border, place)
+    more = context.reconstruction, decoded, border, place
+    registers = np.zeros(5, np.uint64)
+    assert all(grid_stream.decode(p, registers, words, *walk, *more) for p in range(len(level)))
     assert (decoded == level).all()
     assert (place == level).all()  # before it is fitted
 
@@ -364,7 +383,12 @@ def test_a_run_of_pictures_and_another_machine(tmp_path):
     import ltc
 
     run = ltc.train(
-        "source=images", "source.crop=64", "logger=csv", lmbda=20, folder=tmp_path / "run"
+        "source=images",
+        "source.crop=64",
+        "entropy.steps=[8,16]",
+        "logger=csv",
+        lmbda=20,
+        folder=tmp_path / "run",
     )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["bitstream_rate"] == pytest.approx(metrics["rate"], rel=0.01)
