@@ -20,12 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from PIL import Image, features
 from rich.progress import track
 from scipy.interpolate import PchipInterpolator
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from ltc.codec import Aim, Payload
 from ltc.files import atomic_write
@@ -36,6 +38,7 @@ Pixels = NDArray[np.uint8]
 Codec = Callable[[Pixels, float], tuple[int, Pixels, float, float]]
 # Bits per pixel beyond which rates are high.
 HIGH = 2.0
+KEYS = ("bits_per_pixel", "psnr_db", "ms_ssim_db", "encoding", "decoding")
 
 
 def with_pillow(kind: str, settings: Callable[[float], dict]) -> Codec:
@@ -111,24 +114,38 @@ def others() -> dict[str, tuple[Codec, list[float]]]:
     return found
 
 
-def measure(codec: Codec, quality: float, pictures: list[Pixels]) -> dict[str, float]:
-    """Return the mean bits per pixel, the mean PSNR, and mean seconds of coding a picture."""
+def similarity(decoded: Pixels, pixels: Pixels) -> float:
+    """Return MS-SSIM (Wang, Simoncelli and Bovik 2003) of all colours as -10 log10(1 - it)."""
+    one, other = (
+        torch.from_numpy(x.astype(np.float32)).movedim(-1, 0)[None] for x in (decoded, pixels)
+    )
+    found = multiscale_structural_similarity_index_measure(one, other, data_range=255.0)
+    return float(-10 * torch.log10(1 - found))
+
+
+def measure(
+    codec: Codec, quality: float, pictures: list[Pixels], structure: bool
+) -> dict[str, float]:
+    """Return the mean bits per pixel, PSNR, MS-SSIM if asked for, and seconds of a picture."""
     rows = []
     for pixels in pictures:
         size, decoded, encoding, decoding = codec(pixels, quality)
         error = np.square(decoded.astype(float) - pixels).mean()
         psnr = 10 * np.log10(255**2 / max(error, 1e-9))
-        rows.append((8 * size / (pixels.shape[0] * pixels.shape[1]), psnr, encoding, decoding))
-    names = ("bits_per_pixel", "psnr_db", "encoding", "decoding")
-    return dict(zip(names, map(float, np.mean(rows, 0)), strict=True))
+        rate = 8 * size / (pixels.shape[0] * pixels.shape[1])
+        alike = similarity(decoded, pixels) if structure else float("nan")
+        rows.append((rate, psnr, alike, encoding, decoding))
+    return dict(zip(KEYS, map(float, np.mean(rows, 0)), strict=True))
 
 
-def saving(reference: list[dict], curve: list[dict], low: float, high: float) -> float:
+def saving(
+    reference: list[dict], curve: list[dict], low: float, high: float, quality: str = "psnr_db"
+) -> float:
     """Return the Bjontegaard difference of rate from a reference, per cent, between two PSNRs."""
     sides = []
     for points in (reference, curve):
-        points = sorted(points, key=lambda point: point["psnr_db"])
-        psnr, rate = (np.array([p[key] for p in points]) for key in ("psnr_db", "bits_per_pixel"))
+        points = sorted(points, key=lambda point: point[quality])
+        psnr, rate = (np.array([p[key] for p in points]) for key in (quality, "bits_per_pixel"))
         low, high = max(low, psnr[0]), min(high, psnr[-1])
         sides.append(PchipInterpolator(psnr, np.log(rate)))
     if high - low < 1:
@@ -165,6 +182,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="where the points go")
     parser.add_argument("--range", type=float, nargs=2, default=(28.0, 40.0), metavar="PSNR")
     parser.add_argument("--qualities", type=float, nargs="+", default=[28, 38, 46, 54, 62, 70, 78])
+    parser.add_argument("--ms-ssim", action="store_true", help="also rates at equal MS-SSIM")
     parser.add_argument("--without-others", action="store_true", help="runs alone")
     options = parser.parse_args()
     paths = sorted(path for path in options.pictures.rglob("*") if path.suffix.lower() == ".png")
@@ -177,7 +195,8 @@ def main() -> None:
     for name, (codec, qualities) in codecs.items():
         codec(pictures[0][:64, :64], qualities[0])  # kernels are compiled before time is taken
         points = track(qualities, name, transient=True)
-        curves[name] = [measure(codec, quality, pictures) for quality in points]
+        structure = options.ms_ssim
+        curves[name] = [measure(codec, quality, pictures, structure) for quality in points]
         shown = ", ".join(f"{p['bits_per_pixel']:.3f}: {p['psnr_db']:.2f}" for p in curves[name])
         print(f"{name}: {shown}", flush=True)
     reference = next(iter(curves))
@@ -187,26 +206,28 @@ def main() -> None:
     from_high = float(np.interp(HIGH, rates, psnr))
     low, high = options.range
     print(f"\n{len(pictures)} pictures; rate at equal PSNR, {low:g} to {high:g} dB")
-    print(f"| codec | to {reference} | to {base} | above {HIGH:g} bits | encoding | decoding |")
-    print("|---|---|---|---|---|---|")
+    columns = [f"to {reference}", f"to {base}", f"above {HIGH:g} bits"]
+    columns += [f"to {reference}, MS-SSIM"] * options.ms_ssim + ["encoding", "decoding"]
+    print(f"| codec | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
     percent = functools.partial("{:+.1f} %".format)
     for name, points in curves.items():
         seconds = (f"{np.mean([p[key] for p in points]):.2f} s" for key in ("encoding", "decoding"))
-        differences = (
+        differences = [
             saving(curves[reference], points, low, high),
             saving(curves[base], points, low, high),
             saving(curves[base], points, from_high, 60),
-        )
+        ]
+        if options.ms_ssim:
+            differences.append(saving(curves[reference], points, 0, 60, "ms_ssim_db"))
         print(f"| {name} | {' | '.join([*map(percent, differences), *seconds])} |")
     if options.figure:
         draw(curves, options.figure)
     if options.csv:
         with atomic_write(options.csv) as path, path.open("w", newline="") as file:
             writer = csv.writer(file)
-            keys = ("bits_per_pixel", "psnr_db", "encoding", "decoding")
-            writer.writerow(["codec", *keys])
+            writer.writerow(["codec", *KEYS])
             for name, points in curves.items():
-                writer.writerows([name, *(point[key] for key in keys)] for point in points)
+                writer.writerows([name, *(point[key] for key in KEYS)] for point in points)
 
 
 if __name__ == "__main__":
