@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ASIDE = ("seconds_train", "seconds_total", "peak_memory")
+ASIDE = ("seconds_train", "seconds_total", "peak_memory", "threads")
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local")
 SWEEP = [
     "quantizer=scalar",

@@ -15,7 +15,7 @@ from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
 from ltc.measurement import Measurement, summarise
-from ltc.version import __version__
+from ltc.runs.machine import machine
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
@@ -191,7 +191,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "seconds_total": None,
         "device": str(device),
         "peak_memory": peak_memory(),
-        "version": __version__,
+        **machine(),
     }
 
 

@@ -10,7 +10,7 @@ from ltc.cli.train import main, objective
 from ltc.errors import InputError
 
 QUICK = ["steps=5", "evaluate.samples=2000", "bound=none", "logger=csv", "trainer=cpu"]
-ASIDE = ("seconds_train", "seconds_total", "peak_memory")
+ASIDE = ("seconds_train", "seconds_total", "peak_memory", "threads")
 
 
 def metrics(folder):
