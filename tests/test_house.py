@@ -56,3 +56,8 @@ def test_no_question_which_class_outside_factories():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
                 asked = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
                 assert not asked & members, f"{name}, line {node.lineno}"
+
+
+def test_no_file_is_longer_than_350_lines():
+    for name, path in MODULES.items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 350, name

@@ -21,8 +21,9 @@ from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.grid_run import GridRun
-from ltc.runs.run import LatticeRun, Run, VectorRun, bring_to_scale, facts
+from ltc.runs.run import LatticeRun, Run, bring_to_scale, facts
 from ltc.runs.values import check_values
+from ltc.runs.vector_run import VectorRun
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
