@@ -118,7 +118,7 @@ class Result:
         return overview(self.run, self.metrics)
 
     def __rich__(self) -> Table:
-        return table(self.metrics, self.run.high_rate_gap)
+        return table(self.metrics)
 
     def _repr_html_(self) -> str:
         shown: str = self.__rich__()._repr_mimebundle_(["text/html"], [])["text/html"]

@@ -87,7 +87,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"{metrics['seed']}; " + (f"other than the run: {changed}" if changed else "as the run"),
         markup=False,
     )
-    console.print(table(metrics, run.high_rate_gap))
+    console.print(table(metrics))
     console.print(f"[dim]{escape(str(folder))}[/]")
 
 

@@ -39,16 +39,22 @@ def _task(config: DictConfig) -> float:
         raise InputError("objective=gap needs a bound; with bound=none there is no gap")
     folder = run_folder()
     if (folder / "metrics.json").exists():
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        console.print(table(metrics, None))
+        try:
+            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            console.print(table(metrics))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{folder}/metrics.json is not as ltc-train wrote it ({error!r}); remove it, and "
+                "the run is measured again"
+            ) from error
         console.print(f"[dim]{escape(str(folder))} was finished before[/]")
     else:
         check_values(config)
         with Progress("loading"):  # torch is slow to import, and --help should not be
             from ltc.runs.train import train
 
-        run, metrics = train(config, folder, resume=True)
-        console.print(table(metrics, run.high_rate_gap))
+        _, metrics = train(config, folder, resume=True)
+        console.print(table(metrics))
         console.print(f"[dim]{escape(str(folder))}[/]")
     return objective(metrics, wanted)
 

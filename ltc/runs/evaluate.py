@@ -185,6 +185,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "samples": measured.samples,
         **compare(measured.measurement, run.bound, source.variance, source.entropy, run.distortion),
         "bitstream_rate": measured.bitstream_rate,
+        "high_rate_gap": run.high_rate_gap,
         **measured.more,
         "steps": config["steps"],
         "seconds_train": None,

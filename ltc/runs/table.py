@@ -12,12 +12,11 @@ __all__ = ["table"]
 SCALAR_GAP = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the integers at high rate
 
 
-def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
+def table(metrics: dict[str, Any]) -> Table:
     """Return the final table of a run.
 
     Arguments:
         metrics: the contents of `metrics.json`.
-        high_rate_gap: what the theory says of the lattice, bits per sample.
     """
 
     def number(
@@ -64,6 +63,7 @@ def table(metrics: dict[str, Any], high_rate_gap: float | None) -> Table:
     elif upper is not None:
         rows.append((f"R(D) ≤, {metrics['bound']}", number(upper), "bits per sample"))
         rows.append(("rate over this bound", number(rate - upper), "bits per sample"))
+    high_rate_gap = metrics.get("high_rate_gap")  # which older runs did not note
     for lattice, moment_gap in (("this lattice", high_rate_gap), ("scalar", SCALAR_GAP)):
         if moment_gap is not None and squared and "psnr_db" not in metrics:
             label = f"{lattice} at high rate, ½ log2(2πeG)"

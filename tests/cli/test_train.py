@@ -71,6 +71,7 @@ def test_main_job(run, tmp_path, refine_whole):
             ["No limit of R(D) is known for this source and distortion"],
         ),
         ({"bitstream_rate": None}, ["rate of the bitstream - "]),
+        ({"high_rate_gap": 0.1763}, ["this lattice at high rate, ½ log2(2πeG) 0.1763"]),
         ({"distortion_stderr": math.nan}, ["distortion 0.2 MSE"]),
     ],
 )
@@ -82,7 +83,7 @@ def test_the_table_says_what_its_numbers_are(facts, said):
     metrics |= {"gap_bits": 0.3, "gap_db": 1.8, "bitstream_rate": 1.6}
     metrics |= {"seconds_train": 1.0, "seconds_total": 2.0, **facts}
     console = Console(width=100, file=io.StringIO())
-    console.print(table(metrics, None))
+    console.print(table(metrics))
     printed = " ".join(console.file.getvalue().replace("│", " ").split())
     assert "±: standard error over blocks" in printed
     for text in said:
@@ -243,7 +244,12 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(run, tmp_path, monkeypatc
     before = (folder / "metrics.json").read_bytes()
     code, output = run("resume=mine")
     assert (code, "was finished before" in output) == (0, True)
+    assert "this lattice at high rate" in output
     assert (folder / "metrics.json").read_bytes() == before
+    for text in ('{"rate": 1}', "[]", "{"):
+        (folder / "metrics.json").write_text(text)
+        code, output = run("resume=mine")
+        assert (code, "metrics.json is not as ltc-train wrote it" in output) == (2, True), output
 
 
 def test_a_configuration_of_somebody_else_builds_only_what_is_known(run, tmp_path):
