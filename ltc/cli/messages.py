@@ -12,6 +12,7 @@ from typing import Any
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ltc.checks import nearest_names
 from ltc.cli.choices import composed, lattices
@@ -28,6 +29,9 @@ __all__ = [
     "top_level_keys",
     "unknown_key",
 ]
+
+# What Hydra says, in a ValueError, of `source=null`.
+NO_CHOICE = "Config group override must be a string or a list"
 
 
 def chain(error: BaseException | None) -> Iterable[BaseException]:
@@ -48,8 +52,8 @@ def is_input_error(error: BaseException) -> bool:
             return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
                 "Error locating target" in str(link)
             )
-    kinds = HydraException | OmegaConfBaseException
-    return isinstance(error, kinds) or _is_unwritable(error)
+    kinds = HydraException | OmegaConfBaseException | YAMLError
+    return isinstance(error, kinds) or _is_unwritable(error) or NO_CHOICE in str(error)
 
 
 def _is_too_large(error: BaseException) -> bool:
@@ -96,7 +100,7 @@ def describe(error: BaseException) -> str:
     if _is_too_large(error):
         return (
             "this does not fit into memory; a smaller batch, source.block, source.dimension, "
-            "quantizer.length or evaluate.samples may"
+            "quantizer.length, refine.samples or evaluate.samples may"
         )
     text = str(error)
     resolving = re.search(r"InputError raised while resolving interpolation: (.*)", text)
@@ -110,6 +114,10 @@ def describe(error: BaseException) -> str:
         return _missing_target(text, error.__cause__)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
+    if NO_CHOICE in text:
+        return "a group is null or a number; expected a name, as in source=banana or bound=none"
+    if isinstance(error, YAMLError):
+        return f"a configuration file is no YAML: {' '.join(text.split())}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text
     if _is_unwritable(error):

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from ltc.errors import InputError
 from ltc.runs.checkpoint import rebuild
-from ltc.runs.evaluate import evaluate
+from ltc.runs.evaluate import check_memory, evaluate
 from ltc.runs.record import quiet, write_metrics
 from ltc.runs.run import Run
 
@@ -53,6 +53,7 @@ def evaluate_again(
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"trainer: {error}") from error
     run, device = rebuild(config, state, f"ckpt={checkpoint}", trainer.strategy.root_device)
+    check_memory(run)
     metrics = {**evaluate(run, device), "ckpt": checkpoint}
     metrics["seconds_total"] = time.perf_counter() - start
     write_metrics(metrics, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from torch import Tensor
 from ltc.codec import Code, Container
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
+from ltc.errors import InputError
 from ltc.measurement import Measurement, summarise
 from ltc.runs.machine import machine
 
@@ -21,11 +23,39 @@ if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
     from ltc.runs.run import Run
 
-__all__ = ["SCHEMA", "compare", "evaluate", "measure", "parameters", "standing"]
+__all__ = ["SCHEMA", "check_memory", "compare", "evaluate", "measure", "parameters", "standing"]
 
 # Which keys `metrics.json` has and what they mean: one more whenever a key goes, or means something
 # else. Keys that are new change nothing for those who read the others.
 SCHEMA = 1
+# Bytes that a run needs at least for each sample that is coded, and that is written as a file:
+# measured were 10 and 54 to 77.
+CODED, WRITTEN = 8, 40
+
+
+def check_memory(run: Run) -> None:
+    """Refuse numbers of samples that cannot fit into the memory of the machine.
+
+    Arguments:
+        run: the run, which needs not be trained yet.
+
+    Raises:
+        InputError: they cannot.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    wanted = {"refine.samples": (run.config["refine"]["samples"] or 0, CODED, "")}
+    if not (run.source.finite or run.source.whole):  # those return what they hold out
+        evaluation = run.config["evaluate"]
+        each, hint = CODED, ""
+        if evaluation["bitstream"]:
+            each, hint = WRITTEN, "; evaluate.bitstream=false needs less"
+        wanted["evaluate.samples"] = evaluation["samples"], each, hint
+    for key, (count, each, hint) in wanted.items():
+        if count * each > memory:
+            raise InputError(
+                f"{key}={count:g} does not fit into memory: this machine has {memory:.2g} bytes, "
+                f"and a sample takes {each} at least; expected at most {memory // each:.2g}{hint}"
+            )
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from ltc.errors import InputError
 from ltc.progress import Progress
 from ltc.runs.build import build, plain
 from ltc.runs.cards import show
-from ltc.runs.evaluate import evaluate, standing
+from ltc.runs.evaluate import check_memory, evaluate, standing
 from ltc.runs.record import (
     Regions,
     choices,
@@ -68,6 +68,7 @@ def train(
     quiet()
     probe(folder, resume)
     run = build(config)
+    check_memory(run)
     # Find out now, not after training, whether a block can be filled.
     if run.source.finite and not run.source.whole:
         run.held_out(torch.device("cpu"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import choice, integer, number
+from ltc.errors import InputError
 
 __all__ = ["check_values"]
 
@@ -30,6 +31,9 @@ def check_values(config: DictConfig) -> None:
         >>> config.steps
         1000
     """
+    for key in ("refine", "evaluate", "trainer"):
+        if not OmegaConf.is_dict(config.get(key)):
+            raise InputError(f"{key}={config.get(key)}; expected a group, of which keys are set")
     for key in ("lmbda", "learning_rate", "transform_learning_rate"):
         number(key, config[key])
     for key in ("steps", "evaluate.samples", "batch", "refine.samples"):

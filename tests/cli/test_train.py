@@ -371,12 +371,18 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["gradient_clip=-1"], "gradient_clip=-1; expected a number from 0"),
         (["trainer.val_check_interval=0"], "val_check_interval=0; expected a positive integer"),
         (["transform=mlp", "transform.width=1e6"], "this does not fit into memory"),
+        (["refine=null"], "refine=None; expected a group"),
+        (["trainer=null"], "a group is null or a number; expected a name"),
+        (["source=3"], "a group is null or a number; expected a name"),
+        (["evaluate.samples=1e13"], "evaluate.samples=1e+13 does not fit into memory"),
+        (["refine.samples=1e13"], "refine.samples=1e+13 does not fit into memory"),
         (["evaluate.bitstream=no"], "evaluate.bitstream=no; expected true or false"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_message_and_exit_code_2(run, arguments, expected):
-    code, output = run(*QUICK, *arguments)
+    others = [one for one in QUICK if not arguments[0].startswith(f"{one.partition('.')[0]}=")]
+    code, output = run(*others, *arguments)
     assert code == 2
     assert expected in output
     assert "Traceback" not in output
