@@ -162,7 +162,7 @@ def config_directory() -> Path:
     return package / "conf"
 
 
-def use_config_directory(path: str | Path) -> Path:
+def use_config_directory(path: str | Path, name: str = "--config-dir ") -> Path:
     """Let configuration and Python modules come from a folder of the user's own, too.
 
     The folder holds YAML files as `conf/` does (`quantizer/mine.yaml`) and the modules that they
@@ -170,6 +170,7 @@ def use_config_directory(path: str | Path) -> Path:
 
     Arguments:
         path: the folder; it takes the place of one given before.
+        name: how it was given, for messages.
 
     Returns:
         Its absolute path.
@@ -180,14 +181,14 @@ def use_config_directory(path: str | Path) -> Path:
     folder = Path(path).absolute()
     if not folder.is_dir():
         raise InputError(
-            f"--config-dir {path}: there is no such folder; give one that holds "
+            f"{name}{path}: there is no such folder; give one that holds "
             "quantizer/NAME.yaml, source/NAME.yaml or transform/NAME.yaml"
         )
     for file in sorted(folder.glob("*/*.yaml")):
         known = config_directory() / file.relative_to(folder)
         if known.is_file() and known.read_bytes() != file.read_bytes():
             raise InputError(
-                f"--config-dir {path}: {file.parent.name}={file.stem} is a name that ltc has, and "
+                f"{name}{path}: {file.parent.name}={file.stem} is a name that ltc has, and "
                 f"ltc's would be taken; give {file} another"
             )
     os.environ[CONFIG_DIR] = str(folder)
@@ -202,4 +203,4 @@ def config_directories() -> list[Path]:
     That is the option `--config-dir`, or the environment variable `LTC_CONFIG_DIR`.
     """
     own = os.environ.get(CONFIG_DIR)
-    return [config_directory(), *([use_config_directory(own)] if own else [])]
+    return [config_directory(), *([use_config_directory(own, f"{CONFIG_DIR}=")] if own else [])]

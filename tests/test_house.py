@@ -12,7 +12,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-FACTORIES = {"ltc.codec.select"}
+FACTORIES = {"ltc.codec.select", "ltc.runs.build"}
 FAMILIES = ("codec", "distortion", "entropy", "lattices", "quantizers", "sources", "transforms")
 
 

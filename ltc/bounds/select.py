@@ -16,6 +16,7 @@ from ltc.bounds.power_cost import Cost
 from ltc.bounds.problem import Problem
 from ltc.bounds.quadrature import Density, gaussian_density, scalar_density, vector_density
 from ltc.bounds.samples import SampleProblem
+from ltc.checks import integer
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.sources import Source
@@ -160,8 +161,8 @@ def bound_from_samples(
         device: where to compute.
 
     Raises:
-        InputError: there are too few samples, or they are all the same, or the distortion is
-            another one.
+        InputError: there are too few samples, or `count` is below 40; or they are all the same, or
+            the distortion is another one.
 
     Example:
         >>> from ltc.sources import IIDUniform
@@ -175,6 +176,7 @@ def bound_from_samples(
             f"bound=samples has limits under squared error only, not under distortion="
             f"{getattr(distortion, 'name', distortion)}; use bound=auto, or bound=none"
         )
+    integer("bound.count", count, 40)
     generator = torch.Generator().manual_seed(seed)
     train = source.training_set(count // 4, generator)
     held_out = source.held_out(count, generator)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:  # they are slow to import, and --help should not be
     from matplotlib.figure import Figure
 
     from ltc.bounds import RateDistortion
-    from ltc.distortion import Distortion
-    from ltc.sources import Source
 
 __all__ = ["main"]
 
@@ -49,16 +47,13 @@ def _task(config: DictConfig) -> None:
 
         from ltc.baselines import BASELINES
         from ltc.bounds.power_cost import Cost
+        from ltc.runs.build import build_distortion, build_source
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
     names = settings.pop("baselines")
     if not isinstance(names, list) or any(str(name) not in BASELINES for name in names):
         raise InputError(f"bound.baselines={names}; expected a list of {', '.join(BASELINES)}")
-    of_source = dict(config.source)
-    if of_source.get("dimension", 0) is None:
-        of_source["dimension"] = 1
-    source: Source = instantiate(of_source, _convert_="all")
-    distortion: Distortion = instantiate(config.distortion)
+    source, distortion = build_source(config, 1), build_distortion(config)
     cost, variance = Cost(distortion), source.variance
     if names and not cost.squared:
         raise InputError("bound.baselines are known for distortion=squared only; leave them out")

@@ -33,9 +33,14 @@ MAY_CHANGE = ("source", "bound", "evaluate", "seed", "trainer")
 def main() -> None:
     """Run `ltc-eval`."""
     parser = argparse.ArgumentParser(
-        prog="ltc-eval", description="Evaluate a finished run again, into a folder of its own."
+        prog="ltc-eval",
+        usage="%(prog)s [-h] [--out DIR] [--config-dir DIR] [--version] [-v] ckpt=RUN "
+        "[KEY=VALUE ...]",
+        description="Evaluate a finished run again, into a folder of its own.",
     )
-    parser.add_argument("ckpt", metavar="ckpt=RUN", help="folder of a run, or a checkpoint file")
+    parser.add_argument(
+        "ckpt", nargs="?", metavar="ckpt=RUN", help="folder of a run, or a checkpoint file"
+    )
     parser.add_argument(
         "overrides",
         nargs="*",
@@ -55,10 +60,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     if options.config_dir:
         use_config_directory(options.config_dir)
-    given = [options.ckpt, *options.overrides]
+    given = [*filter(None, [options.ckpt]), *options.overrides]
     named = [argument for argument in given if argument.startswith("ckpt=")]
     if len(named) != 1:
-        raise InputError(f"expected one ckpt=RUN, the folder of a run; got {' '.join(given)}")
+        raise InputError(
+            f"expected one ckpt=RUN, the folder of a run; got {' '.join(given) or 'none'}"
+        )
     checkpoint = named[0].removeprefix("ckpt=")
     overrides = OverridesParser.create().parse_overrides([a for a in given if a != named[0]])
     with Progress("loading"):  # torch is slow to import, and --help should not be
@@ -119,7 +126,9 @@ def _apply(config: DictConfig, override: Override) -> None:
     chosen = any((root / key).is_dir() for root in config_directories())
     if chosen:
         _choose(config, key, str(value))
-    elif OmegaConf.select(config, key, default=_MISSING) is _MISSING and not override.is_add():
+    elif OmegaConf.select(config, key, default=_MISSING) is _MISSING and (
+        not override.is_add() or group == "evaluate"  # of which nothing would read it
+    ):
         there = OmegaConf.select(config, key.rpartition(".")[0])
         keys = map(str, there) if isinstance(there, DictConfig) else MAY_CHANGE
         known = ", ".join(sorted(set(keys) - {"_target_"}))

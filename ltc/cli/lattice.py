@@ -32,9 +32,10 @@ def _task(config: DictConfig, as_json: bool) -> None:
         from ltc.runs.build import build_quantizer
 
     samples = integer("samples", config.samples, 2)
+    seed = integer("seed", config.seed, 0, 2**32 - 1)
     if config.get("quantizer"):
         with Progress("measuring"):
-            found = card(build_quantizer(config).lattice, samples, config.seed)
+            found = card(build_quantizer(config).lattice, samples, seed)
         if as_json:
             print(json.dumps(found, indent=2))
         else:
@@ -48,7 +49,7 @@ def _task(config: DictConfig, as_json: bool) -> None:
             if OmegaConf.is_missing(settings, "matrix"):
                 continue  # of `generator`, still to be given
             lattice = instantiate(settings.lattice, _convert_="all")
-            cards.append({**card(lattice, samples, config.seed), "name": name})
+            cards.append({**card(lattice, samples, seed), "name": name})
     cards.sort(key=lambda found: (found["dimension"], -found["second_moment_estimate"]))
     if as_json:
         print(json.dumps(cards, indent=2))

@@ -18,12 +18,15 @@ from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
 from ltc.coder.grid import GridCoder, levels
 from ltc.distortion import Distortion
+from ltc.entropy import EntropyModel
 from ltc.errors import InputError
+from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.grid_run import GridRun
 from ltc.runs.run import LatticeRun, Run, bring_to_scale, facts
 from ltc.runs.values import check_values
 from ltc.runs.vector_run import VectorRun
+from ltc.transforms import Transform
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
@@ -31,6 +34,7 @@ if TYPE_CHECKING:  # neither is needed to code files
 __all__ = [
     "build",
     "build_coder",
+    "build_distortion",
     "build_grid_coder",
     "build_quantizer",
     "build_source",
@@ -57,14 +61,14 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     check_values(config)
     torch.manual_seed(config.seed)
     config = config.copy()
-    if _is_whole(config.source._target_):
+    if _is_whole(config.source.get("_target_")):
         return _build_grid_run(config, known)
     quantizer = build_quantizer(config) if "lattice" in config.quantizer else None
     if quantizer is None:
         config.name.transform = config.name.entropy = None
         source = build_source(config, config.quantizer.dimension)
     else:
-        suitable = quantizer.suitable_entropy(config.entropy._target_)
+        suitable = quantizer.suitable_entropy(str(config.entropy.get("_target_")))
         if suitable is not None:
             name, config.entropy = suitable
             if config.name.entropy not in ("exact", name):
@@ -75,7 +79,7 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
         source = build_source(config, 1 if lattice.runs_across else lattice.dimension)
     if known is not None:
         bring_to_scale(source, known)
-    distortion = instantiate(config.distortion)
+    distortion = build_distortion(config)
     _check_rate(config.lmbda, source.variance, distortion)
     bound = (
         instantiate(config.bound, source=source, distortion=distortion) if config.bound else None
@@ -119,7 +123,7 @@ def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
             )
     if config.bound:
         raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
-    distortion = instantiate(config.distortion)
+    distortion = build_distortion(config)
     _check_rate(config.lmbda, source.variance, distortion)
     coder = build_grid_coder(config, facts(source))
     coder.step(config.lmbda)  # now, not after training
@@ -142,7 +146,7 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
         number(f"the source's {key}", known.get(key))
     if "lattice" not in config.quantizer:
         raise InputError(f"quantizer={name.quantizer} is no lattice; use quantizer=trellis")
-    transform = instantiate(config.transform, dimension=known["dimension"], _convert_="all")
+    transform = _made(Transform, "transform", config.transform, dimension=known["dimension"])
     if not transform.grid:
         raise InputError(
             f"transform={name.transform} is one of vectors; whole pictures need transform=lapped "
@@ -197,18 +201,66 @@ def build_source(config: DictConfig, dimension: int) -> Source:
     settings.pop("block", None)
     if settings.get("dimension", 0) is None:
         settings["dimension"] = dimension
-    return instantiate(settings, _convert_="all")
+    from ltc.sources import Source  # not above: not needed to code files
+
+    source = _made(Source, "source", settings)
+    name = f"source: {type(source).__module__}.{type(source).__qualname__}"
+    try:
+        shape = 3, 2, source.dimension
+        drawn = source.blocks(*shape[:2], torch.Generator().manual_seed(0))
+    except InputError:
+        raise
+    except Exception as error:  # of a class of anybody's own
+        raise InputError(
+            f"{name} cannot be sampled: {error!r} (HYDRA_FULL_ERROR=1 or -v shows where)"
+        ) from error
+    if drawn.shape != shape or drawn.dtype != torch.float32:
+        raise InputError(
+            f"{name} draws blocks of shape {tuple(drawn.shape)}, {drawn.dtype}; expected {shape}, "
+            "torch.float32: sample(count, generator) returns vectors of shape (count, dimension)"
+        )
+    return source
+
+
+def build_distortion(config: DictConfig) -> Distortion:
+    """Build what an error costs."""
+    return _made(Distortion, "distortion", config.distortion)
 
 
 def build_quantizer(config: DictConfig) -> LatticeQuantizer:
     """Build the quantizer of a run."""
     settings = plain(config.quantizer)
-    if "lattice" not in settings:
+    if not isinstance(settings.get("lattice"), dict):
         raise InputError(f"{settings.get('_target_')} is no lattice; choose a lattice as quantizer")
     # A lattice's parameters stand beside it too, for `quantizer.dimension=6`, or its name.
     for key in {*settings["lattice"], "fine"} - {"_target_"}:
         settings.pop(key, None)
-    return instantiate(settings, _convert_="all")
+    lattice = _made(Lattice, "quantizer.lattice", settings.pop("lattice"))
+    return _made(LatticeQuantizer, "quantizer", settings, lattice=lattice)
+
+
+def _made(kind: type, name: str, settings: Any, **known: Any) -> Any:
+    """Make what a group of the configuration names.
+
+    Arguments:
+        kind: the class that it has to be of.
+        name: of the group.
+        settings: the group.
+        known: what a run adds to it.
+
+    Raises:
+        InputError: it names no class, or one of another kind.
+    """
+    target = settings.get("_target_") if hasattr(settings, "get") else None
+    if not isinstance(target, str):
+        raise InputError(
+            f"{name}: _target_ is {target}; expected the name of a {kind.__name__}, "
+            "MODULE.CLASS, in the YAML file of the choice"
+        )
+    found = instantiate(settings, **known, _convert_="all")
+    if not isinstance(found, kind):
+        raise InputError(f"{name}: _target_: {target} is no {kind.__name__}; choose another class")
+    return found
 
 
 def build_coder(
@@ -222,7 +274,7 @@ def build_coder(
         dimension: scalars per source vector, d.
         distortion: what an error costs.
     """
-    transform = instantiate(config.transform, dimension=dimension, _convert_="all")
+    transform = _made(Transform, "transform", config.transform, dimension=dimension)
     if transform.grid or config.entropy._target_ == "ltc.entropy.Context":
         raise InputError(
             f"transform={config.name.transform} entropy={config.name.entropy}: lapped transforms "
@@ -235,5 +287,6 @@ def build_coder(
     layout = Layout(
         lattice.dimension, transform.latent_dimension, block, transform.latent_positions
     )
-    entropy = instantiate(config.entropy, lattice=lattice, channel=layout.channel, _convert_="all")
+    known = {"lattice": lattice, "channel": layout.channel}
+    entropy = _made(EntropyModel, "entropy", config.entropy, **known)
     return LatticeTransformCoder(transform, quantizer, layout, entropy, config.lmbda, distortion)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number, refuse_interpolations
@@ -17,7 +16,14 @@ from ltc.codec import FileCoder
 from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
-from ltc.runs.build import build, build_coder, build_grid_coder, build_quantizer, plain
+from ltc.runs.build import (
+    build,
+    build_coder,
+    build_distortion,
+    build_grid_coder,
+    build_quantizer,
+    plain,
+)
 from ltc.runs.run import Run, load_parameters, restored
 
 __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
@@ -72,16 +78,13 @@ def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
         InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
     """
     config, state = read(checkpoint)
-    if state["source"].get("whole"):
-        pictures = build_grid_coder(config, state["source"])
-        try:
-            load_parameters(pictures, state)
-        except InputError as error:
-            raise InputError(f"ckpt={checkpoint}: {error}") from error
-        return GridFileCoder(pictures, state["source"])
-    quantizer, distortion = build_quantizer(config), instantiate(config.distortion)
-    coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
     try:
+        if state["source"].get("whole"):
+            pictures = build_grid_coder(config, state["source"])
+            load_parameters(pictures, state)
+            return GridFileCoder(pictures, state["source"])
+        quantizer, distortion = build_quantizer(config), build_distortion(config)
+        coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
         code = restored(coder, state)
     except InputError as error:
         raise InputError(f"ckpt={checkpoint}: {error}") from error
@@ -143,8 +146,11 @@ def check_targets(config: DictConfig, name: str) -> None:
         name: what it is of, for the message.
 
     Raises:
-        InputError: it names such a class or function.
+        InputError: it names such a class or function, or lacks a group.
     """
+    for group in ("name", "source", "transform", "quantizer", "entropy", "distortion", "bound"):
+        if not OmegaConf.is_dict(config.get(group)):
+            raise InputError(f"{name}: its configuration has no {group}; it is not of ltc-train")
     known = {"ltc.entropy.FixedRate"}
     for directory in config_directories():
         for file in directory.rglob("*.yaml"):
@@ -159,8 +165,9 @@ def check_targets(config: DictConfig, name: str) -> None:
 
 
 def _targets(values: Any) -> Iterator[str]:
-    """Yield every `_target_` in a configuration of plain values."""
+    """Yield every `_target_` in a configuration of plain values, and how else it is called."""
     if isinstance(values, dict):
+        yield from sorted(values.keys() & {"_partial_", "_args_"})
         if "_target_" in values:
             yield str(values["_target_"])
         values = list(values.values())

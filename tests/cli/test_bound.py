@@ -94,6 +94,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
+        ("source.dimension=x", "source.dimension=x; expected a positive integer"),
         ("source=images", "source=images chooses a transform, too: it is for ltc-train"),
         ("lmbda=3", "no key lmbda; there are bound, distortion, points, rates, seed, source, tol"),
     ],
@@ -108,6 +109,11 @@ def test_baselines_of_a_discrete_source_may_have_no_distortion(run, tmp_path):
     code, output = run("source=iid_bernoulli", "points=3", "bound.baselines=[ecsq]")
     assert code == 0, output
     assert list(tmp_path.rglob("baselines.csv"))
+
+
+def test_too_few_samples_are_named(run):
+    code, output = run("bound=samples", "bound.count=3")
+    assert (code, "bound.count=3; expected an integer of at least 40" in output) == (2, True)
 
 
 @pytest.mark.parametrize("bad", ["rates=[1]", "rates=3", "bound.baselines=[[a]]"])

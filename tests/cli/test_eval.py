@@ -136,6 +136,7 @@ def test_other_data_is_coded_as_a_file_of_it_would_be(evaluated, trained, call, 
         (["seed=1,2"], "several values"),
         (["seed=-1"], "seed=-1; expected an integer"),
         (["ckpt=other"], "expected one ckpt=RUN"),
+        (["+evaluate.x=1"], "there is no key evaluate.x; there are bitstream, samples"),
         (["trainer.accelerator=abacus"], "trainer: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -146,6 +147,11 @@ def test_what_is_refused(trained, call, tmp_path, arguments, expected):
     assert expected in err
     assert "Traceback" not in err
     assert not list(tmp_path.rglob("metrics.json"))
+
+
+def test_without_arguments_it_asks_for_a_run(call):
+    code, _, err = call(command.main)
+    assert (code, "expected one ckpt=RUN, the folder of a run; got none" in err) == (2, True), err
 
 
 def test_no_run_is_replaced(trained, call):

@@ -45,6 +45,7 @@ def test_bad_input(run):
         (["quantizer=e9"], "did you mean e8"),
         (["quantizer=foo"], "there is no quantizer=foo"),
         (["samples=0"], "samples=0"),
+        (["seed=abc"], "seed=abc; expected an integer"),
         (["foo=3"], "there are quantizer, samples, seed"),
     ):
         code, _, err = run(*arguments)

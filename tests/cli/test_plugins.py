@@ -200,6 +200,54 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
     assert "Traceback" not in output
 
 
+SAMPLES = """
+import torch
+from plugins_of_mine import Triangular
+
+class Wide(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator).double()
+
+class Flat(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator)[:, 0]
+
+class Fails(Triangular):
+    def sample(self, count, generator):
+        raise RuntimeError("by mistake")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "_target_: samples_of_mine.Wide\n",
+            "Wide draws blocks of shape (3, 2, 8), torch.float64",
+        ),
+        ("_target_: samples_of_mine.Flat\n", "samples_of_mine.Flat draws blocks of shape (3, 2)"),
+        ("_target_: samples_of_mine.Fails\n", "samples_of_mine.Fails cannot be sampled: Runtime"),
+        ("", "source: _target_ is None; expected the name of a Source"),
+        ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
+        ("_target_: ltc.lattices.E8\n", "source: _target_: ltc.lattices.E8 is no Source"),
+        ("_target_: [\nb: {\n", "a configuration file is no YAML"),
+    ],
+)
+def test_a_source_that_is_none_is_refused(call, plugins, text, expected):
+    (plugins / "samples_of_mine.py").write_text(SAMPLES)
+    dimension = "dimension: null\n" if "samples_of_mine" in text else ""
+    (plugins / "source" / "no_source.yaml").write_text(text + dimension)
+    code, output = call(train.main, "source=no_source", environment=str(plugins))
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_a_folder_of_the_environment_is_named_so(call):
+    code, output = call(train.main, environment="nowhere")
+    assert (code, "LTC_CONFIG_DIR=nowhere: there is no such folder" in output) == (2, True)
+
+
 def test_a_name_that_ltc_has_is_refused(call, plugins):
     (plugins / "quantizer" / "e8.yaml").write_text(YAML["quantizer"])
     code, output = call(train.main, "--config-dir", plugins, "quantizer=e8")
