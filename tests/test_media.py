@@ -185,6 +185,14 @@ def test_sounds_that_would_not_come_back_are_refused():
         Payload.read(sound(np.zeros((9, 2))), ".wav")
     with pytest.raises(InputError, match="samples of type ULAW"):
         Payload.read(sound(np.zeros(9), "ULAW"), ".wav")
+    with pytest.raises(InputError, match="samples of type GSM610; expected PCM or float"):
+        Payload.read(sound(np.zeros(9), "GSM610"), ".wav")
+    whole = sound(np.zeros(3000))
+    with pytest.raises(InputError, match="truncated: 4999 of 6000 bytes of samples are there"):
+        Payload.read(whole[:-1001], ".wav")
+    of_a_pipe = whole.replace((6000).to_bytes(4, "little"), b"\xff" * 4)
+    assert of_a_pipe != whole
+    assert Payload.read(of_a_pipe, ".wav").scalars == 3000
     with pytest.raises(InputError, match=r"no valid \.wav file"):
         Payload.read(b"RIFF", ".wav")
     with pytest.raises(InputError, match=r"\.flac holds no samples of type FLOAT"):
@@ -370,7 +378,7 @@ def test_nothing_has_no_distortion():
 def test_a_flac_that_is_read_as_empty_is_refused(monkeypatch):
     # Of some broken files libsndfile reads nothing; no FLAC could be written of that.
     empty = np.zeros(0, np.float32), 8000, "PCM_16"
-    monkeypatch.setattr("ltc.media.payload.read_sound", lambda file, largest: empty)
+    monkeypatch.setattr("ltc.media.payload.read_sound", lambda *_: empty)
     with pytest.raises(InputError, match="no samples"):
         Payload.read(b"", ".flac")
     assert Payload.read(b"", ".wav").scalars == 0

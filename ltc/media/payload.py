@@ -95,12 +95,7 @@ class Payload:
             if suffix in IMAGES:
                 return cls("image", {"image": read_picture(data, largest)}, ".png")
             if suffix in SOUNDS:
-                sound, rate, subtype = read_sound(io.BytesIO(data), largest)
-                if subtype not in SAMPLE_TYPES:
-                    raise InputError(
-                        f"this sound has samples of type {subtype}; expected PCM or float: "
-                        "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
-                    )
+                sound, rate, subtype = read_sound(io.BytesIO(data), largest, SAMPLE_TYPES)
                 if suffix == ".flac" and len(sound) == 0:  # which could not be written again
                     raise InputError("this .flac holds no samples; expected one at least")
                 check_sound(sound, subtype, suffix)  # of a WAV that is named .flac

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,19 +31,23 @@ SAMPLE_TYPES = {
 }
 
 
-def read_sound(file: str | Path | BinaryIO, largest: int = LARGEST) -> tuple[Array, int, str]:
+def read_sound(
+    file: str | Path | BinaryIO, largest: int = LARGEST, types: Collection[str] | None = None
+) -> tuple[Array, int, str]:
     """Read a sound of one channel.
 
     Arguments:
         file: a path, or a file open for reading.
         largest: bytes that its samples may take.
+        types: of samples, of which it has to have one; None: any.
 
     Returns:
         Samples, shape (samples,), full scale from -1 to 1, as wide a float as is exact; their
         number per second; and soundfile's name of their type.
 
     Raises:
-        InputError: it has several channels, or is larger.
+        InputError: it has several channels, samples of another type, or is larger.
+        EOFError: it ends before its samples do.
         soundfile.LibsndfileError: it cannot be read. Broken files raise other exceptions too.
     """
     with soundfile.SoundFile(file) as sound:
@@ -51,9 +57,27 @@ def read_sound(file: str | Path | BinaryIO, largest: int = LARGEST) -> tuple[Arr
                 f"{name} has {sound.channels} channels; expected mono: convert it, for example "
                 "with `ffmpeg -i IN -ac 1 OUT`"
             )
+        if types is not None and sound.subtype not in types:  # decoders of some read no stream
+            raise InputError(
+                f"this sound has samples of type {sound.subtype}; expected PCM or float: "
+                "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
+            )
+        _refuse_truncated(sound.extra_info)
         dtype = np.dtype("f8" if sound.subtype in ("PCM_32", "DOUBLE") else "f4")
         check_size(sound.frames * dtype.itemsize, largest)
         return sound.read(dtype=dtype.name), sound.samplerate, sound.subtype
+
+
+def _refuse_truncated(log: str) -> None:
+    """Refuse a WAV file that ends before its samples do, which libsndfile only notes in its log.
+
+    Raises:
+        EOFError: it does.
+    """
+    sizes = re.search(r"^data : (\d+) \(should be (\d+)\)", log, re.M)
+    # Who writes to a pipe cannot know the size, and says that it is the largest.
+    if sizes and int(sizes[2]) < int(sizes[1]) < 0xFFFFFFFF:
+        raise EOFError(f"it is truncated: {sizes[2]} of {sizes[1]} bytes of samples are there")
 
 
 def round_sound(samples: Array, bits: int) -> Array:
