@@ -69,6 +69,11 @@ def _task(options: argparse.Namespace) -> None:
     beside = [curve for text in options.beside for curve in read_beside(text)]
     rate = "bitstream_rate" if options.bytes else "rate"
     report = Report.of(options.folders, beside, rate)
+    settings = [setting for setting, _ in report.settings]
+    unplaced = [one for one in beside if all(one.curve(setting) is None for setting in settings)]
+    if settings and unplaced:
+        named = ", ".join(f"{one.label} (source={one.source or 'any'})" for one in unplaced)
+        errors.print(f"warning: no run to lay beside, so left out: {named}", markup=False)
     if report.runs or report.unfinished:
         _write(report, options)
     elif not options.follow:

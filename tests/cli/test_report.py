@@ -71,6 +71,11 @@ def test_curves_laid_beside(write_run, tmp_path, run):
     assert code == 0
     assert "mine" in printed
     assert "LTC, leech (2025)" in printed
+    assert "warning" not in printed
+    (tmp_path / "mine.csv").write_text("rate,snr_db,source\n1,5,banana\n2,11,banana\n")
+    code, printed = run("runs", "--with", "mine=mine.csv")
+    assert code == 0
+    assert "warning: no run to lay beside, so left out: mine (source=banana)" in printed
     code, printed = run("runs", "--with", "mine=none.csv", "--out", "none")
     assert code == 2
     assert "cannot read none.csv" in printed
