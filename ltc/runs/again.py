@@ -53,8 +53,27 @@ def evaluate_again(
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"trainer: {error}") from error
     run, device = rebuild(config, state, f"ckpt={checkpoint}", trainer.strategy.root_device)
+    _refuse_leak(state.get("rows"), getattr(run.source, "rows", None))
     check_memory(run)
     metrics = {**evaluate(run, device), "ckpt": checkpoint}
     metrics["seconds_total"] = time.perf_counter() - start
     write_metrics(metrics, folder)
     return run, metrics
+
+
+def _refuse_leak(trained: Any, now: Any) -> None:
+    """Refuse another split of the same rows: it would hold out what was trained on.
+
+    Arguments:
+        trained: the `rows` of the source that the coder was trained on, if it had any.
+        now: those of the source that it is to be measured on.
+
+    Raises:
+        InputError: that is what was asked for.
+    """
+    same = now and isinstance(trained, list) and trained[:1] == now[:1]
+    if same and trained != now and now[1] != "file":
+        raise InputError(
+            "source.held_out and source.split would measure on rows that the run was trained on; "
+            "give other data with source.path=FILE or source.test_path=FILE"
+        )

@@ -120,8 +120,13 @@ class Run(ABC):
 
     def finish(self, folder: Path) -> None:
         """Freeze what was trained and write it into the folder: `checkpoints/best.ckpt`."""
-        known = {"version": __version__, "config": self.config, "source": facts(self.source)}
-        state = known | self.state()
+        state = {
+            "version": __version__,
+            "config": self.config,
+            "source": facts(self.source),
+            "rows": getattr(self.source, "rows", None),  # that were trained on
+            **self.state(),
+        }
         with atomic_write(folder / "checkpoints" / "best.ckpt") as temporary:
             torch.save(state, temporary)
 

@@ -103,11 +103,13 @@ def test_other_data_is_coded_as_a_file_of_it_would_be(evaluated, trained, call, 
     assert code == 2
     assert "rows that the run was trained on" in err
     (tmp_path / "link.npy").symlink_to(tmp_path / "rows.npy")
-    for name in ("rows.npy", "link.npy"):
+    np.save(tmp_path / "copy.npy", 10 * rows)
+    for name in ("rows.npy", "link.npy", "copy.npy"):
         again = f"source.path={tmp_path / name}", "source.split=place"
         code, _, err = call(command.main, f"ckpt={folder}", *again)
         assert code == 2
         assert "rows that the run was trained on" in err
+    assert not list(tmp_path.glob("outputs/*"))  # refused, it leaves no folder
     (tmp_path / "rows.npy").unlink()  # it is not needed any more
     where = [f"source.path={tmp_path / 'other.npy'}", "source.held_out=0.5"]
     again, _ = evaluated(folder, *where)
