@@ -29,6 +29,8 @@ __all__ = ["GridFileCoder", "Written", "quality_step"]
 # Steps tried for a size or a PSNR that was asked for; octaves of the size, or dB, that are near
 # enough to stop, and too far to be what was asked for.
 TRIES, NEAR, FAR = 14, 0.005, 0.1
+# What the PSNR of no error is taken as, dB: more than 16 bits can have.
+LOSSLESS = 200.0
 # Bytes that each number of a picture takes as latent, level and magnitude.
 BYTES = 12
 
@@ -150,7 +152,7 @@ class GridFileCoder:
                 else:
                     decoded = self._pixels(written.words, step, pixels.shape, pixels.dtype)
                     error = np.square(decoded - pixels.astype(float)).mean()
-                    found = 10 * math.log10(peak**2 / max(error, 1e-10))
+                    found = 10 * math.log10(peak**2 / error) if error > 0 else LOSSLESS
                 tried[step] = found - wanted, written
             miss = tried[step][0]
             return 0.0 if abs(miss) < NEAR else miss
@@ -164,12 +166,13 @@ class GridFileCoder:
             import scipy.optimize  # not above: it is slow to import, and few files ask for it
 
             scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
-        miss, best = min(tried.values(), key=lambda one: abs(one[0]))
-        if abs(miss) > FAR:
-            nearest = 2 ** (wanted + miss) if aim.name == "bpp" else wanted + miss
+        miss, best = min(tried.values(), key=lambda one: (abs(one[0]), len(one[1].data)))
+        # At more than the PSNR that was asked for, nothing smaller is to be had: a flat picture.
+        if abs(miss) > FAR and not (aim.name == "psnr" and miss > 0):
+            nearest = f"{2 ** (wanted + miss) if aim.name == 'bpp' else wanted + miss:.4g}"
             raise InputError(
                 f"{aim.name}={aim.value:g} cannot be reached for this picture; the nearest is "
-                f"{nearest:.4g}"
+                f"{'without loss' if wanted + miss == LOSSLESS else nearest}"
             )
         return best
 

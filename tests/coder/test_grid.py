@@ -332,6 +332,11 @@ def test_what_is_asked_for_is_reached(files):
     data = files.compress(payload, aim=Aim("psnr", 36.0))
     error = payload.squared_error(files.decompress(data)[0])
     assert 10 * math.log10(255**2 / error) == pytest.approx(36, abs=0.05)
+    with pytest.raises(InputError, match="the nearest is without loss"):
+        files.compress(payload, aim=Aim("psnr", 1000))
+    flat = Payload("image", {"image": np.full((9, 8, 3), 128, np.uint8)}, ".png")
+    data = files.compress(flat, aim=Aim("psnr", 40.0))  # nothing is worse than it has to be
+    assert (files.decompress(data)[0].arrays["image"] == 128).all()
     with pytest.raises(InputError, match="cannot be reached for this picture; the nearest is"):
         files.compress(payload, aim=Aim("bpp", 1e-4))
     with pytest.raises(InputError, match="quality=101; expected a number from 0 to 100"):
