@@ -1,0 +1,55 @@
+"""The README's table: what each part of the picture codec brings.
+
+    python scripts/table_pictures.py KODAK --root PHOTOS
+
+Trains a coder for each line on the photographs in a folder (default: those in scikit-image),
+which adds one part to the line before, and prints Bjontegaard differences of rate (PCHIP) on all
+pictures below another, to JPEG and to the line before.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from compare_codecs import measure, others, saving, with_run
+
+import ltc
+from ltc.media import read_picture
+
+NEAREST = ["quantizer=scalar", "quantizer.rdo=false", "transform.denoise=false"]
+LINES = {
+    "contexts, cosine transform, nearest levels": [*NEAREST, "transform=dct"],
+    "blocks that overlap": NEAREST,
+    "levels of least rate + lmbda * distortion": ["quantizer=scalar", "transform.denoise=false"],
+    "8 states instead of scalar": ["quantizer=trellis_8", "transform.denoise=false"],
+    "noise taken out": ["quantizer=trellis_8"],
+}
+QUALITIES = [28, 38, 46, 54, 62, 70, 78]
+
+
+def main() -> None:
+    """Train, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", type=Path, help="folder of pictures that nobody trained on")
+    parser.add_argument("--root", help="folder of photographs to train on")
+    parser.add_argument("--range", type=float, nargs=2, default=(28.0, 40.0), metavar="PSNR")
+    options = parser.parse_args()
+    pictures = [read_picture(path) for path in sorted(options.pictures.rglob("*.png"))]
+    codec, qualities = others()["JPEG"]
+    jpeg = [measure(codec, quality, pictures, False) for quality in qualities]
+    before = None
+    print("| codec | to JPEG | to the line before |\n|---|---|---|")
+    for name, choices in LINES.items():
+        common = ["source=images", *([f"source.root={options.root}"] if options.root else [])]
+        with tempfile.TemporaryDirectory() as folder:
+            ltc.train(*common, *choices, "logger=csv", folder=folder)
+            codec = with_run(folder)
+        points = [measure(codec, quality, pictures, False) for quality in QUALITIES]
+        cells = [f"{saving(jpeg, points, *options.range):+.1f} %"]
+        cells.append("" if before is None else f"{saving(before, points, *options.range):+.1f} %")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        before = points
+
+
+if __name__ == "__main__":
+    main()
