@@ -24,7 +24,6 @@ from ltc.transforms import Lapped
 
 LATTICES = {
     "scalar": Zn(),
-    "trellis-4": Convolutional(4),
     "trellis-8": Convolutional(8),
     "trellis-16": Convolutional(16),
 }
@@ -296,7 +295,7 @@ def test_all_paths_can_be_written(data):
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_picture_or_are_refused(data):
-    model = make(LATTICES["trellis-4"], stride=2)
+    model = make(LATTICES["trellis-8"], stride=2)
     files = GridFileCoder(model, {"offset": 128.0})
     metadata = {"kind": "image", "suffix": ".png", "arrays": [["image", [5, 4, 3], "|u1"]]}
     forged = Container(files.fingerprint, {**metadata, "step": 1024}, [(1, data)]).pack()
