@@ -80,6 +80,8 @@ def candidate(value, odd, plain, second, inner):  # type: ignore[no-untyped-def]
         rank = int(np.rint(0.25 * (size - 2 * second)))
     else:
         rank = int(np.rint(0.25 * (size - 1 + 2 * second)))
+        if second and size < 1.5:  # zero and three are three apart, not four
+            rank = 0
     rank = max(rank - 1, 0) if inner else max(rank, 0)
     found = level_of(odd, plain, second, rank)
     return found if value >= 0 else -found

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ltc.codec import Aim, Container, Payload, grid_stream
@@ -144,6 +144,7 @@ def test_every_level_of_a_state_has_one_name(odd, plain):
 
 @settings(deadline=None)
 @given(st.floats(-50, 50), st.booleans(), st.booleans(), st.booleans())
+@example(1.25, True, False, True)  # between zero and three, which are not four apart
 def test_candidates_are_the_nearest_of_their_coset(value, odd, plain, second):
     odd, second = int(odd), int(second)
     offered = [n for n in range(-60, 61) if n % 2 == odd or (n == 0 and not plain)]
