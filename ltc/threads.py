@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["in_parallel", "one_thread"]
+__all__ = ["each_in_parallel", "in_parallel", "one_thread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,6 +36,20 @@ def one_thread(when: bool = True) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def each_in_parallel(task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield what a task returns for each item, in their order, on as many threads as torch uses.
+
+    Example:
+        >>> list(each_in_parallel(abs, [2, -3]))
+        [2, 3]
+    """
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    try:
+        yield from pool.map(task, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops early does not wait for the rest
+
+
 def in_parallel(task: Callable[[Item], Iterable[Result]], items: Iterable[Item]) -> list[Result]:
     """Return what a task returns for each item, joined, on as many threads as torch uses.
 
@@ -43,5 +57,4 @@ def in_parallel(task: Callable[[Item], Iterable[Result]], items: Iterable[Item])
         >>> in_parallel(range, [2, 3])
         [0, 1, 0, 1, 2]
     """
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return [result for results in pool.map(task, items) for result in results]
+    return [result for results in each_in_parallel(task, items) for result in results]

@@ -38,7 +38,15 @@ Pixels = NDArray[np.uint8]
 Codec = Callable[[Pixels, float], tuple[int, Pixels, float, float]]
 # Bits per pixel beyond which rates are high.
 HIGH = 2.0
+# Qualities at which runs are measured, from about 28 to 45 dB.
+QUALITIES = [28, 38, 46, 54, 62, 70, 78]
 KEYS = ("bits_per_pixel", "psnr_db", "ms_ssim_db", "encoding", "decoding")
+
+
+def read_pictures(folder: Path) -> list[Pixels]:
+    """Return all pictures below a folder, in sorted order."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".png")
+    return [read_picture(path) for path in paths]
 
 
 def with_pillow(kind: str, settings: Callable[[float], dict]) -> Codec:
@@ -182,12 +190,11 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="where to draw, .svg or .png")
     parser.add_argument("--csv", type=Path, help="where the points go")
     parser.add_argument("--range", type=float, nargs=2, default=(28.0, 40.0), metavar="PSNR")
-    parser.add_argument("--qualities", type=float, nargs="+", default=[28, 38, 46, 54, 62, 70, 78])
+    parser.add_argument("--qualities", type=float, nargs="+", default=QUALITIES)
     parser.add_argument("--ms-ssim", action="store_true", help="also rates at equal MS-SSIM")
     parser.add_argument("--without-others", action="store_true", help="runs alone")
     options = parser.parse_args()
-    paths = sorted(path for path in options.pictures.rglob("*") if path.suffix.lower() == ".png")
-    pictures = [read_picture(path) for path in paths]
+    pictures = read_pictures(options.pictures)
     codecs = {} if options.without_others else others()
     for run in options.runs:
         folder, _, name = run.partition("=")

@@ -11,10 +11,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from compare_codecs import measure, others, saving, with_run
+from compare_codecs import QUALITIES, measure, others, read_pictures, saving, with_run
 
 import ltc
-from ltc.media import read_picture
 
 NEAREST = ["quantizer=scalar", "quantizer.rdo=false", "transform.denoise=false"]
 LINES = {
@@ -24,7 +23,6 @@ LINES = {
     "8 states instead of scalar": ["quantizer=trellis_8", "transform.denoise=false"],
     "noise taken out": ["quantizer=trellis_8"],
 }
-QUALITIES = [28, 38, 46, 54, 62, 70, 78]
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def main() -> None:
     parser.add_argument("--root", help="folder of photographs to train on")
     parser.add_argument("--range", type=float, nargs=2, default=(28.0, 40.0), metavar="PSNR")
     options = parser.parse_args()
-    pictures = [read_picture(path) for path in sorted(options.pictures.rglob("*.png"))]
+    pictures = read_pictures(options.pictures)
     codec, qualities = others()["JPEG"]
     jpeg = [measure(codec, quality, pictures, False) for quality in qualities]
     before = None

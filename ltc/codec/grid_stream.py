@@ -29,10 +29,32 @@ from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
 __all__ = ["decode", "encode"]
 
 kernel = numba.njit(cache=True, nogil=True)
+inline = numba.njit(cache=True, nogil=True, inline="always")
 # Words that a coordinate takes at most: its coset, its rank, its escape, its sign.
 MOST_WORDS = 80
 # Zeros that an escape begins with at most.
 MOST_ZEROS = 24
+
+
+@inline
+def _expected(  # type: ignore[no-untyped-def]
+    plane, r, c, level, magnitude, related, weights, bias, prediction
+):
+    """Return the class of a coordinate, and what its level is predicted to be.
+
+    Arguments:
+        plane, r, c: its place; what comes before it is whole.
+        level, magnitude, related, weights, bias, prediction: as in `encode`.
+    """
+    own, weight = magnitude[plane, r + BORDER], weights[plane, place_of(r, c)]
+    total = known(
+        magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
+        bias[plane, place_of(r, c)],
+    ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
+    left = level[plane, r, c - 1] if c > 0 else 0
+    before_left = level[plane, r, c - 2] if c > 1 else 0
+    guess = predicted(level[plane], r, c, left, before_left, prediction[plane])
+    return class_of(total), guess
 
 
 @kernel
@@ -60,17 +82,11 @@ def encode(  # type: ignore[no-untyped-def]
         for r in range(rows):
             words = with_room(words, count + pending + MOST_WORDS * columns + 1)
             for c in range(columns):
-                own = magnitude[plane, r + BORDER]
-                weight = weights[plane, place_of(r, c)]
-                total = known(
-                    magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
-                    bias[plane, place_of(r, c)],
-                ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
-                before = level[plane, r, c - 1] if c > 0 else 0
-                more = level[plane, r, c - 2] if c > 1 else 0
-                guess = predicted(level[plane], r, c, before, more, prediction[plane])
+                found_class, guess = _expected(
+                    plane, r, c, level, magnitude, related, weights, bias, prediction
+                )
                 rest = level[plane, r, c] - guess
-                found_class, o = class_of(total), odd[state]
+                o = odd[state]
                 plain = found_class >= PLAIN
                 if (rest & 1) != o and (plain or o == 0 or rest != 0):
                     return words[:0], False
@@ -94,7 +110,7 @@ def encode(  # type: ignore[no-untyped-def]
                     count, lower, width, pending, first = put_uniform(
                         words, count, lower, width, pending, first, int(rest < 0), 2
                     )
-                own[c + BORDER] = min(abs(rest), LARGEST)
+                magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
                 state = following[state, second]
     count = finish(words, count, lower, width, pending, first)
     return words[:count], True
@@ -129,16 +145,10 @@ def decode(  # type: ignore[no-untyped-def]
         if position > len(words) + 2:
             return False
         for c in range(columns):
-            own = magnitude[plane, r + BORDER]
-            weight = weights[plane, place_of(r, c)]
-            total = known(
-                magnitude, plane, r + BORDER, c + BORDER, related[plane], weight,
-                bias[plane, place_of(r, c)],
-            ) + weight[0] * own[c + 1] + weight[1] * own[c]  # fmt: skip
-            before = level[plane, r, c - 1] if c > 0 else 0
-            more = level[plane, r, c - 2] if c > 1 else 0
-            guess = predicted(level[plane], r, c, before, more, prediction[plane])
-            found_class, o = class_of(total), odd[state]
+            found_class, guess = _expected(
+                plane, r, c, level, magnitude, related, weights, bias, prediction
+            )
+            o = odd[state]
             plain = found_class >= PLAIN
             part = quantile(lower, width, point)
             if part >= TOTAL:
@@ -182,7 +192,7 @@ def decode(  # type: ignore[no-untyped-def]
                 place[plane, r, c] = guess
             else:
                 place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
-            own[c + BORDER] = min(abs(rest), LARGEST)
+            magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
             state = following[state, second]
     walk[0], walk[1], walk[2], walk[3] = np.uint64(position), lower, width, point
     walk[4] = np.uint64(state)

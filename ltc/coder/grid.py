@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from ltc.entropy.context import PREDICTORS, Context
 from ltc.entropy.neighbourhood import BORDER, LARGEST, features, fit_weights, with_border
 from ltc.errors import InputError
 from ltc.lattices import Convolutional, Lattice
+from ltc.threads import each_in_parallel
 from ltc.transforms import Lapped
 
 __all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder", "levels"]
@@ -195,12 +195,11 @@ class GridCoder(nn.Module):
             part = latents[:: 1 << (ROUNDS - 1 - number)]
             tasks = [(planes, multiple) for planes in part for multiple in multiples]
             found = self.context.nothing()
-            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-                every = pool.map(lambda task: self.encode(*task).found, tasks)
-                for at, one in enumerate(every):
-                    report(f"round {number + 1} of {ROUNDS}, {at / len(tasks):.0%}")
-                    for sums, more in zip(found, one, strict=True):
-                        sums += more
+            every = each_in_parallel(lambda task: self.encode(*task).found, tasks)
+            for at, one in enumerate(every):
+                report(f"round {number + 1} of {ROUNDS}, {at / len(tasks):.0%}")
+                for sums, more in zip(found, one, strict=True):
+                    sums += more
             self.context.fit(*found)
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ltc.checks import choice, integer
 from ltc.errors import InputError
-from ltc.threads import in_parallel
+from ltc.threads import each_in_parallel
 from ltc.transforms.base import Transform
 from ltc.transforms.denoising import denoised
 
@@ -159,7 +159,7 @@ class Lapped(Transform):
         y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, rows * n)
         y = _mixed(y, self._unmixing.T.copy()).reshape(colours, -1, rows * n)
         if self.denoise and step > 0:
-            y = np.stack(in_parallel(lambda plane: [denoised(plane, step)], y))
+            y = np.stack(list(each_in_parallel(lambda plane: denoised(plane, step), y)))
         y = y.transpose(2, 1, 0)
         grey = np.full((1, 1), self.dimension**-0.5)
         matrix = grey if colours == 1 else self.colours.numpy()
