@@ -16,7 +16,6 @@ from ltc.codec.described import describe, described
 from ltc.codec.files import Aim, silent, taken
 from ltc.codec.range_coder import from_bytes, to_bytes
 from ltc.coder.grid import FINEST, LARGEST_STEP
-from ltc.entropy.neighbourhood import with_border
 from ltc.errors import InputError
 from ltc.media import LARGEST, Payload
 from ltc.media.size import check_size
@@ -81,10 +80,9 @@ class GridFileCoder:
         """A digest of everything that a decoder needs, 8 bytes."""
         parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
         facts = repr(sorted(self.facts.items()))
-        states = self.model.following, self.model.odd
-        return bytes.fromhex(digest(*states, *self.model.transform.matrices, *parameters, facts))[
-            :8
-        ]
+        branches = self.model.branches[:2]
+        matrices = self.model.transform.matrices
+        return bytes.fromhex(digest(*branches, *matrices, *parameters, facts))[:8]
 
     def compress(
         self,
@@ -185,13 +183,7 @@ class GridFileCoder:
     ) -> Written:
         """Return the file of a latent at a step."""
         encoded = self.model.encode(latent, step, progress)
-        level, context = encoded.level, self.model.context
-        words, whole = grid_stream.encode(
-            level, self.model.following, self.model.odd, *context.arrays(len(level)),
-            *context.probabilities, with_border(*_size(level)),
-        )  # fmt: skip
-        if not whole:
-            raise RuntimeError("levels are none of the trellis: a bug in ltc")
+        words = grid_stream.encode(self.model, encoded.level)
         metadata = {**describe(payload), "step": step}
         data = Container(self.fingerprint, metadata, [(1, to_bytes(words))]).pack()
         return Written(data, encoded.bits, words)
@@ -244,19 +236,10 @@ class GridFileCoder:
         progress: Callable[[float], None] = silent,
     ) -> NDArray[Any]:
         """Return the picture of a stream, the same on every machine."""
-        n, context = self.model.transform.stride, self.model.context
-        planes = n * n * math.prod(shape[2:])
-        place = np.zeros((planes, *(-(-size // n) for size in shape[:2])), np.float32)
-        arguments = (
-            np.zeros(5, np.uint64), words, self.model.following, self.model.odd,
-            *context.arrays(planes), *context.probabilities, context.reconstruction,
-            np.zeros(place.shape, np.int32), with_border(*_size(place)), place,
-        )  # fmt: skip
-        for plane in range(planes):
-            if not grid_stream.decode(plane, *arguments):
-                raise InputError("the stream is damaged: no picture has it")
-            progress((plane + 1) / planes)
-        place *= np.float32(step / FINEST)
+        n = self.model.transform.stride
+        size = n * n * math.prod(shape[2:]), -(-shape[0] // n), -(-shape[1] // n)
+        _, place = grid_stream.decode(self.model, words, size, progress)
+        place *= np.float32(self.model.unit(step))
         values = self.model.picture(place, step / FINEST)[: shape[0], : shape[1]]
         unit, largest = self._unit(dtype), np.iinfo(dtype).max
         values = np.rint((values + np.float32(self.facts["offset"])) * unit)
@@ -274,8 +257,3 @@ class GridFileCoder:
             self.facts["offset"]
         )
         return values if values.ndim == 3 else values[..., None]
-
-
-def _size(planes: NDArray[Any]) -> tuple[int, int, int]:
-    count, rows, columns = planes.shape
-    return count, rows, columns

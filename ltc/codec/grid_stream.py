@@ -6,8 +6,12 @@ coset and the rank of its level by tables of integers: see `ltc.entropy.neighbou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from ltc.codec.range_coder import (
     TOTAL,
@@ -23,8 +27,12 @@ from ltc.codec.range_coder import (
     with_room,
 )
 from ltc.coder.grid_search import predicted
-from ltc.coder.levels import PLAIN, kind_of, level_of, name_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
+from ltc.coder.levels import PLAIN, kind_of, level_of, rank_of, signed
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of, with_border
+from ltc.errors import InputError
+
+if TYPE_CHECKING:
+    from ltc.coder.grid import GridCoder
 
 __all__ = ["decode", "encode"]
 
@@ -36,6 +44,51 @@ MOST_WORDS = 80
 MOST_ZEROS = 24
 
 
+def encode(model: GridCoder, level: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """Return the stream of a picture's levels, shape (k, R, C), in words of 32 bits."""
+    following, coset, _ = model.branches
+    planes, rows, columns = level.shape
+    words, whole = encode_planes(
+        level, following, coset, *model.context.arrays(planes), *model.context.probabilities,
+        with_border(planes, rows, columns),
+    )  # fmt: skip
+    if not whole:
+        raise RuntimeError("levels are none of the trellis: a bug in ltc")
+    found: NDArray[np.uint32] = words
+    return found
+
+
+def decode(
+    model: GridCoder,
+    words: NDArray[np.uint32],
+    shape: tuple[int, int, int],
+    progress: Callable[[float], None],
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the levels of a stream, and the places that they stand for in units of the step.
+
+    Arguments:
+        model: the coder.
+        words: uint32.
+        shape: (k, R, C).
+        progress: told now and then what share is done, from 0 to 1.
+
+    Raises:
+        InputError: no picture has this stream.
+    """
+    level, place = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    following, coset, _ = model.branches
+    arguments = (
+        np.zeros(5, np.uint64), words, following, coset, *model.context.arrays(shape[0]),
+        *model.context.probabilities, model.context.reconstruction, level,
+        with_border(*shape), place,
+    )  # fmt: skip
+    for plane in range(shape[0]):
+        if not decode_plane(plane, *arguments):
+            raise InputError("the stream is damaged: no picture has it")
+        progress((plane + 1) / shape[0])
+    return level, place
+
+
 @inline
 def _expected(  # type: ignore[no-untyped-def]
     plane, r, c, level, magnitude, related, weights, bias, prediction
@@ -44,7 +97,7 @@ def _expected(  # type: ignore[no-untyped-def]
 
     Arguments:
         plane, r, c: its place; what comes before it is whole.
-        level, magnitude, related, weights, bias, prediction: as in `encode`.
+        level, magnitude, related, weights, bias, prediction: as in `encode_plane`.
     """
     own, weight = magnitude[plane, r + BORDER], weights[plane, place_of(r, c)]
     total = known(
@@ -58,16 +111,17 @@ def _expected(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def encode(  # type: ignore[no-untyped-def]
-    level, following, odd, related, weights, bias, prediction, group, branch, left, magnitude
+def encode_planes(  # type: ignore[no-untyped-def]
+    level, following, coset, related, weights, bias, prediction, group, branch, left, magnitude
 ):
     """Return the words of levels, uint32, and whether they are levels along the trellis.
 
     Arguments:
         level: shape (k, R, C), integers.
-        following, odd: of the trellis, see `search`.
+        following, coset: what states offer, see `ltc.coder.levels.Branches`.
         related, weights, bias, prediction, group: of each plane.
-        branch: probability of the first coset, in 2^-24, shape (groups, classes, states).
+        branch: sums of the probabilities before each branch, in 2^-24, shape (groups, classes,
+            states, branches + 1).
         left: sums of the probabilities before each rank, in 2^-24, shape
             (groups, classes, kinds, ranks + 1).
         magnitude: zeros, with a border.
@@ -86,17 +140,18 @@ def encode(  # type: ignore[no-untyped-def]
                     plane, r, c, level, magnitude, related, weights, bias, prediction
                 )
                 rest = level[plane, r, c] - guess
-                o = odd[state]
-                plain = found_class >= PLAIN
-                if (rest & 1) != o and (plain or o == 0 or rest != 0):
-                    return words[:0], False
-                second, rank = name_of(rest, o, plain)
-                p = branch[group[plane], found_class, state]
+                offered = coset[int(found_class >= PLAIN), state]
+                rank, b = -1, -1
+                while rank < 0:
+                    b += 1
+                    if b == len(offered) or following[state, b] < 0:
+                        return words[:0], False
+                    rank = rank_of(rest, offered[b])
+                table = branch[group[plane], found_class, state]
                 count, lower, width, pending, first = put(
-                    words, count, lower, width, pending, first,
-                    second * p, TOTAL - p if second else p,
-                )  # fmt: skip
-                table = left[group[plane], found_class, kind_of(o, plain, second)]
+                    words, count, lower, width, pending, first, table[b], table[b + 1] - table[b]
+                )
+                table = left[group[plane], found_class, kind_of(offered[b])]
                 symbol = min(rank, escape)
                 count, lower, width, pending, first = put(
                     words, count, lower, width, pending, first,
@@ -106,19 +161,19 @@ def encode(  # type: ignore[no-untyped-def]
                     count, lower, width, pending, first = put_gamma(
                         words, count, lower, width, pending, first, rank - escape + 1
                     )
-                if signed(rest, o, plain):
+                if signed(rest, offered[b]):
                     count, lower, width, pending, first = put_uniform(
                         words, count, lower, width, pending, first, int(rest < 0), 2
                     )
                 magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
-                state = following[state, second]
+                state = following[state, b]
     count = finish(words, count, lower, width, pending, first)
     return words[:count], True
 
 
 @kernel
-def decode(  # type: ignore[no-untyped-def]
-    plane, walk, words, following, odd, related, weights, bias, prediction, group, branch, left,
+def decode_plane(  # type: ignore[no-untyped-def]
+    plane, walk, words, following, coset, related, weights, bias, prediction, group, branch, left,
     inward, level, magnitude, place,
 ):  # fmt: skip
     """Fill a plane of levels and the places that they stand for; tell whether words are a stream.
@@ -127,7 +182,8 @@ def decode(  # type: ignore[no-untyped-def]
         plane: which; those before are whole.
         walk: what goes on from plane to plane, shape (5,), uint64.
         words: uint32.
-        following, odd, related, weights, bias, prediction, group, branch, left: as in `encode`.
+        following, coset, related, weights, bias, prediction, group, branch, left: as in
+            `encode_planes`.
         inward: how far within a level its reconstruction lies, shape (groups, classes, kinds, 3).
         level: to be filled, shape (k, R, C), integers.
         magnitude: zeros, with a border.
@@ -140,6 +196,7 @@ def decode(  # type: ignore[no-untyped-def]
     else:
         position, lower, width, point = np.int64(walk[0]), walk[1], walk[2], walk[3]
     state = np.int64(walk[4])
+    g = group[plane]
     for r in range(rows):
         # The decoder reads at most one word beyond the last that the encoder wrote.
         if position > len(words) + 2:
@@ -148,18 +205,18 @@ def decode(  # type: ignore[no-untyped-def]
             found_class, guess = _expected(
                 plane, r, c, level, magnitude, related, weights, bias, prediction
             )
-            o = odd[state]
-            plain = found_class >= PLAIN
             part = quantile(lower, width, point)
             if part >= TOTAL:
                 return False
-            p = branch[group[plane], found_class, state]
-            second = int(part >= np.uint64(p))
+            table, b = branch[g, found_class, state], 0
+            while np.uint64(table[b + 1]) <= part:
+                b += 1
             position, lower, width, point = get(
-                words, position, lower, width, point, second * p, TOTAL - p if second else p
+                words, position, lower, width, point, table[b], table[b + 1] - table[b]
             )
-            kind = kind_of(o, plain, second)
-            table = left[group[plane], found_class, kind]
+            where = coset[int(found_class >= PLAIN), state, b]
+            kind = kind_of(where)
+            table = left[g, found_class, kind]
             part = quantile(lower, width, point)
             if part >= TOTAL:
                 return False
@@ -177,8 +234,8 @@ def decode(  # type: ignore[no-untyped-def]
                 if excess < 0:
                     return False
                 rank += excess - 1
-            rest = level_of(o, plain, second, rank)
-            if signed(rest, o, plain):
+            rest = level_of(where, rank)
+            if signed(rest, where):
                 position, lower, width, point, negative = get_uniform(
                     words, position, lower, width, point, 2
                 )
@@ -186,14 +243,14 @@ def decode(  # type: ignore[no-untyped-def]
                     return False
                 if negative:
                     rest = -rest
-            inside = inward[group[plane], found_class, kind, min(rank, 2)]
+            inside = inward[g, found_class, kind, min(rank, 2)]
             level[plane, r, c] = guess + rest
             if rest == 0:
                 place[plane, r, c] = guess
             else:
                 place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
             magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
-            state = following[state, second]
+            state = following[state, b]
     walk[0], walk[1], walk[2], walk[3] = np.uint64(position), lower, width, point
     walk[4] = np.uint64(state)
     return True

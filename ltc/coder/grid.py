@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ltc.coder.grid_search import search
+from ltc.coder.levels import branches_of
 from ltc.coder.means import paired, separated
 from ltc.entropy.context import PREDICTORS, Context
 from ltc.entropy.neighbourhood import BORDER, LARGEST, features, fit_weights, with_border
@@ -19,7 +21,7 @@ from ltc.lattices import Convolutional, Lattice
 from ltc.threads import each_in_parallel
 from ltc.transforms import Lapped
 
-__all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder", "levels"]
+__all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder"]
 
 # An error of one step in units of the bits that it is worth; measured: from 0.36 to 0.45 the
 # rate at a distortion changes by less than a thousandth.
@@ -35,12 +37,11 @@ SAMPLES = 1000
 # How often tables are fitted to what the encoder makes of those before: of a quarter of the
 # pictures, of half, of all; three times of all would save 0.05 % of the rate.
 ROUNDS = 3
-# States of the code through which those with more are fitted, and states at most: each has its own
-# neighbours to look at, so that the time grows with them.
-FITTED_STATES, MOST_STATES = 8, 1024
+# States of the convolutional code through which those with more are fitted.
+FITTED_STATES = 8
 
 
-class Encoded:
+class Encoded(NamedTuple):
     """What an encoder chose for a picture.
 
     Attributes:
@@ -50,10 +51,10 @@ class Encoded:
         found: what the tables are fitted to, see `Context.fit`.
     """
 
-    def __init__(self, planes: NDArray[np.float32], context: Context) -> None:
-        self.level = np.zeros(planes.shape, np.int32)
-        self.found = context.nothing()
-        self.bits = self.error = 0.0
+    level: NDArray[np.int32]
+    bits: float
+    error: float
+    found: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
 class GridCoder(nn.Module):
@@ -63,14 +64,14 @@ class GridCoder(nn.Module):
 
     Arguments:
         transform: the transform.
-        lattice: Z, or a convolutional code, whose trellis runs along rows.
+        lattice: whose trellis runs along rows, see `ltc.coder.levels.branches_of`.
         context: the probabilities of levels.
         lmbda: weight of the distortion against the rate, per scalar of unit variance.
         gain: the deviation of the pixels of training pictures.
         rdo: whether the encoder weighs error against rate, or takes the nearest levels.
 
     Raises:
-        InputError: the lattice has no trellis of one coordinate that goes on, or too many states.
+        InputError: the lattice has no such trellis, or too many states.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class GridCoder(nn.Module):
         self.lmbda = lmbda
         self.gain = gain
         self.rdo = rdo
-        self.following, self.odd = levels(lattice)
+        self.branches = branches_of(lattice)
+        self.endless = lattice.section is not None
 
     def step(self, lmbda: float) -> int:
         """Return the step of a weight of the distortion, in 1/1024 of a pixel's value.
@@ -103,6 +105,17 @@ class GridCoder(nn.Module):
                 "hardly anything of them is left"
             )
         return min(LARGEST_STEP, max(1, round(FINEST * self.gain / math.sqrt(RATIO * lmbda))))
+
+    def unit(self, step: int) -> float:
+        """Return the distance of two levels, in values of the picture.
+
+        Steps are those of a lattice of the volume of the even integers, so that they mean the same
+        for all lattices.
+
+        Arguments:
+            step: in 1/1024.
+        """
+        return 2 * step / (FINEST * self.branches.volume)
 
     @torch.no_grad()
     def planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -146,22 +159,24 @@ class GridCoder(nn.Module):
             step: in 1/1024.
             progress: told now and then what share is done, from 0 to 1.
         """
-        encoded = Encoded(planes, self.context)
         count, rows, columns = planes.shape
+        unit = self.unit(step)
+        wanted = planes * np.float32(1 / unit)
+        weight = (unit * FINEST / step) ** 2 / RATIO if self.rdo else NEAREST
+        following, coset, _ = self.branches
+        level, found = np.zeros(planes.shape, np.int32), self.context.nothing()
         arguments = (
-            planes * np.float32(FINEST / step), 1 / RATIO if self.rdo else NEAREST,
-            self.following, self.odd,
-            *self.context.arrays(count), self.context.branch_bits, self.context.value_bits,
-            self.context.reconstruction, encoded.level, with_border(count, rows, columns),
-            *encoded.found,
+            wanted, weight, following, coset, *self.context.arrays(count),
+            self.context.branch_bits, self.context.value_bits, self.context.reconstruction,
+            level, with_border(count, rows, columns), *found,
         )  # fmt: skip
-        state, total = 0, 0.0
+        state, bits, error = 0, 0.0, 0.0
         for plane in range(count):
-            bits, error, state = search(plane, state, *arguments)
-            encoded.bits, total = encoded.bits + bits, total + error
+            length, missed, state = search(plane, state, *arguments)
+            bits, error = bits + length, error + missed
             progress((plane + 1) / count)
-        encoded.error = total * (step / FINEST) ** 2 / planes.size
-        return encoded
+        error *= unit**2 / planes.size
+        return Encoded(level, bits, error, found)
 
     def fit(
         self,
@@ -176,12 +191,13 @@ class GridCoder(nn.Module):
             steps: that the tables are to serve, in values of the picture.
             report: told what is done.
         """
-        if len(self.odd) > FITTED_STATES:
-            simple = Context(self.transform.frequencies, FITTED_STATES)
+        if self.endless and len(self.branches.following) > FITTED_STATES:
             code = Convolutional(FITTED_STATES)
+            simple = Context(self.transform.frequencies, branches_of(code).numbers)
             fitted = GridCoder(self.transform, code, simple, self.lmbda, self.gain, self.rdo)
             fitted.fit(pictures, steps, report)
-            self.context.take(simple, fitted.odd, self.odd)
+            odd = (coder.branches.coset[1, :, 0] & 1 for coder in (fitted, self))
+            self.context.take(simple, *odd)
             return
         d = self.transform.dimension
         coloured = [picture.reshape(-1, d) for picture in pictures if picture.shape[2] == d]
@@ -198,8 +214,8 @@ class GridCoder(nn.Module):
             every = each_in_parallel(lambda task: self.encode(*task).found, tasks)
             for at, one in enumerate(every):
                 report(f"round {number + 1} of {ROUNDS}, {at / len(tasks):.0%}")
-                for sums, more in zip(found, one, strict=True):
-                    sums += more
+                for counts, more in zip(found, one, strict=True):
+                    np.add(counts, more, out=counts)
             self.context.fit(*found)
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:
@@ -225,7 +241,7 @@ class GridCoder(nn.Module):
             for step in steps:
                 magnitude = with_border(channels, rows, columns)
                 inside = magnitude[:, BORDER:-BORDER, BORDER:-BORDER]
-                rest = residual * (FINEST / step)
+                rest = residual / self.unit(step)
                 inside[:] = np.minimum(2 * np.floor(np.abs(rest) / 2 + 0.35), LARGEST)
                 found = features(magnitude, self.context.related[:channels])
                 for place in range(4):
@@ -278,29 +294,3 @@ def _near(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     inside = max(sums.shape[1] - 2, 0)
     beside = [sums[1:, :-2], right[1:, :inside], sums[:-1, 1:-1], below[: len(sums) - 1, 1:-1]]
     return np.stack([*beside, sums[:-1, :-2], sums[:-1, 2:]], -1)
-
-
-def levels(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the state after each state and coset, and which states are odd.
-
-    A state offers the cosets 0 and 2 of 4 Z, or 1 and 3.
-    """
-    section = lattice.section
-    if section is None:
-        if lattice.dimension == 1:
-            return np.zeros((1, 2), np.int64), np.zeros(1, np.int64)
-        raise InputError(
-            f"quantizer={lattice.name}: pictures are coded along the rows of a trellis; use "
-            "quantizer=trellis quantizer.states=8, or quantizer=scalar"
-        )
-    if len(section.previous) > MOST_STATES:
-        raise InputError(
-            f"quantizer.states={len(section.previous)}; of pictures expected {MOST_STATES} at most"
-        )
-    following = np.zeros((len(section.previous), 2), np.int64)
-    odd = np.zeros(len(section.previous), np.int64)
-    for after, (states, cosets) in enumerate(zip(section.previous, section.coset, strict=True)):
-        for state, coset in zip(states, cosets, strict=True):
-            odd[state] = coset & 1
-            following[state, coset >> 1] = after
-    return following, odd

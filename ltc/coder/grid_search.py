@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ltc.coder.levels import PLAIN, candidate, kind_of, name_of, signed
+from ltc.coder.levels import PLAIN, candidate, kind_of, rank_of, signed
 from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
 
 __all__ = ["predicted", "search"]
@@ -50,7 +50,7 @@ def _length(values, kind, rank):  # type: ignore[no-untyped-def]
     escape = values.shape[-1] - 1
     if rank < escape:
         return values[kind, rank]
-    return values[kind, escape] + 2 * np.floor(np.log2(float(rank - escape + 1)))
+    return values[kind, escape] + 1 + 2 * np.floor(np.log2(float(rank - escape + 1)))
 
 
 @kernel
@@ -60,7 +60,7 @@ def search(  # type: ignore[no-untyped-def]
     wanted,
     weight,
     following,
-    odd,
+    coset,
     related,
     weights,
     bias,
@@ -82,16 +82,15 @@ def search(  # type: ignore[no-untyped-def]
         state: of the trellis, at its start.
         wanted: the latent in units of the step, shape (k, R, C).
         weight: bits that a squared error of one step is worth.
-        following: the state after each state and coset, shape (states, 2).
-        odd: whether a state offers the odd levels, or the even ones, shape (states,).
+        following, coset: what states offer, see `ltc.coder.levels.Branches`.
         related, weights, bias, prediction, group: of each plane.
-        branch_bits: code length of each coset, shape (groups, classes, states, 2).
+        branch_bits: code length of each branch, shape (groups, classes, states, branches).
         value_bits: code length of each rank without a sign, shape (groups, classes, kinds, ranks).
         inward: how far within a level its reconstruction lies, shape (groups, classes, kinds, 3)
             for the ranks 0, 1, 2 and more.
         level: filled with the levels, shape (k, R, C), integers.
         magnitude: filled with magnitudes of what is coded, with a border of zeros.
-        branches, values: how often each coset and rank was chosen, shapes of their code lengths;
+        branches, values: how often each branch and rank was chosen, shapes of their code lengths;
             added to.
         errors: sums of how far within their levels coordinates lie, and how many they are, shape
             (groups, classes, kinds, 3, 2); added to.
@@ -100,13 +99,14 @@ def search(  # type: ignore[no-untyped-def]
         Bits, the squared error in units of the step, and the state at its end.
     """
     _, rows, columns = wanted.shape
-    states, ranks = len(odd), value_bits.shape[-1]
+    states, ranks = len(following), value_bits.shape[-1]
     total, distortion = 0.0, 0.0
     cost, least = np.empty(states), np.empty(states)
     before = np.zeros((2, states), np.int32)  # magnitudes left of the place, of each survivor
     moved = np.zeros((2, states), np.int32)
     left, right = np.zeros((2, states), np.int32), np.zeros((2, states), np.int32)  # their levels
     origin = np.zeros((columns, states), np.int32)
+    taken = np.zeros((columns, states), np.int32)  # the branch from there
     chosen = np.zeros((columns, states), np.int32)  # level less the prediction
     classes = np.zeros((columns, states), np.int32)
     bases = np.zeros((columns, states), np.int32)
@@ -128,29 +128,32 @@ def search(  # type: ignore[no-untyped-def]
                 if cost[s] == np.inf:
                     continue
                 found_class = class_of(base + one * before[0, s] + two * before[1, s])
-                plain, o = found_class >= PLAIN, odd[s]
+                offered = coset[int(found_class >= PLAIN), s]
                 guess = predicted(level[plane], r, c, left[0, s], left[1, s], prediction[plane])
                 value = wanted[plane, r, c] - guess
                 table, shift = value_bits[g, found_class], inward[g, found_class]
-                for second in range(2):
-                    kind = kind_of(o, plain, second)
-                    after = following[s, second]
-                    start = cost[s] + branch_bits[g, found_class, s, second]
+                for branch in range(following.shape[1]):
+                    after, where = following[s, branch], offered[branch]
+                    if after < 0:
+                        break
+                    kind = kind_of(where)
+                    start = cost[s] + branch_bits[g, found_class, s, branch]
                     for inner in range(2):
-                        found = candidate(value, o, plain, second, inner)
-                        if inner == 1 and found == candidate(value, o, plain, second, 0):
+                        found = candidate(value, where, inner)
+                        if inner == 1 and found == candidate(value, where, 0):
                             break
-                        _, rank = name_of(found, o, plain)
+                        rank = rank_of(found, where)
                         inside = shift[kind, min(rank, 2)]
                         error = value - found + (inside if found > 0 else -inside)
                         if found == 0:
                             error = value
                         price = start + weight * error * error + _length(table, kind, rank)
-                        if signed(found, o, plain):
+                        if signed(found, where):
                             price += 1.0
                         if price < least[after]:
                             least[after] = price
                             origin[c, after] = s
+                            taken[c, after] = branch
                             chosen[c, after] = found
                             classes[c, after] = found_class
                             bases[c, after] = guess
@@ -166,10 +169,11 @@ def search(  # type: ignore[no-untyped-def]
         state = int(np.argmin(cost))
         s = state
         for c in range(columns - 1, -1, -1):
-            s0, found, found_class = origin[c, s], chosen[c, s], classes[c, s]
-            o, plain = odd[s0], found_class >= PLAIN
-            second, rank = name_of(found, o, plain)
-            kind, which = kind_of(o, plain, second), min(rank, 2)
+            s0, branch = origin[c, s], taken[c, s]
+            found, found_class = chosen[c, s], classes[c, s]
+            where = coset[int(found_class >= PLAIN), s0, branch]
+            rank = rank_of(found, where)
+            kind, which = kind_of(where), min(rank, 2)
             level[plane, r, c] = bases[c, s] + found
             magnitude[plane, r + BORDER, c + BORDER] = min(abs(found), LARGEST)
             value = wanted[plane, r, c] - bases[c, s]
@@ -179,11 +183,11 @@ def search(  # type: ignore[no-untyped-def]
                 errors[g, found_class, kind, which, 1] += 1
                 inside -= inward[g, found_class, kind, which]
             distortion += inside * inside
-            total += branch_bits[g, found_class, s0, second]
+            total += branch_bits[g, found_class, s0, branch]
             total += _length(value_bits[g, found_class], kind, rank)
-            if signed(found, o, plain):
+            if signed(found, where):
                 total += 1.0
-            branches[g, found_class, s0, second] += 1
+            branches[g, found_class, s0, branch] += 1
             values[g, found_class, kind, min(rank, ranks - 1)] += 1
             s = s0
     return total, distortion, state

@@ -31,6 +31,7 @@ PRIOR = 20.0
 FINE = 256
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Integers = NDArray[np.integer]
 
 
@@ -39,14 +40,14 @@ class Context(nn.Module):
 
     What a coordinate costs is known to encoder and decoder alike: its class is a weighted sum of
     the magnitudes of its neighbours, in integers (see `ltc.entropy.neighbourhood`), which says the
-    probability of each coset that the trellis offers in a state, and of each level in a coset (see
-    `ltc.coder.levels`). Coordinates are in units of half the distance between the levels of a
+    probability of each branch that the trellis offers in a state, and of each level in its coset
+    (see `ltc.coder.levels`). Coordinates are in units of half the distance between the levels of a
     state, so that the tables serve every step. Luminance and the other colours have tables of their
     own.
 
     Arguments:
         frequencies: the colour and the frequencies u and v of each channel, shape (k, 3).
-        states: of the trellis.
+        branches: how many each state of the trellis offers, shape (states,).
         steps: of the quantizer, which the tables are fitted to, in values of a pixel of 8 bits.
 
     Raises:
@@ -57,20 +58,21 @@ class Context(nn.Module):
             each place in a square of two by two, which differ where the channel is of means.
         prediction: weights of the levels by which a sum of means is predicted, shape (k, 6), in
             1/64, see `ltc.coder.grid_search.predicted`; of other channels 0.
-        branch: probability of the first coset of each state, in 2^-24, shape (2, classes, states).
+        branch: sums of the probabilities before each branch of a state, in 2^-24, shape
+            (2, classes, states, branches + 1).
         left: sums of the probabilities before each rank in a coset, in 2^-24, shape
             (2, classes, kinds, ranks + 1).
         inward: how far within a level its reconstruction lies, shape (2, classes, kinds, 3), in
             1/256.
 
     Example: before it is fitted, small numbers are likely in low classes.
-        >>> context = Context(torch.tensor([[0, 0, 0]]), states=4)
+        >>> context = Context(torch.tensor([[0, 0, 0]]), branches=[2, 2, 2, 2])
         >>> bool(context.value_bits[0, 0, 0, 0] < 0.2 < context.value_bits[0, 30, 0, 0])
         True
     """
 
     def __init__(
-        self, frequencies: Tensor, states: int, steps: Sequence[float] = (4.0, 16.0)
+        self, frequencies: Tensor, branches: Sequence[int], steps: Sequence[float] = (4.0, 16.0)
     ) -> None:
         super().__init__()
         if not steps:
@@ -85,30 +87,31 @@ class Context(nn.Module):
         self.branch: Tensor
         self.left: Tensor
         self.inward: Tensor
-        tables = (2, CLASSES)
+        tables, states, most = (2, CLASSES), len(branches), max(branches)
+        self.offered = np.arange(most) < np.array(branches)[:, None]
         self.register_buffer("weights", torch.full((count, 4, FEATURES), 80, dtype=torch.int32))
         self.register_buffer("bias", torch.full((count, 4), 20, dtype=torch.int32))
         self.register_buffer("prediction", torch.zeros(count, PREDICTORS, dtype=torch.int32))
-        self.register_buffer("branch", torch.zeros(*tables, states, dtype=torch.int64))
+        self.register_buffer("branch", torch.zeros(*tables, states, most + 1, dtype=torch.int64))
         self.register_buffer("left", torch.zeros(*tables, KINDS, RANKS + 1, dtype=torch.int64))
         self.register_buffer("inward", torch.zeros(*tables, KINDS, PLACES, dtype=torch.int32))
         self.fit(*self.nothing())
         check = self.register_load_state_dict_post_hook  # what a checkpoint brings may be anybody's
         check(lambda module, _: module.check())  # type: ignore[no-untyped-call]
 
-    def nothing(self) -> tuple[Array, Array, Array]:
-        """Return zeros to count in: cosets, ranks, and how far within levels coordinates lay."""
+    def nothing(self) -> tuple[Counts, Counts, Array]:
+        """Return zeros to count in: branches, ranks, and how far within levels coordinates lay."""
         return (
-            np.zeros((*self.branch.shape, 2)),
-            np.zeros((*self.left.shape[:3], RANKS)),
+            np.zeros((*self.branch.shape[:3], self.branch.shape[3] - 1), np.int64),
+            np.zeros((*self.left.shape[:3], RANKS), np.int64),
             np.zeros((*self.inward.shape, 2)),
         )
 
-    def fit(self, branches: Array, values: Array, errors: Array) -> None:
+    def fit(self, branches: Counts, values: Counts, errors: Array) -> None:
         """Set probabilities and reconstructions to what was found.
 
         Arguments:
-            branches: how often each coset was chosen, shape (2, classes, states, 2).
+            branches: how often each branch was, shape (2, classes, states, branches).
             values: how often each rank was, shape (2, classes, kinds, ranks).
             errors: sums of how far within their levels coordinates lay, and how many they were,
                 shape (2, classes, kinds, 3, 2).
@@ -117,9 +120,9 @@ class Context(nn.Module):
         mean = 2.0 ** (np.arange(CLASSES) / 4 - 4)[:, None] / 4
         geometric = (mean / (1 + mean)) ** np.arange(RANKS) + 1e-6
         geometric = (geometric / geometric.sum(1, keepdims=True))[:, None]
-        found = _integers(values, 0.02 * _near(values).sum(0) + 8 * geometric)
-        self.left[..., 1:] = torch.from_numpy(found.cumsum(-1)).long()
-        self.branch.copy_(torch.from_numpy(_integers(branches, 1.0)[..., 0]))
+        likely = 0.02 * _near(values).sum(0) + 8 * geometric
+        self.left[..., 1:] = _sums(values, np.broadcast_to(likely, values.shape))
+        self.branch[..., 1:] = _sums(branches, np.broadcast_to(1.0 * self.offered, branches.shape))
         inward = np.rint(FINE * errors[..., 0] / (errors[..., 1] + 200))
         self.inward.copy_(torch.from_numpy(np.clip(inward, -FINE, FINE)))
 
@@ -133,8 +136,8 @@ class Context(nn.Module):
             own: which of its own states do, shape (states,).
         """
         state = other.state_dict()
-        mean = [state["branch"][..., odd == parity].double().mean(-1) for parity in (0, 1)]
-        state["branch"] = torch.stack(mean, -1).round().long()[..., torch.from_numpy(own)]
+        mean = [state["branch"][..., odd == parity, :].double().mean(-2) for parity in (0, 1)]
+        state["branch"] = torch.stack(mean, -2).round().long()[..., torch.from_numpy(own), :]
         self.load_state_dict(state)
 
     def check(self) -> None:
@@ -143,25 +146,20 @@ class Context(nn.Module):
         Raises:
             ValueError: the probabilities of a table are not positive, or do not sum to one.
         """
-        ends = (self.left[..., 0] == 0) & (self.left[..., -1] == TOTAL)
-        inside = (self.branch > 0) & (self.branch < TOTAL)
-        if not ends.all() or not inside.all() or not (torch.diff(self.left) > 0).all():
-            raise ValueError("a table has no probabilities")
+        for sums, there in ((self.left, True), (self.branch, torch.from_numpy(self.offered))):
+            positive = (torch.diff(sums) > 0) == there
+            if not ((sums[..., 0] == 0) & (sums[..., -1] == TOTAL) & positive.all(-1)).all():
+                raise ValueError("a table has no probabilities")
 
     @property
     def branch_bits(self) -> NDArray[np.float32]:
-        """The code length of each coset of a state, shape (2, classes, states, 2)."""
-        both = torch.stack([self.branch, TOTAL - self.branch], -1)
-        bits: NDArray[np.float32] = (PRECISION - both.double().log2()).float().numpy()
-        return bits
+        """The code length of each branch, shape (2, classes, states, branches)."""
+        return _code_lengths(self.branch)
 
     @property
     def value_bits(self) -> NDArray[np.float32]:
         """The code length of each rank without its sign, shape (2, classes, kinds, ranks)."""
-        bits = PRECISION - torch.diff(self.left.double()).log2()
-        bits[..., -1] += 1  # the escape's shortest code
-        found: NDArray[np.float32] = bits.float().numpy()
-        return found
+        return _code_lengths(self.left)
 
     @property
     def probabilities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -189,7 +187,14 @@ class Context(nn.Module):
         return inward
 
 
-def _near(counts: Array) -> Array:
+def _code_lengths(sums: Tensor) -> NDArray[np.float32]:
+    """Return code lengths from sums of probabilities along the last axis."""
+    bits = PRECISION - torch.diff(sums.double()).clamp(min=1).log2()
+    found: NDArray[np.float32] = bits.float().numpy()
+    return found
+
+
+def _near(counts: Counts) -> Counts:
     """Return the counts of each class and of those next to it."""
     near = counts.copy()
     near[:, 1:] += counts[:, :-1]
@@ -197,18 +202,18 @@ def _near(counts: Array) -> Array:
     return near
 
 
-def _integers(counts: Array, likely: Array | float) -> Array:
-    """Return probabilities along the last axis in 2^-24, positive.
+def _sums(counts: Counts, likely: Array) -> Tensor:
+    """Return sums of probabilities along the last axis in 2^-24, to the end of each symbol.
 
     Arguments:
         counts: how often what was found, shape (2, classes, ...).
         likely: added to what was found in the classes next to it, of which `PRIOR` numbers are
-            drawn.
+            drawn; 0 where there is no such symbol.
     """
     likely = _near(counts) + likely
     found = counts + PRIOR * likely / likely.sum(-1, keepdims=True)
-    found = np.maximum(np.floor(found / found.sum(-1, keepdims=True) * TOTAL), 1)
+    found = np.maximum(np.floor(found / found.sum(-1, keepdims=True) * TOTAL), likely > 0)
     largest = found.argmax(-1)[..., None]
     rest = TOTAL - found.sum(-1, keepdims=True)
     np.put_along_axis(found, largest, np.take_along_axis(found, largest, -1) + rest, -1)
-    return found
+    return torch.from_numpy(found.cumsum(-1)).long()

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number
 from ltc.coder import LatticeTransformCoder
-from ltc.coder.grid import GridCoder, levels
+from ltc.coder.grid import GridCoder
+from ltc.coder.levels import branches_of
 from ltc.distortion import Distortion
 from ltc.entropy import EntropyModel
 from ltc.errors import InputError
@@ -164,7 +165,7 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
     quantizer = build_quantizer(config)
     known_entropy = {
         "frequencies": transform.frequencies,
-        "states": len(levels(quantizer.lattice)[1]),
+        "branches": branches_of(quantizer.lattice).numbers,
     }
     context = instantiate(config.entropy, **known_entropy, _convert_="all")
     return GridCoder(
