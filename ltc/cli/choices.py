@@ -10,7 +10,6 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 
@@ -82,15 +81,12 @@ def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
 
     Its parameters are taken from the quantizer, where it has them.
     """
-    try:
-        chosen = composed("lattice", [f"quantizer={name}"]).quantizer
-    except HydraException:
-        chosen = OmegaConf.create()
-    if not _is_lattice(chosen):
-        known = lattices()
+    known = lattices()
+    if name not in known:
         near = " or ".join(nearest_names(str(name), known))
         hint = f"; did you mean {near}?" if near else "."
         raise InputError(f"there is no lattice {name}{hint} Valid names: {', '.join(known)}")
+    chosen = known[name].copy()
     for key in chosen.keys() & _parent_.keys() - {"lattice"}:
         chosen[key] = _parent_[key]
     OmegaConf.resolve(chosen)
