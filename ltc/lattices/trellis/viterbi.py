@@ -49,19 +49,14 @@ def _room(trellis: Any, width: int, x: Any) -> Any:
 
 
 @compiled
-def _items(items: Any, block: int, stop: int, n: int, item: Any) -> int:
-    """Write the items of a block of lanes to `item`; returns how many there are."""
-    used = min(len(item), stop - block)
-    for lane in range(used):
-        if len(items):
-            for i in range(3):
-                item[lane, i] = items[block + lane, i]
-        else:
-            item[lane, 0], item[lane, 1], item[lane, 2] = block + lane, 0, n
-    return used
+def _item(items: Any, index: int, n: int) -> Any:
+    """Return (row, begin, length) of an item."""
+    if len(items):
+        return items[index, 0], items[index, 1], items[index, 2]
+    return index, 0, n
 
 
-@compiled
+@numba.njit(inline="always")  # as of `_end`: a call for each block of short vectors is felt
 def _begin(states: Any, ends: Any, total: Any) -> None:
     """Write the costs of so many states, in which the lanes begin."""
     lanes = simd.BYTES // total.itemsize
@@ -72,10 +67,10 @@ def _begin(states: Any, ends: Any, total: Any) -> None:
                 total[lanes * s + lane] = np.inf
 
 
-@compiled
+@numba.njit(inline="always")
 def _end(states: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
     """Write in which of so many states the lanes end."""
-    lanes = len(state)
+    lanes = simd.BYTES // total.itemsize
     state[:] = 0
     for s in range(1, states):
         for lane in range(lanes):
@@ -189,15 +184,23 @@ def _trace_back(
 
 @compiled
 def _in_steps(
-    x: Any, items: Any, start: int, stop: int, step: Any, scaled: Any, residual: Any
+    x: Any,
+    items: Any,
+    block: int,
+    used: int,
+    start: int,
+    stop: int,
+    step: Any,
+    scaled: Any,
+    residual: Any,
 ) -> None:
-    """Write coordinates `start` to `stop` of items in steps, and what is left after rounding.
+    """Write coordinates `start` to `stop` of a block in steps, and what is left after rounding.
 
     In double precision, whatever the type of x: what is left is then as exact for a large x as
     for a small one.
     """
-    for lane in range(len(items)):
-        row, begin, size = items[lane, 0], items[lane, 1], items[lane, 2]
+    for lane in range(used):
+        row, begin, size = _item(items, block + lane, len(step))
         for t in range(start, min(size, stop)):
             scaled[t - start, lane] = x[row, begin + t, 0]
     for t in range(stop - start):
@@ -235,7 +238,6 @@ def decode(
     lanes = simd.BYTES // given.itemsize
     until = n // 2 if len(joint) else 0
     state = np.zeros(lanes, np.int64)
-    of_block = np.zeros((lanes, 3), np.int64)
     cost, total, decision, path = _room(trellis, width, given)
     cost[:] = 0
     relative = np.zeros((len(step), width), given.dtype)
@@ -247,8 +249,7 @@ def decode(
     scaled = np.zeros((TILE, lanes))
     residual = np.zeros((TILE, lanes), given.dtype)
     for block in range(start, stop, lanes):
-        used = _items(items, block, stop, n, of_block)
-        item = of_block[:used]
+        used = min(lanes, stop - block)
         end = ends[block : block + used]
         _begin(trellis.states[0], end, total)
         old: Any = np.int64(0)  # of the type that follows, for one compilation
@@ -256,14 +257,14 @@ def decode(
         for first in range(0, n, TILE):
             last = min(first + TILE, n)
             if costs_given:
-                for lane in range(len(item)):
-                    row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
+                for lane in range(used):
+                    row, begin, size = _item(items, block + lane, n)
                     for t in range(first, min(last, size)):
                         for k in range(trellis.cosets[t]):
                             at = ((t - first) * width + k) * lanes
                             cost[at + lane] = given[row, begin + t, k]
             else:
-                _in_steps(given, item, first, last, step, scaled, residual)
+                _in_steps(given, items, block, used, first, last, step, scaled, residual)
                 for t in range(first, last):
                     for k in range(trellis.cosets[t]):
                         at = ((t - first) * width + k) * lanes
@@ -272,7 +273,8 @@ def decode(
                             rest = (rest - np.rint(rest)) * length[t]
                             cost[at + lane] = rest * rest
             for lane in range(used if len(items) else 0):
-                for at in range(max(0, item[lane, 2] - first) * width, (last - first) * width):
+                size = items[block + lane, 2]
+                for at in range(max(0, size - first) * width, (last - first) * width):
                     cost[at * lanes + lane] = 0
             old, d = _survivors(trellis, first, last, cost, total, old, decision, d)
         _end(trellis.states[n], end, total, old, state)
@@ -281,10 +283,13 @@ def decode(
             first = max((last - 1) // TILE * TILE, until)
             d = _trace_back(trellis, first, last, state, decision, d, path)
             if not costs_given and last < n and not until:  # the last tile is still there
-                _in_steps(given, item, first, last, step, scaled, residual)
-            for lane in range(0 if until else len(item)):
-                row, begin, size = item[lane, 0], item[lane, 1], item[lane, 2]
-                for t in range(first, min(last, size)):
+                _in_steps(given, items, block, used, first, last, step, scaled, residual)
+            # A section of all lanes before the next one: a tenth faster than lane by lane.
+            for t in range(first, first if until else last):
+                for lane in range(used):
+                    row, begin, size = _item(items, block + lane, n)
+                    if t >= size:
+                        continue
                     k = path[t - first, lane]
                     value = scaled[t - first, lane]
                     if costs_given:
@@ -297,7 +302,7 @@ def decode(
                     else:
                         result[row, begin + t] = given[row, begin + t, 0]
             last = first
-        for lane in range(len(item) if until else 0):
+        for lane in range(used if until else 0):
             joint[block + lane] = state[lane]
 
 
