@@ -28,6 +28,7 @@ from torch import Tensor
 from ltc.codec.graph import Graph
 from ltc.codec.range_coder import TOTAL
 from ltc.entropy import EntropyModel
+from ltc.entropy.context import in_units
 from ltc.errors import InputError
 from ltc.lattices import Section
 from ltc.lattices.trellis import stationary
@@ -75,7 +76,7 @@ def freeze(
         t = int(at) % graph.sections
         for lowest, pmf in _integer_probabilities(model, graph, int(kind), t):
             first.append(lowest)
-            left.append(np.concatenate([[0], np.cumsum(_round(pmf))]).astype(np.uint32))
+            left.append(np.concatenate([[0], np.cumsum(in_units(pmf))]).astype(np.uint32))
             start.append(start[-1] + len(left[-1]))
     coset_at = np.array(coset_begin)[same].reshape(kinds.shape)
     branch_at = np.empty(kinds.shape, dtype=np.int64)
@@ -185,13 +186,6 @@ def _integer_probabilities(
         escape = max(1 - float(pmf[inside].sum()), 0.0)
         found.append((int(integers[kept[0]]), np.append(pmf[inside], escape)))
     return found
-
-
-def _round(pmf: Array) -> Array:
-    """Round a pmf to positive integers that sum to 2^24; the largest takes the difference."""
-    rounded = np.maximum(np.floor(pmf * TOTAL), 1).astype(np.int64)
-    rounded[np.argmax(rounded)] += TOTAL - rounded.sum()
-    return rounded
 
 
 def _round_segments(probability: Array, start: Array) -> Array:

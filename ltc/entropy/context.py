@@ -13,7 +13,7 @@ from ltc.checks import number
 from ltc.entropy.neighbourhood import CLASSES, FEATURES, related
 from ltc.errors import InputError
 
-__all__ = ["Context"]
+__all__ = ["Context", "in_units"]
 
 # Bits of a probability, as the range coder has them.
 PRECISION = 24
@@ -202,6 +202,15 @@ def _near(counts: Counts) -> Counts:
     return near
 
 
+def in_units(probability: Array, least: NDArray[np.bool_] | int = 1) -> Counts:
+    """Return probabilities in 2^-24, `least` at least; the largest of a row takes the rest."""
+    found = np.maximum(np.floor(probability * TOTAL), least).astype(np.int64)
+    largest = found.argmax(-1, keepdims=True)
+    rest = TOTAL - found.sum(-1, keepdims=True)
+    np.put_along_axis(found, largest, np.take_along_axis(found, largest, -1) + rest, -1)
+    return found
+
+
 def _sums(counts: Counts, likely: Array) -> Tensor:
     """Return sums of probabilities along the last axis in 2^-24, to the end of each symbol.
 
@@ -212,8 +221,5 @@ def _sums(counts: Counts, likely: Array) -> Tensor:
     """
     likely = _near(counts) + likely
     found = counts + PRIOR * likely / likely.sum(-1, keepdims=True)
-    found = np.maximum(np.floor(found / found.sum(-1, keepdims=True) * TOTAL), likely > 0)
-    largest = found.argmax(-1)[..., None]
-    rest = TOTAL - found.sum(-1, keepdims=True)
-    np.put_along_axis(found, largest, np.take_along_axis(found, largest, -1) + rest, -1)
-    return torch.from_numpy(found.cumsum(-1)).long()
+    found = in_units(found / found.sum(-1, keepdims=True), likely > 0)
+    return torch.from_numpy(found.cumsum(-1))
