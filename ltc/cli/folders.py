@@ -16,6 +16,7 @@ from ltc.checks import digest, refuse_interpolations
 from ltc.cli.messages import chain, describe
 from ltc.errors import InputError
 from ltc.files import remove_unfinished, write_new
+from ltc.runs.values import dotted
 
 __all__ = ["claimed", "folder_of_run", "new_folder", "run_folder", "stored"]
 
@@ -137,7 +138,7 @@ def _load(folder: Path) -> DictConfig:
 
 def _differences(one: DictConfig, other: DictConfig) -> list[str]:
     """Return the dotted keys under which two configurations differ, but for `resume`."""
-    flat = [dict(_flat(OmegaConf.to_container(config, resolve=True))) for config in (one, other)]
+    flat = [dict(dotted(OmegaConf.to_container(config, resolve=True))) for config in (one, other)]
     keys = sorted(flat[0].keys() | flat[1].keys())
     missing = object()
     return [
@@ -145,14 +146,6 @@ def _differences(one: DictConfig, other: DictConfig) -> list[str]:
         for key in keys
         if key != "resume" and flat[0].get(key, missing) != flat[1].get(key, missing)
     ]
-
-
-def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, dict) and values:
-        for key, value in values.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, values
 
 
 @contextmanager

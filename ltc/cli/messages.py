@@ -18,6 +18,7 @@ from ltc.checks import nearest_names
 from ltc.cli.choices import composed, lattices
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory
+from ltc.runs.values import dotted
 
 __all__ = [
     "chain",
@@ -225,11 +226,6 @@ def _valid_keys(config_name: str, arguments: list[str]) -> list[str]:
         config = composed(config_name, chosen)
     except (HydraException, OmegaConfBaseException):  # other arguments are wrong, too
         return sorted(keys)
-
-    def collect(prefix: str, value: Any) -> None:
-        for key, inner in value.items() if isinstance(value, dict) else ():
-            keys.add(f"{prefix}{key}")
-            collect(f"{prefix}{key}.", inner)
-
-    collect("", OmegaConf.to_container(config, resolve=False))
+    for key, _ in dotted(OmegaConf.to_container(config, resolve=False)):
+        keys.update(key[: dot.start()] for dot in re.finditer(r"\.|$", key))
     return sorted(key for key in keys if not key.endswith("_target_"))

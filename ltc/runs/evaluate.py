@@ -6,7 +6,6 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +17,7 @@ from ltc.distortion import Distortion, Squared
 from ltc.errors import InputError
 from ltc.measurement import Measurement, summarise
 from ltc.runs.machine import machine
+from ltc.runs.values import dotted
 
 if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
@@ -236,21 +236,10 @@ def parameters(config: dict[str, Any]) -> dict[str, Any]:
         >>> parameters({"quantizer": {"_target_": "a.b", "lattice": {"states": 8}, "rdo": True}})
         {'quantizer.lattice.states': 8, 'quantizer.rdo': True}
     """
-    found: dict[str, Any] = {}
-
-    def collect(name: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                collect(f"{name}.{key}", inner)
-        elif not name.endswith("._target_"):
-            found[name] = list(value) if isinstance(value, list | tuple) else value
-
     groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "refine")
     numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
-    for key in (*groups, *numbers):
-        if config.get(key) is not None:
-            collect(key, config[key])
-    return found
+    chosen = {key: config[key] for key in (*groups, *numbers) if config.get(key) not in (None, {})}
+    return {key: value for key, value in dotted(chosen) if not key.endswith("._target_")}
 
 
 def peak_memory() -> int:

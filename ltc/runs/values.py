@@ -1,13 +1,16 @@
-"""Numbers of a configuration that are checked before anything is loaded or built."""
+"""Values of a configuration: numbers checked before anything is loaded, and all by name."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import choice, integer, number
 from ltc.errors import InputError
 
-__all__ = ["check_values"]
+__all__ = ["check_values", "dotted"]
 
 
 def check_values(config: DictConfig) -> None:
@@ -44,3 +47,17 @@ def check_values(config: DictConfig) -> None:
     number("gradient_clip", config.gradient_clip, closed=True)
     integer("trainer.val_check_interval", config.trainer.val_check_interval)
     choice("evaluate.bitstream", config.evaluate.bitstream, (True, False))
+
+
+def dotted(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield plain values within each other under dotted names, as they are typed.
+
+    Example:
+        >>> dict(dotted({"quantizer": {"lattice": {"states": 8}, "rdo": True}}))
+        {'quantizer.lattice.states': 8, 'quantizer.rdo': True}
+    """
+    if isinstance(values, dict) and values:
+        for key, value in values.items():
+            yield from dotted(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, values
