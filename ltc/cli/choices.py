@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -67,13 +68,10 @@ def _lattices(directories: tuple[Path, ...]) -> dict[str, DictConfig]:
     names.remove("lattice_base")  # what all share, without a lattice of its own
     # All in one, which takes an eighth of the time that one after the other does.
     settings = composed("lattice", [f"+quantizer@every.{name}={name}" for name in names]).every
+    plain: Any = OmegaConf.to_container(settings, resolve=False)
     # `nested` takes one of the others, and `ecvq` none.
-    return {name: settings[name] for name in sorted(names) if _is_lattice(settings[name])}
-
-
-def _is_lattice(settings: DictConfig) -> bool:
-    plain = OmegaConf.to_container(settings, resolve=False)
-    return isinstance(plain, dict) and isinstance(plain.get("lattice"), dict)
+    lattices = sorted(name for name in names if isinstance(plain[name].get("lattice"), dict))
+    return {name: settings[name] for name in lattices}
 
 
 def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:

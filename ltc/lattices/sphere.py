@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from ltc.lattices.backend import UNRESOLVED
+from ltc.lattices.trellis.simd import compiled
 
 __all__ = ["closest_point", "lll", "points_within", "triangular"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Division by zero gives infinity, as in numpy.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled

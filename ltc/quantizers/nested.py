@@ -13,7 +13,7 @@ from ltc.checks import integer
 from ltc.lattices import Lattice
 from ltc.lattices.backend import runs_on_numba
 from ltc.quantizers.lattice import LatticeQuantizer
-from ltc.threads import in_parallel, one_thread
+from ltc.threads import each_in_parallel, one_thread
 
 __all__ = ["NestedQuantizer"]
 
@@ -189,17 +189,14 @@ class NestedQuantizer(LatticeQuantizer):
         overloaded = torch.empty(len(rows), dtype=torch.bool, device=rows.device)
         size = max(1, TOGETHER // rows.shape[1]) if runs_on_numba(rows) else max(1, len(rows))
 
-        def quantize(start: int) -> tuple[()]:
+        def quantize(start: int) -> None:
             part = slice(start, start + size)
             points[part], overloaded[part] = self._quantize_rows(rows[part].double())
-            return ()
 
-        starts = range(0, len(rows), size)
-        if len(starts) < 2:
-            for start in starts:
-                quantize(start)
+        if len(rows) > size:
+            list(each_in_parallel(quantize, range(0, len(rows), size)))
         else:
-            in_parallel(quantize, starts)
+            quantize(0)
         return points.reshape(vectors.shape), overloaded.reshape(*vectors.shape[:-1], 1)
 
     def _quantize_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:

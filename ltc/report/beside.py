@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,12 +151,13 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
         InputError: one is missing or cannot be used.
     """
     numbers: dict[str, float] = {}
-    for key in _present(row, COLUMNS):
+    for key, (low, high) in COLUMNS.items():
+        if row.get(key) in (None, ""):
+            continue
         try:
             numbers[key] = float(row[key])
         except (TypeError, ValueError):
             numbers[key] = math.nan
-        low, high = COLUMNS[key]
         if not low <= numbers[key] <= high:  # NaN is not, either
             raise InputError(
                 f"{where}: {key}={row[key]}; expected a number from {low:g} to {high:g}"
@@ -164,7 +165,3 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
     if "rate" not in numbers or not numbers.keys() & {"distortion", "snr_db"}:
         raise InputError(f"{where} has {', '.join(map(str, row))}; {EXPECTED}")
     return numbers
-
-
-def _present(row: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
-    return [key for key in keys if row.get(key) not in (None, "")]

@@ -47,10 +47,13 @@ def write_page(report: Report, file: Path) -> None:
             full_html=False,
             div_id=f"graph{number}",
         )
-        abouts = {curve.label: curve.about for curve in report.curves(setting) if curve.about}
+        abouts: dict[str, list[str]] = {}
+        for curve in report.curves(setting):
+            if curve.about:
+                abouts.setdefault(curve.about, []).append(curve.label)
         sources = "".join(
             f"<p class=about>{html.escape(about.rstrip('.'))}: {html.escape(', '.join(labels))}</p>"
-            for about, labels in _by_value(abouts).items()
+            for about, labels in abouts.items()
         )
         graphs.append(f"<h2>{html.escape(setting.title)}</h2>\n{graph}\n{sources}")
     parts = {
@@ -67,13 +70,6 @@ def write_page(report: Report, file: Path) -> None:
     filled = [parts[piece] if i % 2 else piece for i, piece in enumerate(pieces)]
     with atomic_write(file) as path:
         path.write_text("".join(filled), encoding="utf-8", errors="replace")
-
-
-def _by_value(names: dict[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in names.items():
-        found.setdefault(value, []).append(name)
-    return found
 
 
 def _in_script(data: Any) -> str:

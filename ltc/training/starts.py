@@ -33,10 +33,6 @@ class Start(NamedTuple):
     last_resort: bool = False
 
 
-def _always(coder: LatticeTransformCoder) -> bool:
-    return True
-
-
 def _has_learned_scale(coder: LatticeTransformCoder) -> bool:
     return coder.quantizer.log_scale.requires_grad
 
@@ -49,10 +45,6 @@ def _has_shared_zero(coder: LatticeTransformCoder) -> bool:
 
 def _may_collapse(coder: LatticeTransformCoder) -> bool:
     return coder.quantizer.rdo and _has_learned_scale(coder)
-
-
-def as_trained(coder: LatticeTransformCoder, blocks: Tensor) -> None:
-    """Start from what was trained."""
 
 
 @torch.no_grad()
@@ -138,7 +130,7 @@ def _inverted(coder: LatticeTransformCoder, blocks: Tensor) -> Tensor:
 
 
 STARTS = [
-    Start("as trained", _always, as_trained),
+    Start("as trained", lambda coder: True, lambda coder, blocks: None),
     Start("scales of rows", _has_learned_scale, fit_row_scales),
     Start("shared zero", _has_shared_zero, share_zero),
     Start("shared zero and mass", _has_shared_zero, share_zero_and_mass),

@@ -114,12 +114,9 @@ def hermite_normal_form(generators: npt.ArrayLike) -> IntArray:
             rows[t], rows[pivot] = rows[pivot], rows[t]
             if rows[t][t] < 0:
                 rows[t] = [-entry for entry in rows[t]]
-            if len(nonzero) == 1:
-                break
-            for i in range(t + 1, len(rows)):
+            for i in (i for i in range(len(rows)) if i != t):
                 q = rows[i][t] // rows[t][t]
                 rows[i] = [a - q * b for a, b in zip(rows[i], rows[t], strict=True)]
-        for i in range(t):
-            q = rows[i][t] // rows[t][t]
-            rows[i] = [a - q * b for a, b in zip(rows[i], rows[t], strict=True)]
+            if len(nonzero) == 1:
+                break
     return np.array(rows[:n], dtype=np.int64)
