@@ -79,10 +79,8 @@ class GridFileCoder:
     def fingerprint(self) -> bytes:
         """A digest of everything that a decoder needs, 8 bytes."""
         parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
-        facts = repr(sorted(self.facts.items()))
-        branches = self.model.branches[:2]
-        matrices = self.model.transform.matrices
-        return bytes.fromhex(digest(*branches, *matrices, *parameters, facts))[:8]
+        facts = repr((sorted(self.facts.items()), self.model.transform.denoise))
+        return bytes.fromhex(digest(*self.model.branches[:2], *parameters, facts))[:8]
 
     def compress(
         self,

@@ -202,6 +202,7 @@ class GridCoder(nn.Module):
         d = self.transform.dimension
         coloured = [picture.reshape(-1, d) for picture in pictures if picture.shape[2] == d]
         self.transform.initialise(torch.from_numpy(np.concatenate(coloured)))
+        self.transform.learn(pictures, report)
         latents = [self.planes(picture) for picture in pictures]
         multiples = [round(FINEST * step) for step in steps]
         self._fit_prediction(latents)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numba
 import numpy as np
 import torch
@@ -21,6 +23,11 @@ Array = NDArray[np.floating]
 
 # Pixels along a side of a block at most: memory and time grow with the fourth power.
 LARGEST = 64
+OVERLAPS = ("learned", "biorthogonal", "orthogonal", "none")
+# Steps of Adam, squares of each and about how long a side of them is: 0.4 million numbers a step.
+LEARNED, PIECES, PIECE = 300, 24, 128
+# Of the quantizer, for which the transform is learned, in values of a pixel of 8 bits.
+STEPS = (4.0, 8.0, 16.0, 32.0)
 
 
 class Lapped(Transform):
@@ -40,8 +47,8 @@ class Lapped(Transform):
     Arguments:
         dimension: colours, d.
         stride: pixels along a side of a block, N, even.
-        overlap: `biorthogonal`, `orthogonal`, or `none`, which leaves the discrete cosine transform
-            of blocks.
+        overlap: `biorthogonal`, `orthogonal`, `none`, which leaves the discrete cosine transform of
+            blocks, or `learned`, which starts from the biorthogonal one, see `learn`.
         denoise: whether the decoder takes noise out of the picture, see
             `ltc.transforms.denoising`.
 
@@ -62,24 +69,25 @@ class Lapped(Transform):
     grid = True
 
     def __init__(
-        self, dimension: int, stride: int = 8, overlap: str = "biorthogonal", denoise: bool = True
+        self, dimension: int, stride: int = 8, overlap: str = "learned", denoise: bool = True
     ) -> None:
         self.stride = integer("transform.stride", stride, 1, LARGEST)
         if stride % 2:
             raise InputError(f"transform.stride={stride}; expected an even number of pixels")
-        choice("transform.overlap", overlap, ("biorthogonal", "orthogonal", "none"))
+        choice("transform.overlap", overlap, OVERLAPS)
+        self.learns = overlap == "learned"
         self.denoise = choice("transform.denoise", denoise, (True, False))
         super().__init__(dimension, dimension * stride * stride)
         self.colours: Tensor
+        self._mixing: Tensor
+        self._within: Tensor
+        self._unmixing: Tensor
+        self._unwithin: Tensor
         self.register_buffer("colours", torch.from_numpy(_colours(np.eye(dimension))))
-        mixing: Array = np.eye(stride) if overlap == "none" else _mixing(stride, overlap[0] == "b")
-        within = dct(np.eye(stride), norm="ortho", axis=0)
-        # What a unit in each frequency becomes: columns of a block and of half of its neighbours.
-        spread = np.kron(np.eye(2), np.linalg.inv(mixing))[:, stride // 2 : -stride // 2]
-        norm = np.linalg.norm(spread @ within.T, axis=0)
-        # Both ways, along one axis.
-        self._mixing, self._unmixing = mixing, np.linalg.inv(mixing)
-        self._within, self._unwithin = norm[:, None] * within, within / norm[:, None]
+        for name in ("_mixing", "_within", "_unmixing", "_unwithin"):
+            self.register_buffer(name, torch.eye(stride, dtype=torch.float64))
+        mixing: Array = np.eye(stride) if overlap == "none" else _mixing(stride, overlap[0] != "o")
+        self._set(torch.from_numpy(mixing), torch.from_numpy(_cosines(stride)))
         index = torch.arange(stride)
         total = index[:, None] + index
         self._order = torch.argsort(total.flatten() * stride + index.repeat_interleave(stride))
@@ -91,10 +99,17 @@ class Lapped(Transform):
         colour = torch.arange(self.dimension).repeat_interleave(len(self._order))
         return torch.stack([colour, u.repeat(self.dimension), v.repeat(self.dimension)], 1)
 
-    @property
-    def matrices(self) -> tuple[Array, Array, Array]:
-        """What a decoder multiplies by beside the colours: of a block, across boundaries, noise."""
-        return self._unwithin, self._unmixing, np.array([float(self.denoise)])
+    def _set(self, mixing: Tensor, within: Tensor) -> None:
+        """Take what mixes samples at boundaries, then transforms blocks, and what undoes it.
+
+        A decoder has the inverses as they are here: computed again, they might differ by a bit.
+        """
+        within = _norms(mixing, within)[:, None] * within
+        found = mixing, within, torch.linalg.inv(mixing), torch.linalg.inv(within)
+        for matrix, value in zip(
+            (self._mixing, self._within, self._unmixing, self._unwithin), found, strict=True
+        ):
+            matrix.copy_(value)
 
     @torch.no_grad()
     def initialise(self, samples: Tensor) -> None:
@@ -104,12 +119,40 @@ class Lapped(Transform):
             torch.from_numpy(_colours(covariance.reshape(-1, self.dimension).numpy()))
         )
 
+    def learn(self, pictures: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:
+        """Learn, where `overlap` says so, the two matrices of an axis, of squares of pictures.
+
+        What is minimised, by Adam, is the mean of log2(1 + (y / step)^2) / 2 over latents y: about
+        the length of their code where neighbours tell how large they are.
+
+        Arguments:
+            pictures: each of shape (height, width, d or 1).
+            report: told what is done.
+        """
+        if not self.learns:
+            return
+        rng, side = np.random.default_rng(0), self.stride * -(-PIECE // self.stride)
+        planes = [_planes(picture, self.colours.numpy(), side) for picture in pictures]
+        mixing, within = self._mixing.float(), torch.from_numpy(_cosines(self.stride)).float()
+        matrices = [matrix.clone().requires_grad_() for matrix in (mixing, within)]
+        optimizer = torch.optim.Adam(matrices, lr=2e-3)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LEARNED)
+        for number in range(LEARNED):
+            report(f"learning the transform, {number / LEARNED:.0%}")
+            chosen = [planes[i] for i in rng.integers(len(planes), size=PIECES)]
+            x = torch.from_numpy(np.stack([_cut(plane, side, rng) for plane in chosen]))
+            optimizer.zero_grad()
+            _length(x, *matrices).backward()
+            optimizer.step()
+            schedule.step()
+        self._set(*(matrix.detach().double() for matrix in matrices))
+
     def analysis(self, x: Tensor) -> Tensor:
         """Map pictures, shape (batch, rows, columns, d), to (batch, R, C, d N N)."""
         x = x @ self.colours.to(x).T
         for axis in (1, 3):  # (batch, R, u, columns, d), then (batch, R, u, C, v, d)
-            line = self._mixed(x.movedim(axis, -1), self._mixing)
-            blocks = line.unflatten(-1, (-1, self.stride)) @ self._matrix(self._within, x).T
+            line = _boundaries(x.movedim(axis, -1), self._mixing.to(x))
+            blocks = line.unflatten(-1, (-1, self.stride)) @ self._within.to(x).T
             x = blocks.movedim((-2, -1), (axis, axis + 1))
         return x.permute(0, 1, 3, 5, 2, 4).flatten(-2)[..., self._order].flatten(-2)
 
@@ -118,22 +161,9 @@ class Lapped(Transform):
         y = y.unflatten(-1, (self.dimension, -1))[..., self._order.argsort()]
         y = y.unflatten(-1, (self.stride, self.stride)).permute(0, 1, 4, 2, 5, 3)
         for axis in (3, 1):
-            blocks = y.movedim((axis, axis + 1), (-2, -1)) @ self._matrix(self._unwithin, y)
-            y = self._mixed(blocks.flatten(-2), self._unmixing).movedim(-1, axis)
+            blocks = y.movedim((axis, axis + 1), (-2, -1)) @ self._unwithin.to(y).T
+            y = _boundaries(blocks.flatten(-2), self._unmixing.to(y)).movedim(-1, axis)
         return y @ self.colours.to(y)
-
-    def _mixed(self, x: Tensor, mixing: Array) -> Tensor:
-        """Multiply the samples on both sides of each boundary along the last axis."""
-        half = self.stride // 2
-        inner = x[..., half:-half].unflatten(-1, (-1, self.stride)) if x.shape[-1] > 2 * half else x
-        if inner is x:
-            return x
-        mixed = (inner @ self._matrix(mixing, x).T).flatten(-2)
-        return torch.cat([x[..., :half], mixed, x[..., -half:]], -1)
-
-    @staticmethod
-    def _matrix(matrix: Array, like: Tensor) -> Tensor:
-        return torch.from_numpy(matrix).to(like)
 
     def exact_synthesis(
         self, planes: NDArray[np.float32], step: float = 0.0
@@ -154,16 +184,62 @@ class Lapped(Transform):
         rows, columns = y.shape[2:]
         # One axis after the other, columns first.
         y = y.reshape(colours, n, n, rows, columns).transpose(0, 1, 3, 4, 2)
-        y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, columns * n)
-        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
-        y = _products(y.reshape(-1, n), self._unwithin).reshape(-1, rows * n)
-        y = _mixed(y, self._unmixing.T.copy()).reshape(colours, -1, rows * n)
+        within, across = (
+            np.ascontiguousarray(matrix.numpy().T) for matrix in (self._unwithin, self._unmixing)
+        )
+        y = _products(y.reshape(-1, n), within).reshape(-1, columns * n)
+        y = _mixed(y, across).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
+        y = _products(y.reshape(-1, n), within).reshape(-1, rows * n)
+        y = _mixed(y, across).reshape(colours, -1, rows * n)
         if self.denoise and step > 0:
             y = np.stack(list(each_in_parallel(lambda plane: denoised(plane, step), y)))
         y = y.transpose(2, 1, 0)
         grey = np.full((1, 1), self.dimension**-0.5)
         matrix = grey if colours == 1 else self.colours.numpy()
         return _products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
+
+
+def _boundaries(x: Tensor, mixing: Tensor) -> Tensor:
+    """Multiply the samples on both sides of each boundary of blocks along the last axis."""
+    half = len(mixing) // 2
+    if x.shape[-1] <= 2 * half:
+        return x
+    inner = x[..., half:-half].unflatten(-1, (-1, 2 * half)) @ mixing.T
+    return torch.cat([x[..., :half], inner.flatten(-2), x[..., -half:]], -1)
+
+
+def _norms(mixing: Tensor, within: Tensor) -> Tensor:
+    """Return the length of what a unit in each frequency becomes, along one axis, shape (N,)."""
+    half = len(mixing) // 2
+    unmixing = torch.linalg.inv(mixing)
+    spread = torch.block_diag(unmixing, unmixing)[:, half:-half]  # of a block, half its neighbours
+    norms: Tensor = (spread @ torch.linalg.inv(within)).norm(dim=0)
+    return norms
+
+
+def _length(x: Tensor, mixing: Tensor, within: Tensor) -> Tensor:
+    """Return about how many bits each number of planes, shape (batch, rows, columns), costs."""
+    within = _norms(mixing, within)[:, None] * within
+    for _ in range(2):
+        blocks = _boundaries(x, mixing).unflatten(-1, (-1, len(within))) @ within.T
+        x = blocks.flatten(-2).transpose(-1, -2)
+    return torch.stack([torch.log2(1 + (x / step).square()).mean() / 2 for step in STEPS]).mean()
+
+
+def _planes(picture: Array, colours: Array, side: int) -> NDArray[np.float32]:
+    """Return a picture's colours as planes, shape (d or 1, height, width), `side` or more."""
+    missing = [(0, max(0, side - size)) for size in picture.shape[:2]]
+    whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
+    grey = picture.shape[2] == 1
+    found = whole * np.sqrt(len(colours)) if grey else whole @ colours.T
+    return np.ascontiguousarray(found.transpose(2, 0, 1), np.float32)
+
+
+def _cut(planes: NDArray[np.float32], side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a square of one of some planes."""
+    plane = planes[rng.integers(len(planes))]
+    top, left = (rng.integers(size - side + 1) for size in plane.shape)
+    return plane[top : top + side, left : left + side]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -207,6 +283,12 @@ def _mixing(n: int, biorthogonal: bool) -> Array:
     turned = flip @ second.T @ np.diag(scale) @ fourth @ flip
     mixed: Array = 0.5 * butterfly @ np.block([[one, zero], [zero, turned]]) @ butterfly
     return mixed
+
+
+def _cosines(n: int) -> Array:
+    """Return the discrete cosine transform of n samples."""
+    found: Array = dct(np.eye(n), norm="ortho", axis=0)
+    return found
 
 
 def _colours(covariance: Array) -> Array:

@@ -51,7 +51,7 @@ def smooth(height, width, colours=3, seed=0):
 
 
 def make(lattice, stride=4):
-    transform = Lapped(3, stride)
+    transform = Lapped(3, stride, "biorthogonal")
     context = Context(transform.frequencies, branches_of(lattice).numbers)
     return GridCoder(transform, lattice, context, lmbda=50, gain=30.0)
 
@@ -422,6 +422,7 @@ def test_a_run_of_pictures_and_another_machine(tmp_path):
     run = ltc.train(
         "source=images",
         "source.crop=64",
+        "transform.overlap=biorthogonal",
         "entropy.steps=[8,16]",
         "logger=csv",
         lmbda=20,
