@@ -2,7 +2,8 @@
 
     python scripts/check_hostile.py --files 20000
 
-Files of six coders (arrays, a picture, a sound; exact codes of four lattices and a nested one) are
+Files of seven coders (arrays, a picture in patches and as a whole, a sound; exact codes of four
+lattices and a nested one) are
 damaged at random, or forged with all their checksums right: metadata with values of other types
 and sizes, tables that promise more than there is, streams of noise, the header of another file.
 Every fourth file is one to be compressed (NPY, NPZ, PNG, JPEG, WAV, FLAC), mutated likewise.
@@ -35,6 +36,7 @@ from rich.progress import track
 
 from ltc.codec import Container, FileCoder, Payload
 from ltc.codec.container import Parts
+from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 
 SECONDS, MEGABYTES = 1.0, 300
@@ -48,6 +50,13 @@ CODERS = {
     "trellis": [*GAUSSIAN, "quantizer=trellis", "quantizer.length=64"],
     "nested": [*GAUSSIAN, "quantizer=nested"],
     "picture": ["source=image_patches", *QUICK, "quantizer=e8", "lmbda=50"],
+    "whole": [
+        "source=images",
+        "source.crop=64",
+        "transform.overlap=biorthogonal",
+        "entropy.steps=[16]",
+        "logger=csv",
+    ],
     "sound": ["source=audio", *QUICK, "quantizer=d4_dual"],
 }
 VALUES: list[Any] = [
@@ -156,7 +165,7 @@ def mutate(data: bytes, other: bytes, chance: random.Random) -> tuple[bytes, boo
     return forge(container, metadata), True
 
 
-def decode(coder: FileCoder, data: bytes, whole: bool, salvage: bool) -> str:
+def decode(coder: FileCoder | GridFileCoder, data: bytes, whole: bool, salvage: bool) -> str:
     """Decode a mutated file and write what it holds; return how it ended.
 
     Raises:
@@ -230,7 +239,7 @@ def mutate_input(data: bytes, suffix: str, chance: random.Random) -> bytes:
     return changed
 
 
-def encode(coder: FileCoder, data: bytes, suffix: str) -> str:
+def encode(coder: FileCoder | GridFileCoder, data: bytes, suffix: str) -> str:
     """Compress a mutated file and decode what that gives; return how it ended.
 
     Raises:
@@ -249,18 +258,17 @@ def encode(coder: FileCoder, data: bytes, suffix: str) -> str:
     return "compressed"
 
 
-def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
+def trained() -> tuple[dict[str, FileCoder | GridFileCoder], dict[str, bytes]]:
     """Train a coder of each kind for a moment; return them, and a file of each."""
     # Here and not above: the tests take the mutations from this file, and nothing else.
     from sweep import train_once
-
-    from ltc.runs.run import facts
 
     rng = np.random.default_rng(0)
     array = rng.normal(size=20_000).astype(np.float32)
     archive = {"a": array[:12_000].reshape(100, -1), "b": array[:7].astype(np.int16)}
     payloads = {
         "picture": Payload.read(inputs()[".png"], ".png"),
+        "whole": Payload.read(inputs()[".png"], ".png"),
         "sound": Payload.read(inputs()[".wav"], ".wav"),
         "scalar": Payload("array", archive, ".npz"),
     }
@@ -271,7 +279,7 @@ def trained() -> tuple[dict[str, FileCoder], dict[str, bytes]]:
         for name, overrides in track(CODERS.items(), "training", transient=True):
             root = [f"source.root={folder}"] if name == "sound" else []
             run = train_once(*overrides, *root)
-            coders[name] = FileCoder(run.coder.eval(), run.code, facts(run.source))
+            coders[name] = run.run.files
             payload = payloads.get(name, Payload("array", {"array": array}, ".npy"))
             files[name] = coders[name].compress(payload)
     return coders, files
@@ -302,7 +310,9 @@ def main() -> None:
             if i % 4 == 3:
                 suffix = chance.choice(list(endings))
                 picture, sound = suffix in (".png", ".jpg"), suffix in (".wav", ".flac")
-                name = "picture" if picture else "sound" if sound else name
+                if picture:
+                    name = chance.choice(["picture", "whole"])
+                name = "sound" if sound else name
                 end = encode(coders[name], mutate_input(endings[suffix], suffix, chance), suffix)
             else:
                 if other == name:

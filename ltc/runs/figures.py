@@ -33,6 +33,8 @@ class _Shown(Figure):
 def overview(run: Run, metrics: dict[str, Any]) -> Figure:
     """Draw a run's point beside the rate-distortion function, and in the plane its cells.
 
+    Of whole pictures, whose bound nobody knows: one beside what the decoder makes of it.
+
     Arguments:
         run: a trained run.
         metrics: the contents of `metrics.json`.
@@ -43,6 +45,9 @@ def overview(run: Run, metrics: dict[str, Any]) -> Figure:
     with_point = run.bound is not None and metrics["snr_db"] is not None
     with_cells = run.source.dimension == 2
     count = with_point + with_cells
+    shown = None if count else run.shown()
+    if shown is not None and shown.sample_rate is None:
+        return pictures({"source": shown.source, "reconstruction": shown.reconstruction})
     figure = _Shown(figsize=(6 * max(1, count), 5), layout="constrained")
     axes = list(figure.subplots(1, count, squeeze=False)[0]) if count else []
     if with_point:
@@ -154,7 +159,7 @@ def pictures(pair: dict[str, NDArray[Any]]) -> Figure:
         pair: by title, pixels of one type, shape (height, width) or (height, width, 3).
     """
     height, width = next(iter(pair.values())).shape[:2]
-    figure = Figure(figsize=(6 * len(pair), 6 * height / width + 0.4), layout="constrained")
+    figure = _Shown(figsize=(6 * len(pair), 6 * height / width + 0.4), layout="constrained")
     for axes, (title, pixels) in zip(figure.subplots(1, len(pair)), pair.items(), strict=True):
         shown = pixels if pixels.dtype == np.uint8 else np.uint8(pixels >> 8)
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -441,6 +441,10 @@ def test_a_run_of_pictures_and_another_machine(tmp_path):
         psnr.append(10 * math.log10(255**2 / error))
     assert metrics["bits_per_pixel"] == pytest.approx(np.mean(sizes))
     assert metrics["psnr_db"] == pytest.approx(np.mean(psnr))
+    shown = [axes.images[0].get_array() for axes in run.figure().axes]
+    assert [(picture.shape, len(np.unique(picture)) > 9) for picture in shown] == 2 * [
+        (run.source.test[0].squeeze().shape, True)
+    ]
     colour = smooth(100, 75, seed=3)
     (tmp_path / "x.ltc").write_bytes(run.compress(colour))
     here = run.decompress((tmp_path / "x.ltc").read_bytes())
