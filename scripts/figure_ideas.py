@@ -92,10 +92,8 @@ def space_filling() -> Figure:
         gap = lattice.high_rate_gap
         print(f"{lattice.name}, dimension {lattice.dimension}: {gap:.4f} bits")
         axes.plot(lattice.dimension, gap, "o", color="C0")
-        name = lattice.name + (f", n = {lattice.dimension}" if lattice.name[1:2] == "n" else "")
-        axes.annotate(
-            name, (lattice.dimension, gap), (4, 4), textcoords="offset points", fontsize=8
-        )
+        place = lattice.dimension, gap
+        axes.annotate(lattice.name, place, (4, 4), textcoords="offset points", fontsize=8)
     dimensions = np.arange(1, 33)
     axes.plot(
         dimensions,

@@ -414,7 +414,7 @@ def test_fixed_rate(run, tmp_path):
     code, _ = run("quantizer=nested", *lattice, "quantizer.search=8", "bound=none", *QUICK)
     assert code == 0
     (metrics,) = only_metrics(tmp_path)
-    assert metrics["quantizer"] == "nested-dn"
+    assert metrics["quantizer"] == "nested-d6"
     assert metrics["entropy"] == "fixed_rate"
     assert metrics["dimension"] == 6
     assert metrics["rate"] == pytest.approx(math.log2(3), rel=1e-12)

@@ -286,8 +286,11 @@ def test_configs(path):
     if "LatticeQuantizer" not in config._target_ or OmegaConf.is_missing(config, "lattice"):
         pytest.skip("no lattice")
     lattice = instantiate(config.lattice, _convert_="all")
-    names = {"d4_dual": "dn_dual", "trellis": "trellis-8"}
-    assert lattice.name == names.get(path.stem, path.stem.replace("trellis_", "trellis-"))
-    if "dimension" in config:
+    if "dimension" in config:  # any of a family, `an` or `dn`
+        assert lattice.name == path.stem.replace("n", str(config.dimension))
         config.dimension = 6
-        assert instantiate(config.lattice).dimension == 6
+        other = instantiate(config.lattice)
+        assert (other.dimension, other.name) == (6, path.stem.replace("n", "6"))
+    else:
+        names = {"trellis": "trellis-8"}
+        assert lattice.name == names.get(path.stem, path.stem.replace("trellis_", "trellis-"))

@@ -69,10 +69,9 @@ class An(_Hyperplane):
         ([1, 2, 3, 1], 12)
     """
 
-    name = "an"
-
     def __init__(self, dimension: int = 2) -> None:
         n = integer("quantizer.dimension", dimension)
+        self.name = f"a{n}"
         # The roots e_i - e_(i+1).
         k = np.arange(1, n + 1)
         super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1), 1 / np.sqrt(k * (k + 1)))
@@ -112,10 +111,9 @@ class AnDual(_Hyperplane):
         0.078543281
     """
 
-    name = "an_dual"
-
     def __init__(self, dimension: int = 2) -> None:
         n = integer("quantizer.dimension", dimension)
+        self.name = f"a{n}_dual"
         # The projections of e_0, ..., e_(n-1).
         k = np.arange(1, n + 1)
         basis = np.triu(np.ones((n, n), dtype=np.int64)) - np.diag(k[:-1], -1)

@@ -29,10 +29,9 @@ class Dn(TrellisLattice):
         ([1, 2, 2, 2, 1], 24)
     """
 
-    name = "dn"
-
     def __init__(self, dimension: int = 4) -> None:
         n = integer("quantizer.dimension", dimension, 2)
+        self.name = f"d{n}"
         basis = np.eye(n, dtype=np.int64) + np.eye(n, k=1, dtype=np.int64)
         basis[-1, -1] = 2
         super().__init__(basis)
@@ -64,10 +63,9 @@ class DnDual(TrellisLattice):
         0.075625443
     """
 
-    name = "dn_dual"
-
     def __init__(self, dimension: int = 4) -> None:
         n = integer("quantizer.dimension", dimension, 2)
+        self.name = f"d{n}_dual"
         basis = 2 * np.eye(n, dtype=np.int64)
         basis[0] = 1
         super().__init__(basis)
