@@ -18,7 +18,7 @@ from ltc.errors import InputError
 from ltc.files import remove_unfinished, write_new
 from ltc.runs.values import dotted
 
-__all__ = ["claimed", "folder_of_run", "new_folder", "run_folder", "stored"]
+__all__ = ["claimed", "folder_of_run", "name_of_run", "new_folder", "run_folder", "stored"]
 
 # What a run has once there is something of it to keep.
 RESULTS = ("metrics.json", "curve.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
@@ -79,7 +79,7 @@ def folder_of_run(resume: Any, parent: str, name: str) -> str:
     return str(resume)
 
 
-def _name(text: str) -> str:
+def name_of_run(text: str) -> str:
     """Return overrides as the name of a folder that every shell and Hydra take as it is."""
     name = re.sub(r"[^\w.-]+", "_", str(text)).strip("_.-") or "run"
     return name if len(name) <= 120 else f"{name[:100]}_{digest(name)[:12]}"
@@ -88,7 +88,7 @@ def _name(text: str) -> str:
 # Processes of a launcher know them too, because `command` imports this module.
 OmegaConf.register_new_resolver("new_folder", new_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("folder_of_run", folder_of_run, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("name_of_run", _name, replace=True)
+OmegaConf.register_new_resolver("name_of_run", name_of_run, replace=True)
 
 
 def stored(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:

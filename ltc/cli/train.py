@@ -47,7 +47,7 @@ def _task(config: DictConfig) -> float:
                 f"{folder}/metrics.json is not as ltc-train wrote it ({error!r}); remove it, and "
                 "the run is measured again"
             ) from error
-        console.print(f"[dim]{escape(str(folder))} was finished before[/]")
+        console.print(f"[dim]{escape(str(folder))} was finished before[/]", soft_wrap=True)
     else:
         check_values(config)
         with Progress("loading"):  # torch is slow to import, and --help should not be
@@ -55,7 +55,7 @@ def _task(config: DictConfig) -> float:
 
         _, metrics = train(config, folder, resume=True)
         console.print(table(metrics))
-        console.print(f"[dim]{escape(str(folder))}[/]")
+        console.print(f"[dim]{escape(str(folder))}[/]", soft_wrap=True)
     return objective(metrics, wanted)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from ltc.errors import InputError
 
-__all__ = ["FinishedRun", "UnfinishedRun", "find_runs"]
+__all__ = ["PLAN", "FinishedRun", "UnfinishedRun", "find_runs", "planned"]
 
 LOG = "ltc-train.log"
+PLAN = "planned.json"  # in the folder of a sweep: the folders of its runs, and how each is started
 NAMES = ("source", "quantizer")
 NUMBERS = ("lmbda", "seed", "rate", "distortion")
 
@@ -49,7 +50,7 @@ class UnfinishedRun:
 
     Attributes:
         folder: where it is.
-        state: `failed` or `unfinished`.
+        state: `failed`, `unfinished` or `not started`.
         reason: as far as the folder tells.
     """
 
@@ -61,6 +62,8 @@ class UnfinishedRun:
 def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[UnfinishedRun]]:
     """Return all runs of `ltc-train` in folders and below them, each once.
 
+    Those that a sweep plans and has not come to are among them.
+
     Arguments:
         folders: where to look.
 
@@ -69,7 +72,8 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Unfinish
     """
     finished: list[FinishedRun] = []
     unfinished: list[UnfinishedRun] = []
-    for folder in sorted({path.resolve() for top in folders for path in _below(top)}):
+    there = {path.resolve() for top in folders for path in _below(top)}
+    for folder in sorted(there):
         if (folder / "metrics.json").exists():
             try:
                 finished.append(_read(folder))
@@ -80,7 +84,24 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Unfinish
             unfinished.append(UnfinishedRun(folder, "unfinished", _progress(folder)))
         elif (folder / LOG).exists():
             unfinished.append(UnfinishedRun(folder, "failed", _last_error(folder / LOG)))
+        for name in planned(folder):
+            if folder / name not in there:
+                reason = "planned by the sweep, which has not come to it"
+                unfinished.append(UnfinishedRun(folder / name, "not started", reason))
     return finished, unfinished
+
+
+def planned(folder: Path) -> dict[str, list[str]]:
+    """Return the runs that a sweep plans: what each differs in, by the name of its folder.
+
+    Arguments:
+        folder: of the sweep; of another there are none.
+    """
+    try:
+        found = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        return {name: [str(text) for text in texts] for name, texts in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # somebody else's file
+        return {}
 
 
 def _below(top: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Which runs are found, and what is said of those without results."""
 
+import json
 import os
 
 import pytest
@@ -74,6 +75,16 @@ def test_runs_without_results_tell_why(write_run, tmp_path):
     assert reasons["failed"] == "diverged"
     assert "left no reason" in reasons["silent"]
     assert "no metrics.json yet, last change 2001-09-" in reasons["running"]
+
+
+def test_runs_that_a_sweep_has_not_come_to(write_run, tmp_path):
+    plan = {f"lmbda-{i}": [f"lmbda={i}"] for i in (1, 2)}
+    write_run("sweep/lmbda-1")
+    (tmp_path / "sweep" / "planned.json").write_text(json.dumps(plan))
+    (tmp_path / "planned.json").write_text("[3]")  # somebody else's
+    finished, unfinished = find_runs([tmp_path])
+    assert [run.folder.name for run in finished] == ["lmbda-1"]
+    assert [(run.folder.name, run.state) for run in unfinished] == [("lmbda-2", "not started")]
 
 
 def test_no_such_folder(tmp_path):
