@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 POLL = 3.0  # seconds between looks at runs that are under way
+COLUMNS = {  # of the table, and how many digits
+    "rate": ("rate", 3),
+    "bits_per_pixel": ("bits per pixel", 3),
+    "snr_db": ("SNR (dB)", 2),
+    "psnr_db": ("PSNR (dB)", 2),
+    "distortion": ("distortion", 5),
+    "gap_bits": ("gap (bits)", 4),
+}
 
 
 def main() -> None:
@@ -46,9 +54,10 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="lay beside a CSV or JSON file with rate, and distortion or snr_db, per sample "
-        "(source and curve: columns that may be there); or --with paper: the published curves of "
-        "the Gaussian source (ICLR 2025)",
+        help="lay beside a CSV or JSON file with rate, and distortion or snr_db, per sample, or "
+        "with bits_per_pixel and psnr_db (curve, source and quantizer: columns that may be there); "
+        "or published curves: --with paper, of the Gaussian source (ICLR 2025), --with kodak, of "
+        "source=images source.root=kodak",
     )
     parser.add_argument(
         "--bytes", action="store_true", help="rates of the bytes written, not of the model"
@@ -72,7 +81,7 @@ def _task(options: argparse.Namespace) -> None:
     settings = [setting for setting, _ in report.settings]
     unplaced = [one for one in beside if all(one.curve(setting) is None for setting in settings)]
     if settings and unplaced:
-        named = ", ".join(f"{one.label} (source={one.source or 'any'})" for one in unplaced)
+        named = ", ".join(f"{one.label} ({_told(one.particulars)})" for one in unplaced)
         errors.print(f"warning: no run to lay beside, so left out: {named}", markup=False)
     if report.runs or report.unfinished:
         _write(report, options)
@@ -123,14 +132,15 @@ def _write(report: Report, options: argparse.Namespace) -> None:
 def _show(report: Report) -> None:
     for setting, _ in report.settings:
         table = Table(title=escape(setting.title), title_justify="left")
-        for heading in ("curve", "points", "seeds", "rate", "SNR (dB)", "gap (bits)"):
+        keys = (*setting.axes, "gap_bits")
+        for heading in ("curve", "points", "seeds", *(COLUMNS[key][0] for key in keys)):
             justify: JustifyMethod = "left" if heading == "curve" else "right"
             table.add_column(heading, justify=justify, overflow="fold")
         for curve in report.curves(setting):
             seeds = max(len(point.runs) for point in curve.points)
             ranges = (
-                _range([getattr(point, key) for point in curve.points], digits)
-                for key, digits in (("rate", 3), ("snr_db", 2), ("gap_bits", 4))
+                _range([getattr(point, key) for point in curve.points], COLUMNS[key][1])
+                for key in keys
             )
             count = str(len(curve.points))
             table.add_row(escape(curve.label), count, str(seeds) if seeds else "-", *ranges)
@@ -142,6 +152,10 @@ def _show(report: Report) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _told(particulars: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in particulars.items()) or "of any source"
 
 
 def _range(values: list[Any], digits: int) -> str:

@@ -22,8 +22,13 @@ COLUMNS = {
     "distortion": (1e-100, 1e100),
     "snr_db": (-1000.0, 1000.0),
     "gap_bits": (-1e6, 1e6),
+    "bits_per_pixel": (0.0, 1e6),
+    "psnr_db": (-1000.0, 1000.0),
 }
-EXPECTED = "expected rate, and distortion or snr_db, per scalar of the source"
+EXPECTED = (
+    "expected rate, and distortion or snr_db, per scalar of the source; of pictures bits_per_pixel "
+    "and psnr_db"
+)
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,17 @@ class Beside:
 
     Attributes:
         label: its name.
-        source: the name of the source that it is of; None: of any.
+        particulars: what a setting has to have for it to be laid beside: `source`, the name of the
+            source, and of its parameters `source.root` and others; what is not there is free.
+        quantizer: the name of its quantizer; empty where it is not known.
         about: where it is from.
-        rows: `rate`, and `distortion`, `snr_db` and `gap_bits` where they are known.
+        rows: `rate`, `distortion`, `snr_db`, `gap_bits`, `bits_per_pixel` and `psnr_db` where they
+            are known.
     """
 
     label: str
-    source: str | None
+    particulars: dict[str, Any]
+    quantizer: str
     about: str
     rows: tuple[dict[str, float], ...]
 
@@ -48,28 +57,30 @@ class Beside:
         Distortion and SNR follow from each other by the source's variance; the gap, where it is
         not given, from the brackets that the setting's runs were compared with, within their range.
         """
-        if self.source not in (None, setting.source):
+        if any(setting.particulars.get(key) != self.particulars[key] for key in self.particulars):
             return None
         points = [_point(row, setting) for row in self.rows]
         # What cannot be placed in the figure is left out.
-        placed = [p for p in points if (p.snr_db if setting.squared else p.distortion) is not None]
-        order = sorted(placed, key=lambda point: point.rate.value)
-        return Curve(self.label, tuple(order), self.about) if order else None
+        placed = [p for p in points if all(getattr(p, key) is not None for key in setting.axes)]
+        order = sorted(placed, key=lambda point: getattr(point, setting.axes[0]).value)
+        return Curve(self.label, tuple(order), self.quantizer, self.about) if order else None
 
 
 def _point(row: Mapping[str, float], setting: Setting) -> Point:
-    rate, distortion, snr = row["rate"], row.get("distortion"), row.get("snr_db")
+    rate, distortion, snr = row.get("rate"), row.get("distortion"), row.get("snr_db")
     variance = setting.variance
     if variance is not None and snr is None and distortion is not None:
         snr = 10 * math.log10(variance / distortion)
     if variance is not None and snr is not None and distortion is None:
         distortion = variance * 10 ** (-snr / 10)
     gap = row.get("gap_bits")
-    if gap is None and distortion is not None:
+    if gap is None and rate is not None and distortion is not None:
         lower = setting.lower_bound(distortion)
         gap = None if lower is None else rate - lower
-    known = [None if value is None else Mean(value) for value in (distortion, snr, gap)]
-    return Point(Mean(rate), known[0], known[1], known[2])
+    found = {"rate": rate, "distortion": distortion, "snr_db": snr, "gap_bits": gap}
+    found |= {key: row.get(key) for key in ("bits_per_pixel", "psnr_db")}
+    known: Any = {key: None if value is None else Mean(value) for key, value in found.items()}
+    return Point(**known)
 
 
 def published() -> list[str]:
@@ -77,7 +88,7 @@ def published() -> list[str]:
 
     Example:
         >>> published()
-        ['paper']
+        ['kodak', 'paper']
     """
     return sorted(path.stem for path in PUBLISHED.glob("*.json"))
 
@@ -86,8 +97,9 @@ def read_beside(text: str) -> list[Beside]:
     """Return the curves of `NAME=FILE`, or of the name of published ones.
 
     A CSV file has a line of names first. A JSON file holds a list of objects, one a point, or
-    an object of lists, one a column; or an object with such `points`, `source` and `about`. The
-    column `curve` tells several curves apart, and `source` says of which source they are.
+    an object of lists, one a column; or an object with such `points`, `about`, `source` and
+    parameters of the source, as in `source.root`. The column `curve` tells several curves apart,
+    `source` says of which source they are, and `quantizer` whose colour they have.
 
     Arguments:
         text: as on the command line.
@@ -107,11 +119,17 @@ def read_beside(text: str) -> list[Beside]:
 
 
 def _curves(name: str, file: Path) -> list[Beside]:
-    about, source = str(file), None
+    about = str(file)
+    particulars: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     try:
         if file.suffix.lower() == ".json":
-            about, source, rows = _from_json(json.loads(file.read_text(encoding="utf-8")), about)
+            data = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(data, dict) and "points" in data:
+                about = str(data.get("about", about))
+                particulars = {key: data[key] for key in data if f"{key}.".startswith("source.")}
+                data = data["points"]
+            rows = _from_json(data)
         elif file.suffix.lower() == ".csv":
             with file.open(newline="", encoding="utf-8-sig") as stream:
                 rows = list(csv.DictReader(stream))
@@ -123,25 +141,32 @@ def _curves(name: str, file: Path) -> list[Beside]:
         raise InputError(f"{file} cannot be read: {error}; {EXPECTED}") from error
     if not rows:
         raise InputError(f"{file} holds no points; {EXPECTED}")
-    found: dict[tuple[str, str | None], list[dict[str, float]]] = {}
+    found: dict[tuple[str, str, str], list[dict[str, float]]] = {}
     for number, row in enumerate(rows, 1):
-        of_source = row.get("source") or source
-        key = str(row.get("curve") or ""), str(of_source) if of_source else None
+        curve, source, quantizer = (
+            str(row.get(key) or "") for key in ("curve", "source", "quantizer")
+        )
+        key = curve, source, quantizer
         found.setdefault(key, []).append(_row(row, f"{file}, point {number}"))
-    labels = {key: " ".join(part for part in (name, key[0]) if part) for key in found}
-    return [Beside(labels[key], key[1], about, tuple(found[key])) for key in found]
+    return [
+        Beside(
+            " ".join(part for part in (name, curve) if part),
+            particulars | ({"source": source} if source else {}),
+            quantizer,
+            about,
+            tuple(points),
+        )
+        for (curve, source, quantizer), points in found.items()
+    ]
 
 
-def _from_json(data: Any, about: str) -> tuple[str, str | None, list[dict[str, Any]]]:
-    source = None
-    if isinstance(data, dict) and "points" in data:
-        about, source, data = str(data.get("about", about)), data.get("source"), data["points"]
+def _from_json(data: Any) -> list[dict[str, Any]]:
     if isinstance(data, dict):
         columns = {key: column for key, column in data.items() if isinstance(column, list)}
         data = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise InputError("it holds no points")
-    return about, source, data
+    return data
 
 
 def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
@@ -162,6 +187,7 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
             raise InputError(
                 f"{where}: {key}={row[key]}; expected a number from {low:g} to {high:g}"
             )
-    if "rate" not in numbers or not numbers.keys() & {"distortion", "snr_db"}:
+    of_signal = "rate" in numbers and numbers.keys() & {"distortion", "snr_db"}
+    if not of_signal and not numbers.keys() >= {"bits_per_pixel", "psnr_db"}:
         raise InputError(f"{where} has {', '.join(map(str, row))}; {EXPECTED}")
     return numbers

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator, PPoly
 
 from ltc.report.curves import Curve
+from ltc.report.style import LABELS
 
 __all__ = ["Difference", "difference"]
 
@@ -41,7 +42,9 @@ class Difference:
     reason: str = ""
 
 
-def difference(reference: Curve, curve: Curve) -> Difference:
+def difference(
+    reference: Curve, curve: Curve, axes: tuple[str, str] = ("rate", "snr_db")
+) -> Difference:
     """Return the Bjontegaard differences of a curve from a reference.
 
     The logarithm of the rate is interpolated over the SNR, and the SNR over the logarithm of the
@@ -54,6 +57,7 @@ def difference(reference: Curve, curve: Curve) -> Difference:
     Arguments:
         reference: the curve to compare with.
         curve: the curve.
+        axes: which numbers of a point are rate and SNR; of pictures the PSNR is taken as the SNR.
 
     Example:
         >>> from ltc.report.curves import Mean, Point
@@ -63,7 +67,8 @@ def difference(reference: Curve, curve: Curve) -> Difference:
         >>> round(difference(line(1.0), line(1.1)).rate_pchip, 6)
         10.0
     """
-    sides = [_logarithms(one) for one in (reference, curve)]
+    sides = [_logarithms(one, *axes) for one in (reference, curve)]
+    quality = LABELS[axes[1]].partition(" ")[0]
     named = list(zip((reference.label, curve.label), sides, strict=True))
     for label, (rates, _) in named:
         if len(rates) < LEAST_POINTS:
@@ -71,12 +76,12 @@ def difference(reference: Curve, curve: Curve) -> Difference:
             return Difference(reference.label, curve.label, reason=reason)
     for label, (rates, snr) in named:
         if (np.diff(rates) <= 0).any() or (np.diff(snr) <= 0).any():
-            reason = f"the SNR of {label} does not rise everywhere with its rate"
+            reason = f"the {quality} of {label} does not rise everywhere with its rate"
             return Difference(reference.label, curve.label, reason=reason)
     found: dict[str, float] = {}
     reasons = []
     swapped = [(snr, rates) for rates, snr in sides]
-    for name, pairs, abscissa in (("rate", swapped, "SNR"), ("snr", sides, "rate")):
+    for name, pairs, abscissa in (("rate", swapped, quality), ("snr", sides, "rate")):
         (a, values_a), (b, values_b) = pairs
         low, high = max(a[0], b[0]), min(a[-1], b[-1])
         overlap = (high - low) / min(a[-1] - a[0], b[-1] - b[0])
@@ -93,13 +98,10 @@ def difference(reference: Curve, curve: Curve) -> Difference:
     return Difference(reference.label, curve.label, **found, reason="; ".join(reasons))
 
 
-def _logarithms(curve: Curve) -> tuple[Array, Array]:
+def _logarithms(curve: Curve, rate: str, quality: str) -> tuple[Array, Array]:
     """Return the logarithms (base 10) of a curve's rates, and its SNR, in the order of rates."""
-    points = sorted(
-        (point.rate.value, point.snr_db.value)
-        for point in curve.points
-        if point.snr_db is not None and point.rate.value > 0
-    )
+    both = ((getattr(point, rate), getattr(point, quality)) for point in curve.points)
+    points = sorted((x.value, y.value) for x, y in both if x and y and x.value > 0)
     rates, snr = np.array(points, dtype=np.float64).reshape(-1, 2).T
     return np.log10(rates), snr
 

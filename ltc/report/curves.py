@@ -39,18 +39,23 @@ class Point:
     """A point of a curve; rates and gap in bits per scalar.
 
     Attributes:
-        rate: of the entropy model, or of the bytes written.
+        rate: of the entropy model, or of the bytes written; None where it is not known of a curve
+            from elsewhere.
         distortion: per scalar.
         snr_db: signal-to-noise ratio, dB; None where errors are not squared.
         gap_bits: rate over the lower end of R(D)'s bracket; None where that is not known.
+        bits_per_pixel: of files, mean of pictures; None of what is no picture.
+        psnr_db: mean of pictures, dB; None of what is no picture.
         lmbda: None of a curve from elsewhere.
         runs: those that it is the mean of.
     """
 
-    rate: Mean
+    rate: Mean | None
     distortion: Mean | None
     snr_db: Mean | None
     gap_bits: Mean | None
+    bits_per_pixel: Mean | None = None
+    psnr_db: Mean | None = None
     lmbda: float | None = None
     runs: tuple[FinishedRun, ...] = ()
 
@@ -62,11 +67,13 @@ class Curve:
     Attributes:
         label: the choices that tell it from the others of its setting.
         points: in the order of their rates.
+        quantizer: its name; empty where it is not known of a curve from elsewhere.
         about: where a curve from elsewhere is from; empty for runs.
     """
 
     label: str
     points: tuple[Point, ...]
+    quantizer: str = ""
     about: str = ""
 
     @property
@@ -90,7 +97,7 @@ class Setting:
 
     Attributes:
         title: the source and what else is particular.
-        source: its name.
+        particulars: the choices that change what is to be coded, and what an error costs.
         curves: the curves.
         bounds: the brackets of R(D) that runs were compared with, by the bound's name, in the
             order of falling distortion.
@@ -98,15 +105,31 @@ class Setting:
     """
 
     title: str
-    source: str
+    particulars: dict[str, Any]
     curves: tuple[Curve, ...]
     bounds: dict[str, tuple[BoundPoint, ...]]
     variance: float | None
 
     @property
+    def source(self) -> str:
+        """The name of the source."""
+        return str(self.particulars["source"])
+
+    @property
     def squared(self) -> bool:
         """Whether distortion can be told as an SNR."""
         return self.variance is not None
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Which numbers of a point are drawn: bits, and over them the quality or the distortion.
+
+        Pictures are drawn as tables of picture codecs have them.
+        """
+        points = [point for curve in self.curves for point in curve.points]
+        if points and all(p.psnr_db is not None and p.bits_per_pixel is not None for p in points):
+            return "bits_per_pixel", "psnr_db"
+        return "rate", "snr_db" if self.squared else "distortion"
 
     @property
     def without_gap(self) -> str:
@@ -177,7 +200,11 @@ def _setting(title: str, runs: list[FinishedRun], rate: str) -> Setting:
         of_curve.setdefault(_key(_choices(run)), []).append(run)
     choices = [_choices(found[0]) for found in of_curve.values()]
     curves = [
-        Curve(_label(_choices(found[0]), choices, "quantizer"), _points(found, rate))
+        Curve(
+            _label(_choices(found[0]), choices, "quantizer"),
+            _points(found, rate),
+            found[0].metrics["quantizer"],
+        )
         for found in of_curve.values()
     ]
     bounds: dict[str, set[BoundPoint]] = {}
@@ -193,7 +220,7 @@ def _setting(title: str, runs: list[FinishedRun], rate: str) -> Setting:
     ]
     return Setting(
         title,
-        runs[0].metrics["source"],
+        _particulars(runs[0]),
         tuple(sorted(curves, key=lambda curve: (-_largest_gap(curve), curve.label))),
         {
             name: tuple(sorted(found, key=lambda point: -point.distortion))
@@ -207,22 +234,18 @@ def _points(runs: list[FinishedRun], rate: str) -> tuple[Point, ...]:
     by_lmbda: dict[float, dict[int, FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: run.written):
         by_lmbda.setdefault(run.metrics["lmbda"], {})[run.metrics["seed"]] = run
-    return tuple(
-        sorted(
-            (_point(lmbda, tuple(seeds.values()), rate) for lmbda, seeds in by_lmbda.items()),
-            key=lambda point: point.rate.value,
-        )
-    )
+    points = [_point(lmbda, tuple(seeds.values()), rate) for lmbda, seeds in by_lmbda.items()]
+    return tuple(sorted(points, key=lambda point: point.rate or Mean(0.0)))
 
 
 def _point(lmbda: float, runs: tuple[FinishedRun, ...], rate: str) -> Point:
-    found = mean([run.number(rate) for run in runs])
-    assert found is not None
     return Point(
-        found,
+        mean([run.number(rate) for run in runs]),
         mean([run.number("distortion") for run in runs]),
         mean([run.number("snr_db") for run in runs]),
         mean([_gap(run, rate) for run in runs]),
+        mean([run.number("bits_per_pixel") for run in runs]),
+        mean([run.number("psnr_db") for run in runs]),
         lmbda,
         runs,
     )

@@ -10,12 +10,16 @@ from matplotlib.figure import Figure
 
 from ltc.report.curves import Curve, Setting
 from ltc.report.report import Report
+from ltc.report.style import LABELS, colours
 
 __all__ = ["draw"]
 
+LEGEND = 4  # curves beside each other in the legend
+MARKERS = "osD^"  # for as many times ten curves
+
 
 def draw(report: Report) -> Figure:
-    """Draw SNR and gap over rate, one row a setting.
+    """Draw quality and gap over rate, one row a setting.
 
     Arguments:
         report: of one setting or more.
@@ -24,37 +28,42 @@ def draw(report: Report) -> Figure:
         The figure.
     """
     count = len(report.settings)
-    figure = Figure(figsize=(11, 4.4 * count), layout="constrained")
-    grid = figure.subplots(count, 2, squeeze=False)
-    for (setting, _), (left, right) in zip(report.settings, grid, strict=True):
+    # Below the axes, so that a long list hides no curve.
+    rows = [-(-(len(report.curves(setting)) + 1) // LEGEND) for setting, _ in report.settings]
+    heights = [4.2 + 0.2 * number for number in rows]
+    figure = Figure(figsize=(11, sum(heights)), layout="constrained")
+    parts = figure.subfigures(count, 1, squeeze=False, height_ratios=heights)
+    for (setting, _), (part,) in zip(report.settings, parts, strict=True):
+        left, right = part.subplots(1, 2)
+        abscissa, ordinate = setting.axes
         _bounds(setting, left, right)
-        for i, curve in enumerate(report.curves(setting)):
-            style = {"color": f"C{i % 10}", "marker": "x" if curve.beside else "o"}
-            _curve(curve, setting, left, right, style | {"markersize": 4, "linewidth": 1})
-        left.set(
-            title=_plain(setting.title), ylabel="SNR (dB)" if setting.squared else "distortion"
-        )
-        if not setting.squared:
+        curves = report.curves(setting)
+        for colour, curve in zip(colours(curves), curves, strict=True):
+            marker = "x" if curve.beside else MARKERS[colour // 10 % len(MARKERS)]
+            style = {"color": f"C{colour % 10}", "marker": marker, "markersize": 4, "linewidth": 1}
+            _curve(curve, abscissa, ordinate, left, style)
+            _curve(curve, abscissa, "gap_bits", right, style)
+        left.set(title=_plain(setting.title), ylabel=LABELS[ordinate])
+        if ordinate == "distortion":
             left.set_yscale("log")
         # An empty panel would look like a mistake.
         right.text(0.5, 0.5, setting.without_gap, ha="center", transform=right.transAxes)
         right.set(title="distance from R(D)", ylabel="rate above R(D) (bits per sample)")
         for axes in (left, right):
-            unit = "bits per sample" + (", bytes written" if report.rate != "rate" else "")
-            axes.set(xlabel=f"rate ({unit})", xlim=(0, None))
+            axes.set(xlabel=report.abscissa(setting), xlim=(0, None))
             axes.grid(alpha=0.3)
-        curves = len(report.curves(setting))
-        legend = left.legend(
-            fontsize="small" if curves <= 14 else "xx-small", ncols=1 + curves // 28
-        )
-        legend.set_in_layout(False)  # a long one would leave the axes no room
+        handles, labels = left.get_legend_handles_labels()
+        part.legend(
+            handles, labels, loc="outside lower center", ncols=LEGEND, fontsize="small",
+            frameon=False,
+        )  # fmt: skip
     return figure
 
 
 def _bounds(setting: Setting, left: Axes, right: Axes) -> None:
     for name, bound in setting.bounds.items():
-        key = "snr_db" if setting.squared else "distortion"
-        known = [point for point in bound if getattr(point, key) is not None]
+        key = setting.axes[1]
+        known = [point for point in bound if getattr(point, key, None) is not None]
         at = [getattr(point, key) for point in known]
         lower = np.array([point.lower for point in known], dtype=float)  # nan where unknown
         upper = np.array([point.upper for point in known], dtype=float)
@@ -67,23 +76,14 @@ def _bounds(setting: Setting, left: Axes, right: Axes) -> None:
             left.plot(upper, at, "--", color="black", linewidth=1, label=_plain(f"R(D) ≤ {name}"))
 
 
-def _curve(curve: Curve, setting: Setting, left: Axes, right: Axes, style: dict[str, Any]) -> None:
-    for axes, key in ((left, "snr_db" if setting.squared else "distortion"), (right, "gap_bits")):
-        points = [point for point in curve.points if getattr(point, key) is not None]
-        values = [getattr(point, key) for point in points]
-        rates = [point.rate.value for point in points]
-        line = ":" if curve.beside else "-"
-        label = _plain(curve.label)
-        axes.plot(rates, [value.value for value in values], line, label=label, **style)
-        if any(value.spread is not None for value in values):
-            axes.errorbar(
-                rates,
-                [value.value for value in values],
-                [value.spread or 0 for value in values],
-                [point.rate.spread or 0 for point in points],
-                fmt="none",
-                ecolor=style["color"],
-            )
+def _curve(curve: Curve, abscissa: str, ordinate: str, axes: Axes, style: dict[str, Any]) -> None:
+    both = [(getattr(point, abscissa), getattr(point, ordinate)) for point in curve.points]
+    known = [(x, y) for x, y in both if x is not None and y is not None]
+    xs, ys = [x.value for x, _ in known], [y.value for _, y in known]
+    axes.plot(xs, ys, ":" if curve.beside else "-", label=_plain(curve.label), **style)
+    if any(y.spread is not None for _, y in known):
+        up, along = [y.spread or 0 for _, y in known], [x.spread or 0 for x, _ in known]
+        axes.errorbar(xs, ys, up, along, fmt="none", ecolor=style["color"])
 
 
 def _plain(text: str) -> str:

@@ -108,6 +108,7 @@
   };
 
   const varied = (key) => new Set(data.runs.map((run) => JSON.stringify(run.row[key]))).size > 1;
+  const known = (key) => data.runs.some((run) => run.row[key] !== null && run.row[key] !== undefined);
   const runColumns = [
     ...(varied("setting") ? [["setting", "setting"]] : []),
     ["curve", "curve"],
@@ -116,6 +117,7 @@
     ["rate", "rate", 4],
     ["rate_stderr", "±", 4],
     ["bitstream_rate", "bytes written", 4],
+    ...(known("psnr_db") ? [["bits_per_pixel", "bits per pixel", 4], ["psnr_db", "PSNR (dB)", 3]] : []),
     ["distortion", "distortion", 5],
     ["snr_db", "SNR (dB)", 3],
     ["bound_rate_lower", "R(D) ≥", 4],

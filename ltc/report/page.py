@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ltc.files import atomic_write
 from ltc.report.curves import Curve, Setting
 from ltc.report.report import Report
+from ltc.report.style import LABELS, colours
 from ltc.version import __version__
 
 __all__ = ["write_page"]
@@ -26,6 +27,8 @@ COLOURS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
 )  # fmt: skip
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")  # for as many times ten curves
+HOVER = {"rate": "rate", "bits_per_pixel": "bits per pixel"}
 
 
 def write_page(report: Report, file: Path) -> None:
@@ -116,14 +119,14 @@ def _link(to: Path, folder: Path) -> str:
 def _figure(report: Report, setting: Setting) -> dict[str, Any]:
     """Return SNR and gap over rate as plotly describes a figure."""
     places = {run.folder: i for i, run in enumerate(report.runs)}
-    ordinate = "snr_db" if setting.squared else "distortion"
+    abscissa, ordinate = setting.axes
     traces = _bounds(setting, ordinate)
-    for i, curve in enumerate(report.curves(setting)):
+    curves = report.curves(setting)
+    for colour, curve in zip(colours(curves), curves, strict=True):
         for key, axis in ((ordinate, ""), ("gap_bits", "2")):
-            traces.append(_curve(curve, key, axis, COLOURS[i % len(COLOURS)], places))
-    unit = "bits per sample" + (", bytes written" if report.rate != "rate" else "")
-    rate = {"title": {"text": f"rate ({unit})"}, "rangemode": "tozero"}
-    scale = {"type": "linear" if setting.squared else "log"}
+            traces.append(_curve(curve, (abscissa, key), axis, colour, places))
+    rate = {"title": {"text": report.abscissa(setting)}, "rangemode": "tozero"}
+    scale = {"type": "log" if ordinate == "distortion" else "linear"}
     return {
         "data": traces,
         "layout": {
@@ -145,7 +148,7 @@ def _figure(report: Report, setting: Setting) -> dict[str, Any]:
             "legend": {"orientation": "h", "y": -0.18},
             "xaxis": {**rate, "domain": [0, 0.47], "anchor": "y"},
             "xaxis2": {**rate, "domain": [0.54, 1], "anchor": "y2"},
-            "yaxis": {"title": {"text": "SNR (dB)" if setting.squared else "distortion"}, **scale},
+            "yaxis": {"title": {"text": LABELS[ordinate]}, **scale},
             "yaxis2": {
                 "title": {"text": "rate above R(D) (bits per sample)"},
                 "anchor": "x2",
@@ -160,7 +163,7 @@ def _figure(report: Report, setting: Setting) -> dict[str, Any]:
 def _bounds(setting: Setting, ordinate: str) -> list[dict[str, Any]]:
     traces: list[dict[str, Any]] = []
     for name, bound in setting.bounds.items():
-        known = [point for point in bound if getattr(point, ordinate) is not None]
+        known = [point for point in bound if getattr(point, ordinate, None) is not None]
         at = [getattr(point, ordinate) for point in known]
         bracketed = [point for point in known if None not in (point.lower, point.upper)]
         line = {"color": "black", "width": 1.5, "dash": "solid" if bracketed else "dash"}
@@ -187,28 +190,31 @@ def _bounds(setting: Setting, ordinate: str) -> list[dict[str, Any]]:
 
 
 def _curve(
-    curve: Curve, key: str, axis: str, colour: str, places: dict[Path, int]
+    curve: Curve, axes: tuple[str, str], axis: str, colour: int, places: dict[Path, int]
 ) -> dict[str, Any]:
-    points = [point for point in curve.points if getattr(point, key) is not None]
-    values = [getattr(point, key) for point in points]
+    points = [p for p in curve.points if all(getattr(p, key) is not None for key in axes)]
+    rates, values = ([getattr(point, key) for point in points] for key in axes)
     name = _text(curve.label)
+    ink = COLOURS[colour % len(COLOURS)]
+    symbol = "x" if curve.beside else SYMBOLS[colour // len(COLOURS) % len(SYMBOLS)]
     runs = [[places[run.folder] for run in point.runs] for point in points]
     spread: dict[str, Any] = {}
     if any(value.spread is not None for value in values):
-        bars = {"color": colour, "thickness": 1, "width": 3}
-        rates = [point.rate.spread or 0 for point in points]
+        bars = {"color": ink, "thickness": 1, "width": 3}
         spread = {
-            "error_x": {"array": rates, **bars},
+            "error_x": {"array": [rate.spread or 0 for rate in rates], **bars},
             "error_y": {"array": [value.spread or 0 for value in values], **bars},
         }
     lmbdas = [
         "" if point.lmbda is None else f"lmbda {point.lmbda:g}, seeds {len(point.runs)}<br>"
         for point in points
     ]
-    unit = {"snr_db": "SNR %{y:.3f} dB", "gap_bits": "gap %{y:.4f} bits"}
+    unit = {
+        "snr_db": "SNR %{y:.3f} dB", "psnr_db": "PSNR %{y:.3f} dB", "gap_bits": "gap %{y:.4f} bits",
+    }  # fmt: skip
     return {
         **spread,
-        "x": [point.rate.value for point in points],
+        "x": [rate.value for rate in rates],
         "y": [value.value for value in values],
         "xaxis": f"x{axis}",
         "yaxis": f"y{axis}",
@@ -216,11 +222,11 @@ def _curve(
         "name": name,
         "legendgroup": name,
         "showlegend": not axis,
-        "line": {"color": colour, "dash": "dot" if curve.beside else "solid", "width": 1.5},
-        "marker": {"symbol": "x" if curve.beside else "circle", "size": 7},
+        "line": {"color": ink, "dash": "dot" if curve.beside else "solid", "width": 1.5},
+        "marker": {"symbol": symbol, "size": 7},
         "customdata": [
             {"runs": found, "text": text} for found, text in zip(runs, lmbdas, strict=True)
         ],
-        "hovertemplate": f"{name}<br>%{{customdata.text}}rate %{{x:.4f}}<br>"
-        f"{unit.get(key, 'distortion %{y:.4g}')}<extra></extra>",
+        "hovertemplate": f"{name}<br>%{{customdata.text}}{HOVER[axes[0]]} %{{x:.4f}}<br>"
+        f"{unit.get(axes[1], 'distortion %{y:.4g}')}<extra></extra>",
     }

@@ -13,6 +13,7 @@ from ltc.report.beside import Beside
 from ltc.report.bjontegaard import Difference, difference
 from ltc.report.curves import Curve, Point, Setting, settings
 from ltc.report.runs import FinishedRun, UnfinishedRun, find_runs
+from ltc.report.style import LABELS
 from ltc.version import __version__
 
 __all__ = ["Report"]
@@ -60,12 +61,17 @@ class Report:
         others = next(others for one, others in self.settings if one is setting)
         return (*setting.curves, *others)
 
+    def abscissa(self, setting: Setting) -> str:
+        """Return what is below the figures of a setting."""
+        key = setting.axes[0]
+        return LABELS[key] + (", bytes written" if key == "rate" != self.rate else "")
+
     @cached_property
     def differences(self) -> dict[str, tuple[Difference, ...]]:
         """Bjontegaard differences between all curves of a setting, by its title."""
         return {
             setting.title: tuple(
-                difference(reference, curve)
+                difference(reference, curve, setting.axes)
                 for reference in self.curves(setting)
                 for curve in self.curves(setting)
                 if curve is not reference and setting.squared
@@ -95,7 +101,13 @@ class Report:
     def point_rows(self) -> list[dict[str, Any]]:
         """Return one row a point of a curve: means, and spreads between seeds."""
         return [
-            {"setting": setting.title, "source": setting.source, "curve": curve.label, **row(point)}
+            {
+                "setting": setting.title,
+                "source": setting.source,
+                "curve": curve.label,
+                "quantizer": curve.quantizer or None,
+                **row(point),
+            }
             for setting, _ in self.settings
             for curve in self.curves(setting)
             for point in curve.points
@@ -150,7 +162,8 @@ class Report:
 def row(point: Point) -> dict[str, Any]:
     """Return a point as flat values."""
     found: dict[str, Any] = {"lmbda": point.lmbda, "seeds": len(point.runs) or None}
-    for key in ("rate", "distortion", "snr_db", "gap_bits"):
+    of_pictures = ("bits_per_pixel", "psnr_db") if point.psnr_db is not None else ()
+    for key in ("rate", "distortion", "snr_db", "gap_bits", *of_pictures):
         value = getattr(point, key)
         found[key] = None if value is None else value.value
         found[f"{key}_spread"] = None if value is None else value.spread

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from ltc.errors import InputError
-from ltc.report import Report, find_runs, published, read_beside, settings
+from ltc.report import Report, find_runs, read_beside, settings
 from ltc.report.curves import Setting
+from ltc.report.style import colours
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_several_curves_and_sources_in_a_file(setting, tmp_path):
         "y,banana,1,0.3,\nz,,1,0.3,\n"
     )
     found = read_beside(f"old={file}")
-    assert [(one.label, one.source) for one in found] == [
+    assert [(one.label, one.particulars.get("source")) for one in found] == [
         ("old x", "iid_gaussian"), ("old y", "banana"), ("old z", None),
     ]  # fmt: skip
     x, y, z = (one.curve(setting) for one in found)
@@ -110,20 +111,19 @@ def test_bad_files(tmp_path, name, text, expected):
 def test_a_source_is_a_name_whatever_the_file_has(tmp_path):
     (tmp_path / "a.json").write_text('[{"rate": 1, "snr_db": 3, "source": ["x"]}]')
     (curve,) = read_beside(f"a={tmp_path / 'a.json'}")
-    assert curve.source == "['x']"
+    assert curve.particulars == {"source": "['x']"}
 
 
 def test_bad_arguments(tmp_path):
     for text in ("nothing", "=x.csv", "x="):
-        with pytest.raises(InputError, match=r"expected NAME=FILE.*: paper"):
+        with pytest.raises(InputError, match=r"expected NAME=FILE.*: kodak, paper"):
             read_beside(text)
     with pytest.raises(InputError, match="No such file"):
         read_beside(f"x={tmp_path / 'none.csv'}")
 
 
 def test_published_curves_tell_their_source_and_lie_above_the_limit():
-    assert published() == ["paper"]
-    gaussian = Setting("iid_gaussian", "iid_gaussian", (), {}, 1.0)
+    gaussian = Setting("iid_gaussian", {"source": "iid_gaussian"}, (), {}, 1.0)
     for beside in read_beside("paper"):
         assert "arXiv 2403.07320" in beside.about
         curve = beside.curve(gaussian)
@@ -132,6 +132,47 @@ def test_published_curves_tell_their_source_and_lie_above_the_limit():
             limit = 0.5 * math.log2(1 / row["distortion"])
             assert row["gap_bits"] == pytest.approx(row["rate"] - limit, abs=2e-4)
             assert row["gap_bits"] > 0
+
+
+def test_published_pictures_lie_beside_runs_measured_on_the_same(write_run, tmp_path):
+    for i, psnr in enumerate((28, 32, 36, 40)):
+        measured = {"bits_per_pixel": 0.2 * 2**i, "psnr_db": psnr, "bound_rate_lower": None}
+        for root in (None, "kodak"):
+            write_run(
+                f"{root}{i}", source="images", lmbda=i + 1, **measured, **{"source.root": root}
+            )
+    report = Report.of([tmp_path], read_beside("kodak"))
+    others = {setting.particulars["source.root"]: beside for setting, beside in report.settings}
+    assert not others[None]
+    assert {"JPEG", "VTM", "hyperprior, 2018"} <= {curve.label for curve in others["kodak"]}
+    for curve in others["kodak"]:
+        assert "InterDigitalInc/CompressAI" in curve.about
+        bits, psnr = (
+            [getattr(p, k).value for p in curve.points] for k in report.settings[0][0].axes
+        )
+        assert bits == sorted(bits)
+        assert psnr == sorted(psnr)
+    rows = report.difference_rows()
+    pairs = {(row["reference"], row["curve"]): row["rate_pchip"] for row in rows}
+    assert pairs["JPEG", "VTM"] < pairs["JPEG", "hyperprior, 2018"] < -40
+
+
+def test_published_curves_have_the_colour_of_their_lattice(write_run, tmp_path):
+    for name in ("scalar", "d4_dual", "leech"):
+        for rdo in (False, True):
+            write_run(f"{name}{rdo}", quantizer=name, **{"quantizer.rdo": rdo})
+    report = Report.of([tmp_path], read_beside("paper"))
+    curves = report.curves(report.settings[0][0])
+    colour = dict(zip((curve.label for curve in curves), colours(curves), strict=True))
+    ours = {c.label: colour[c.label] for c in curves if not c.beside}
+    assert len(set(ours.values())) == 6
+    assert ours.items() >= {
+        ("scalar quantizer.rdo=false", colour["NTC, scalar (2025)"]),
+        ("d4_dual quantizer.rdo=false", colour["LTC, d4_dual (2025)"]),
+        ("leech quantizer.rdo=false", colour["LTC, leech (2025)"]),
+    }
+    for label in ("ECSQ (2025)", "LTC, e8 (2025)"):  # which no run has
+        assert colour[label] not in ours.values()
 
 
 def test_curves_laid_beside_are_compared_too(write_run, tmp_path):
