@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import tempfile
@@ -28,7 +29,8 @@ def show(logger: Logger, kind: str, name: str, make: Callable[[], Any], step: in
     Arguments:
         logger: any of Lightning's; of one that is not listed below only choices are shown.
         kind: `choices` (values by name), `table` (likewise), `figure` (of matplotlib), `sounds`
-            (samples from -1 to 1, shape (number,), by title; and how many a second) or `end`.
+            (samples from -1 to 1, shape (number,), by title; and how many a second), `begin` or
+            `end`.
         name: under which it is shown.
         make: returns what is shown.
         step: of training.
@@ -39,6 +41,18 @@ def show(logger: Logger, kind: str, name: str, make: Callable[[], Any], step: in
         ways[kind](logger, name, make(), step)
     elif kind == "choices":
         logger.log_hyperparams(make())
+
+
+def _keep(logger: Any, _: str, __: None, step: int) -> None:
+    """Log again what was logged before the step from which a run goes on: Lightning removes it."""
+    file = Path(logger.log_dir, "metrics.csv")
+    if file.exists():
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = [{key: row[key] for key in row if row[key]} for row in csv.DictReader(stream)]
+        # The last line of a run that was killed may not be whole.
+        kept = [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) < step]
+        logger.experiment.metrics += kept
+        logger.save()
 
 
 def _session(logger: Any, _: str, choices: dict[str, Any], step: int) -> None:
@@ -91,6 +105,7 @@ def _wandb(make: Callable[[Any, Any], Any]) -> Way:
 
 
 WAYS: dict[str, dict[str, Way]] = {
+    "CSVLogger": {"begin": _keep},
     "TensorBoardLogger": {
         "choices": _session,
         "table": _text,

@@ -87,6 +87,7 @@ def opened(settings: dict[str, Any], folder: Path, step: int = 0) -> Iterator[Lo
             f'{settings["_target_"]} is an extra: pip install ".[loggers]" in the clone of ltc'
         ) from error
     try:
+        show(logger, "begin", "begin", lambda: None, step)
         yield logger
         logger.finalize("success")
     finally:

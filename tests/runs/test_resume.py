@@ -83,6 +83,9 @@ def test_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, kin
                 train(tmp_path / "ended", RUNS[kind], resume=True)
         torch.rand(step)  # the process that goes on has another past
     assert train(tmp_path / "ended", RUNS[kind], resume=True) == whole
+    curves = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "ended")]
+    assert curves[0] == curves[1]
+    assert curves[0].count("\n") > 4
     states = [load_state(tmp_path / name) for name in ("whole", "ended")]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
