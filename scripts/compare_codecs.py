@@ -8,7 +8,8 @@ and decoded. A point is the mean bits per pixel and the mean PSNR (of all colour
 Printed are Bjontegaard differences of rate (PCHIP) from the first codec between two PSNRs, and
 between them where the first run takes more than two bits per pixel; and seconds per picture.
 The other codecs are those of Pillow, with its best settings, and of pillow-jxl-plugin where it is
-installed.
+installed. With --published there are also published points of the Kodak pictures (`ltc-report DIR
+--with kodak`, which names their sources), whose pictures these have to be.
 """
 
 import argparse
@@ -32,7 +33,9 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 from ltc.codec import Aim, Payload
 from ltc.files import atomic_write
 from ltc.media import read_picture
+from ltc.report import read_beside
 from ltc.runs.checkpoint import load_coder
+from ltc.sources.kodak import PIXELS, pixel_sum
 
 Pixels = NDArray[np.uint8]
 Codec = Callable[[Pixels, float], tuple[int, Pixels, float, float]]
@@ -163,6 +166,10 @@ def saving(
     return float(100 * np.expm1(second - first))
 
 
+def mean_seconds(points: list[dict], key: str) -> str:
+    return f"{np.mean([p[key] for p in points]):.2f} s" if key in points[0] else ""
+
+
 def draw(curves: dict[str, list[dict]], path: Path) -> None:
     """Draw PSNR over bits per pixel."""
     figure = Figure(figsize=(7, 5), layout="constrained")
@@ -193,8 +200,11 @@ def main() -> None:
     parser.add_argument("--qualities", type=float, nargs="+", default=QUALITIES)
     parser.add_argument("--ms-ssim", action="store_true", help="also rates at equal MS-SSIM")
     parser.add_argument("--without-others", action="store_true", help="runs alone")
+    parser.add_argument("--published", action="store_true", help="beside points of Kodak pictures")
     options = parser.parse_args()
     pictures = read_pictures(options.pictures)
+    if options.published and pixel_sum(sorted(options.pictures.rglob("*.png"))) != PIXELS:
+        parser.error(f"--published: {options.pictures} does not hold the 24 Kodak pictures alone")
     codecs = {} if options.without_others else others()
     for run in options.runs:
         folder, _, name = run.partition("=")
@@ -207,6 +217,8 @@ def main() -> None:
         curves[name] = [measure(codec, quality, pictures, structure) for quality in points]
         shown = ", ".join(f"{p['bits_per_pixel']:.3f}: {p['psnr_db']:.2f}" for p in curves[name])
         print(f"{name}: {shown}", flush=True)
+    for one in read_beside("kodak") if options.published else []:
+        curves[f"{one.label}, published"] = list(one.rows)
     reference = next(iter(curves))
     base = next(name for name in curves if name.startswith("ltc"))
     order = sorted(curves[base], key=lambda point: point["bits_per_pixel"])
@@ -219,13 +231,13 @@ def main() -> None:
     print(f"| codec | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
     percent = functools.partial("{:+.1f} %".format)
     for name, points in curves.items():
-        seconds = (f"{np.mean([p[key] for p in points]):.2f} s" for key in ("encoding", "decoding"))
+        seconds = (mean_seconds(points, key) for key in ("encoding", "decoding"))
         differences = [
             saving(curves[reference], points, low, high),
             saving(curves[base], points, low, high),
             saving(curves[base], points, from_high, 60),
         ]
-        if options.ms_ssim:
+        if options.ms_ssim and "ms_ssim_db" in points[0]:
             differences.append(saving(curves[reference], points, 0, 60, "ms_ssim_db"))
         print(f"| {name} | {' | '.join([*map(percent, differences), *seconds])} |")
     if options.figure:
@@ -235,7 +247,7 @@ def main() -> None:
             writer = csv.writer(file)
             writer.writerow(["codec", *KEYS])
             for name, points in curves.items():
-                writer.writerows([name, *(point[key] for key in KEYS)] for point in points)
+                writer.writerows([name, *(point.get(key) for key in KEYS)] for point in points)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,8 @@ class Setting:
         """Why no run has a gap; empty where one has."""
         if any(point.lower is not None for bound in self.bounds.values() for point in bound):
             return ""
+        if self.axes[1] == "psnr_db":
+            return "nobody knows R(D) of pictures, so there is no gap"
         return "no run knows a lower limit of R(D), so there is no gap (see bound=samples)"
 
     def lower_bound(self, distortion: float) -> float | None:
