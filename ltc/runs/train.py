@@ -144,10 +144,11 @@ def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger)
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"trainer: {error}") from error
-    if trainer.num_devices * trainer.num_nodes > 1:
+    devices = trainer.num_devices * trainer.num_nodes
+    if devices > 1:
         raise InputError(
-            f"trainer.devices={config.trainer.devices}: a run is trained on one device; set "
-            "trainer.devices=1, and let a launcher run those of a sweep side by side"
+            f"trainer.devices and trainer.num_nodes ask for {devices} devices; a run is trained on "
+            "one: set them to 1, and let a launcher run those of a sweep side by side"
         )
     device = trainer.strategy.root_device
     block = coder.layout.block

@@ -358,8 +358,9 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["+trainer.nonsense=1"], "nonsense"),
         (
             ["trainer.devices=2", "+trainer.strategy=ddp"],
-            "trainer.devices=2: a run is trained on one",
+            "ask for 2 devices; a run is trained on one",
         ),
+        (["+trainer.num_nodes=3"], "ask for 3 devices; a run is trained on one"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "missing EQUAL"),
