@@ -108,6 +108,7 @@ class EngineLauncher(Launcher):
             returned = wait()
         except Exception as error:
             lost = True
+            error = getattr(error, "cause", None) or error  # Ray's own is a whole traceback
             first = str(error).strip().partition("\n")[0]
             returned = JobReturn(overrides=job.overrides, status=JobStatus.FAILED)
             returned.return_value = RuntimeError(
@@ -189,8 +190,16 @@ class RayLauncher(EngineLauncher):
     @contextmanager
     def start(self, jobs: list[Job]) -> Iterator[list[Callable[[], JobReturn]]]:
         """Hand all to Ray, which runs as many at a time as it has CPUs for."""
+        # Otherwise it looks for a cluster that is gone for twelve minutes; this is half a one.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
         ray = _engine(self.name, "ray")
-        ray.init(**{"ignore_reinit_error": True, "log_to_driver": False, **self.init})
+        try:
+            ray.init(**{"ignore_reinit_error": True, "log_to_driver": False, **self.init})
+        except (RuntimeError, ValueError, OSError) as error:
+            raise InputError(
+                f"launcher=ray: no cluster can be used ({error}); `ray stop` forgets one that is "
+                "gone, +hydra.launcher.init.address=local starts one for this sweep"
+            ) from error
         # What killed the process once may do so again; the sweep is started again on purpose.
         remote = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0)(_on_a_node)
         waiting = [remote.remote(job) for job in jobs]

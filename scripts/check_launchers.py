@@ -39,11 +39,12 @@ SWEEP = [
 
 
 @contextmanager
-def cluster(nodes: int, port: int = 26379) -> Iterator[None]:
+def cluster(nodes: int, folder: Path, port: int = 26379) -> Iterator[None]:
     """Start a Ray cluster whose nodes, of one CPU each, are processes of this machine."""
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus=1"]
     ray += ["--node-ip-address=127.0.0.1", "--disable-usage-stats"]
-    head = ["--head", f"--port={port}", "--include-dashboard=false"]
+    # In a folder of its own, so that later sweeps do not look for a cluster that is gone.
+    head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
     blocked = [subprocess.Popen([*ray, *head, "--block"], stdout=subprocess.DEVNULL)]
     os.environ["RAY_ADDRESS"] = f"127.0.0.1:{port}"
     try:
@@ -132,15 +133,15 @@ def main() -> None:
         os.environ.setdefault("LTC_CACHE", str(root / "cache"))
         expected: dict[str, dict] = {}
         for launcher in options.launchers:
-            with cluster(options.nodes) if launcher == "ray" else nothing():
+            with cluster(options.nodes, root / "r") if launcher == "ray" else nothing():
                 began = time.perf_counter()
                 code = start(launcher, root / launcher, options.overrides).wait()
                 found = metrics(root / launcher)
                 expected = expected or found
                 same = code == 0 and found == expected
                 seconds = time.perf_counter() - began
-                told = compared(found, expected)
-                print(f"{launcher}: {len(found)} runs in {seconds:.1f} s, {told}", flush=True)
+                told = f"{len(found)} runs in {seconds:.1f} s, {compared(found, expected)}"
+                print(f"{launcher}: exit code {code}, {told}", flush=True)
                 failed |= not same
                 if not same:
                     print((root / launcher).with_suffix(".log").read_text()[-2000:])
