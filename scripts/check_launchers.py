@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -45,6 +46,8 @@ def cluster(nodes: int, folder: Path, port: int = 26379) -> Iterator[None]:
     ray += ["--node-ip-address=127.0.0.1", "--disable-usage-stats"]
     # In a folder of its own, so that later sweeps do not look for a cluster that is gone.
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
+    # With a token of its own: nobody else's, and Ray's default is another for each way to start.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     blocked = [subprocess.Popen([*ray, *head, "--block"], stdout=subprocess.DEVNULL)]
     os.environ["RAY_ADDRESS"] = f"127.0.0.1:{port}"
     try:
@@ -58,7 +61,8 @@ def cluster(nodes: int, folder: Path, port: int = 26379) -> Iterator[None]:
         for process in reversed(blocked):
             process.terminate()
             process.wait()
-        del os.environ["RAY_ADDRESS"]
+        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+            del os.environ[name]
 
 
 def start(launcher: str, folder: Path, overrides: list[str]) -> subprocess.Popen:
