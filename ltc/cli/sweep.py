@@ -44,14 +44,15 @@ class NoteSweep(Callback):
 def _planned(config: DictConfig) -> dict[str, list[str]]:
     """Return the overrides of each run of a sweep, by the name of its folder.
 
-    A search, which finds them on its way, has none.
+    A search, which finds them on its way, has none, and folders under other names are not known.
     """
-    if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+    ours = "name_of_run" in OmegaConf.to_yaml(config.hydra.sweep)
+    if not (ours and config.hydra.sweeper._target_.endswith(".BasicSweeper")):
         return {}
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     given = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     given += config.hydra.overrides.task
-    ((*jobs,),) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
+    (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(given), None)
     form = config.hydra.job.config.override_dirname
     return {
         name_of_run(get_overrides_dirname(parser.parse_overrides(job), **form)): job for job in jobs

@@ -127,7 +127,8 @@ def _curves(name: str, file: Path) -> list[Beside]:
             data = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(data, dict) and "points" in data:
                 about = str(data.get("about", about))
-                particulars = {key: data[key] for key in data if f"{key}.".startswith("source.")}
+                of_source = (key for key in data if f"{key}.".startswith("source."))
+                particulars = {key: data[key] for key in of_source if data[key] is not None}
                 data = data["points"]
             rows = _from_json(data)
         elif file.suffix.lower() == ".csv":

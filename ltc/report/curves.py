@@ -237,7 +237,7 @@ def _points(runs: list[FinishedRun], rate: str) -> tuple[Point, ...]:
     for run in sorted(runs, key=lambda run: run.written):
         by_lmbda.setdefault(run.metrics["lmbda"], {})[run.metrics["seed"]] = run
     points = [_point(lmbda, tuple(seeds.values()), rate) for lmbda, seeds in by_lmbda.items()]
-    return tuple(sorted(points, key=lambda point: point.rate or Mean(0.0)))
+    return tuple(sorted(points, key=lambda point: point.rate.value if point.rate else 0.0))
 
 
 def _point(lmbda: float, runs: tuple[FinishedRun, ...], rate: str) -> Point:

@@ -8,6 +8,8 @@ import pytest
 from ltc.errors import InputError
 from ltc.report import Report, find_runs, read_beside, settings
 from ltc.report.curves import Setting
+from ltc.report.figure import draw
+from ltc.report.page import write_page
 from ltc.report.style import colours
 
 
@@ -152,6 +154,10 @@ def test_published_pictures_lie_beside_runs_measured_on_the_same(write_run, tmp_
         )
         assert bits == sorted(bits)
         assert psnr == sorted(psnr)
+    write_page(report, tmp_path / "index.html")
+    assert "size of files (bits per pixel)" in (tmp_path / "index.html").read_text()
+    left = draw(report).subfigs[0].axes[0]
+    assert (left.get_ylabel(), left.get_xlabel()) == ("PSNR (dB)", "size of files (bits per pixel)")
     rows = report.difference_rows()
     pairs = {(row["reference"], row["curve"]): row["rate_pchip"] for row in rows}
     assert pairs["JPEG", "VTM"] < pairs["JPEG", "hyperprior, 2018"] < -40
