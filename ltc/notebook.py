@@ -91,15 +91,22 @@ class Result:
 
         Arguments:
             array: real numbers of any shape: source vectors, one after the other; of a run of whole
-                pictures pixels of 8 or 16 bits, shape (height, width) or (height, width, 3).
+                pictures pixels of 8 or 16 bits, shape (height, width) or (height, width, 3); of
+                whole sounds floats from -1 to 1, shape (samples,) or (samples, channels).
 
         Raises:
             InputError: there is no bitstream, or a number is not finite or too large.
         """
         numbers = np.asarray(array)
-        if self.source.whole:
-            return self._file_coder().compress(Payload("image", {"image": numbers}, ".png"))
-        return self._file_coder().compress(Payload("array", {"array": numbers}, ".npy"))
+        payloads = {
+            "": Payload("array", {"array": numbers}, ".npy"),
+            "image": Payload("image", {"image": numbers}, ".png"),
+            "audio": Payload(
+                "audio", {"audio": numbers}, ".wav", getattr(self.source, "sample_rate", None),
+                "FLOAT",
+            ),
+        }  # fmt: skip
+        return self._file_coder().compress(payloads[self.source.whole])
 
     def decompress(self, data: bytes) -> NDArray[Any]:
         """Return the array of an `.ltc` file, in its shape and type.

@@ -28,8 +28,8 @@ if TYPE_CHECKING:  # it is slow to import, and --help should not be
 
 __all__ = ["compress", "decompress"]
 
-# What a picture's file is asked to have.
-AIMS = ("quality", "bpp", "psnr", "lmbda")
+# What the file of a whole picture or sound is asked to have.
+AIMS = ("quality", "bpp", "psnr", "bps", "snr", "lmbda")
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -210,8 +210,9 @@ def compress() -> None:
     parser = _arguments(
         "ltc-compress",
         "Compress an array, a picture or a sound.",
-        "Models of whole pictures (source=images) serve every rate: ask for one with "
-        "quality=0..100, bpp=BITS_PER_PIXEL, psnr=DECIBEL or lmbda=WEIGHT beside ckpt=RUN.",
+        "Models of whole pictures (source=images) and sounds (source=sounds) serve every rate: ask "
+        "for one with quality=0..100, bpp=BITS_PER_PIXEL or psnr=DECIBEL, of sounds "
+        "bps=BITS_PER_SAMPLE or snr=DECIBEL, or lmbda=WEIGHT beside ckpt=RUN.",
     )
     parser.add_argument(
         "--type", help="ending that says what standard input is, for example npy or png"

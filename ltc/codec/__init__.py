@@ -5,7 +5,7 @@ from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import Aim, FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
-from ltc.codec.select import code_for
+from ltc.codec.select import code_for, grid_files
 
 __all__ = [
     "Aim",
@@ -16,4 +16,5 @@ __all__ = [
     "LatticeCode",
     "Payload",
     "code_for",
+    "grid_files",
 ]

@@ -16,7 +16,7 @@ __all__ = ["describe", "described", "described_sound"]
 DESCRIBED = {
     "array": (ARRAYS, "[<>|]([iu][1248]|f[248]|b1)", range(65)),
     "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
-    "audio": (SOUNDS, "[<>]f[48]", (1,)),
+    "audio": (SOUNDS, "[<>]f[48]", (1, 2)),
 }
 
 
@@ -66,6 +66,8 @@ def described(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.d
     if suffix != ".npz" and (len(shapes) != 1 or (kind != "array" and kind not in shapes)):
         raise wrong
     found = [(name, shape, dtype) for name, (shape, dtype) in shapes.items()]
+    if kind == "audio" and any(0 in shape[1:] for _, shape, _ in found):
+        raise wrong
     if kind == "image" and any(0 in shape or shape[2:] not in ((), (3,)) for _, shape, _ in found):
         raise wrong
     return found

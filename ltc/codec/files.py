@@ -35,8 +35,8 @@ class Aim(NamedTuple):
     """What a file is to have.
 
     Attributes:
-        name: `lmbda`, the weight of the distortion; `quality`, from 0 to 100; `bpp`, bits per
-            pixel; or `psnr`, dB.
+        name: `lmbda`, the weight of the distortion; of pictures `quality`, from 0 to 100, `bpp`,
+            bits per pixel, or `psnr`, dB; of sounds `bps`, bits per sample, or `snr`, dB.
         value: of it.
     """
 
@@ -96,7 +96,8 @@ class FileCoder:
         if aim is not None:
             raise InputError(
                 f"{aim.name}={aim.value:g} asks for another rate than that of training, which "
-                "models of source=images have; this one codes vectors at the lmbda of its training"
+                "models of source=images and source=sounds have; this one codes vectors at the "
+                "lmbda of its training"
             )
         if largest is not None:
             check_size(sum(array.nbytes for array in payload.arrays.values()), largest)
@@ -104,6 +105,11 @@ class FileCoder:
         if payload.kind not in ("array", expected):
             raise InputError(
                 f"this model was trained on {expected} data, and cannot compress {payload.kind}"
+            )
+        if payload.kind == "audio" and payload.arrays["audio"].ndim == 2:
+            raise InputError(
+                f"this sound has {payload.arrays['audio'].shape[1]} channels; expected mono: "
+                "convert it, for example with `ffmpeg -i IN -ac 1 OUT`, or train source=sounds"
             )
         if payload.kind == "audio" and payload.rate != self.facts["sample_rate"]:
             raise InputError(

@@ -1,9 +1,11 @@
-"""Whole pictures as `.ltc` files."""
+"""Whole pictures and sounds as `.ltc` files."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,65 +17,110 @@ from ltc.codec.container import Container
 from ltc.codec.described import describe, described
 from ltc.codec.files import Aim, silent, taken
 from ltc.codec.range_coder import from_bytes, to_bytes
-from ltc.coder.grid import FINEST, LARGEST_STEP
+from ltc.coder.grid import LARGEST_STEP
 from ltc.errors import InputError
 from ltc.media import LARGEST, Payload
 from ltc.media.size import check_size
+from ltc.threads import each_in_parallel
 
 if TYPE_CHECKING:
     from ltc.coder.grid import GridCoder
 
-__all__ = ["GridFileCoder", "Written", "quality_step"]
+__all__ = ["GridFileCoder", "Written"]
 
-# Steps tried for a size or a PSNR that was asked for; octaves of the size, or dB, that are near
+# Steps tried for a size or an error that was asked for; octaves of the size, or dB, that are near
 # enough to stop, and too far to be what was asked for.
 TRIES, NEAR, FAR = 14, 0.005, 0.1
-# What the PSNR of no error is taken as, dB: more than 16 bits can have.
+# What no error is taken as, dB: more than 24 bits can have.
 LOSSLESS = 200.0
-# Bytes that each number of a picture takes as latent, level and magnitude.
+# Bytes that each number takes as latent, level and magnitude.
 BYTES = 12
+
+Planes = NDArray[np.float32]
+Size = tuple[int, int, int]
 
 
 class Written(NamedTuple):
-    """A picture as a file.
+    """A picture or a sound as a file.
 
     Attributes:
         data: the file.
-        bits: the length of its stream by the tables.
-        words: its stream, uint32.
+        bits: the length of its streams by the tables.
+        streams: uint32 each.
+        metadata: what the header says.
     """
 
     data: bytes
     bits: float
-    words: NDArray[np.uint32]
+    streams: list[NDArray[np.uint32]]
+    metadata: dict[str, Any]
 
 
-def quality_step(quality: float) -> int:
-    """Return the step of a quality, in 1/1024 of a pixel's value: halved by every 12.5.
-
-    Raises:
-        InputError: it is not between 0 and 100.
-
-    Example: 50 is a step of 16, about 35 dB.
-        >>> quality_step(50) / 1024, quality_step(100) / 1024
-        (16.0, 1.0)
-    """
-    if not 0 <= quality <= 100:
-        raise InputError(f"quality={quality:g}; expected a number from 0 to 100")
-    return round(FINEST * 2 ** (8 - quality / 12.5))
-
-
-class GridFileCoder:
-    """A trained coder of whole pictures at work on files.
+class GridFileCoder(ABC):
+    """A trained coder of whole pictures or sounds at work on files.
 
     Arguments:
         model: the coder.
-        facts: of the source: the `offset` that pixels lie around.
+        facts: of the source, see `ltc.runs.run.facts`.
+
+    Attributes:
+        kind: of the payloads, with what they are called.
+        size_aim, error_aim: what a file can be asked to have beside `lmbda`: bits per pixel or per
+            sample, and a ratio in dB.
+        other_aims: others, which say the step.
     """
+
+    kind: str
+    called: str
+    size_aim: str
+    error_aim: str
+    other_aims: tuple[str, ...] = ("lmbda",)
 
     def __init__(self, model: GridCoder, facts: dict[str, Any]) -> None:
         self.model = model
         self.facts = facts
+
+    @abstractmethod
+    def check(self, payload: Payload) -> None:
+        """Raise an InputError where a payload of the right kind cannot be coded."""
+
+    @abstractmethod
+    def values(self, array: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Return what `GridTransform.planes` takes of an array."""
+
+    @abstractmethod
+    def latents(self, payload: Payload) -> tuple[list[Planes], dict[str, Any]]:
+        """Return what is coded, a latent for each stream, and what the header says beside."""
+
+    @abstractmethod
+    def sizes(self, shape: tuple[int, ...]) -> list[Size]:
+        """Return the shape of each latent of an array."""
+
+    @abstractmethod
+    def joined(
+        self, latents: list[Planes], shape: tuple[int, ...], metadata: dict[str, Any]
+    ) -> NDArray[Any]:
+        """Return the array of latents, which may be overwritten, in units of the values."""
+
+    @abstractmethod
+    def rate_and_type(self, metadata: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return what a payload has beside its array, of a checked header.
+
+        Raises:
+            InputError: the header is not of this model.
+        """
+
+    @abstractmethod
+    def step_of(self, aim: Aim) -> int:
+        """Return the step of one of the `other_aims`."""
+
+    @abstractmethod
+    def power(self, payload: Payload) -> float:
+        """Return what the error is compared with."""
+
+    @abstractmethod
+    def units(self, shape: tuple[int, ...]) -> int:
+        """Return how many pixels or samples an array has."""
 
     @property
     def fingerprint(self) -> bytes:
@@ -89,7 +136,7 @@ class GridFileCoder:
         aim: Aim | None = None,
         largest: int | None = None,
     ) -> bytes:
-        """Return an `.ltc` file of a picture.
+        """Return an `.ltc` file of a picture or a sound.
 
         Arguments:
             payload: what to compress.
@@ -98,7 +145,7 @@ class GridFileCoder:
             largest: bytes that its numbers may take in memory; None: 2^30.
 
         Raises:
-            InputError: it is no picture, is larger, or has no such size or quality.
+            InputError: it is of another kind, is larger, or has no such size or quality.
         """
         return self.encode(payload, progress, aim, largest).data
 
@@ -110,30 +157,27 @@ class GridFileCoder:
         largest: int | None = None,
     ) -> Written:
         """Return what `compress` writes, and its length by the tables; arguments as there."""
-        if payload.kind != "image":
+        if payload.kind != self.kind:
             raise InputError(
-                f"this model was trained on pictures, and cannot compress {payload.kind}"
+                f"this model was trained on {self.called}s, and cannot compress {payload.kind}"
             )
-        pixels = payload.arrays["image"]
-        if pixels.dtype not in (np.uint8, np.uint16) or (
-            0 in pixels.shape or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,))
-        ):
+        self.check(payload)
+        (array,) = payload.arrays.values()
+        self._check_size(array.shape, largest)
+        if aim is not None and aim.name not in (self.size_aim, self.error_aim, *self.other_aims):
+            known = ", ".join((self.size_aim, self.error_aim, *self.other_aims))
             raise InputError(
-                f"an array of shape {pixels.shape} and type {pixels.dtype} is no picture; expected "
-                "uint8 or uint16, shape (height, width) or (height, width, 3)"
+                f"{aim.name}= is not asked of a {self.called}; expected one of {known}"
             )
-        self._check_size(pixels.shape, largest)
-        latent = self.model.planes(self.values(pixels))
+        latents, metadata = self.latents(payload)
+        metadata = {**describe(payload), **metadata}
         start = self.model.step(self.model.lmbda)
-        if aim is None:
-            return self._written(payload, latent, start, progress)
-        if aim.name in ("lmbda", "quality"):
-            lmbda = aim.value
-            step = self.model.step(lmbda) if aim.name == "lmbda" else quality_step(lmbda)
-            return self._written(payload, latent, step, progress)
-        count = math.prod(pixels.shape[:2])
-        peak = float(np.iinfo(pixels.dtype).max)
-        wanted = math.log2(aim.value) if aim.name == "bpp" else aim.value
+        if aim is None or aim.name in self.other_aims:
+            step = start if aim is None else self.step_of(aim)
+            return self._written(metadata, latents, step, progress)
+        count = max(self.units(array.shape), 1)
+        wanted = math.log2(aim.value) if aim.name == self.size_aim else aim.value
+        power = self.power(payload)
         tried: dict[int, tuple[float, Written]] = {}
 
         def excess(octave: float) -> float:
@@ -141,14 +185,18 @@ class GridFileCoder:
             step = round(2.0**octave)
             if step not in tried:
                 written = self._written(
-                    payload, latent, step, lambda part: progress((len(tried) + part) / (TRIES + 3))
+                    metadata,
+                    latents,
+                    step,
+                    lambda part: progress((len(tried) + part) / (TRIES + 3)),
                 )
-                if aim.name == "bpp":
+                if aim.name == self.size_aim:
                     found = math.log2(8 * len(written.data) / count)
                 else:
-                    decoded = self._pixels(written.words, step, pixels.shape, pixels.dtype)
-                    error = np.square(decoded - pixels.astype(float)).mean()
-                    found = 10 * math.log10(peak**2 / error) if error > 0 else LOSSLESS
+                    decoded = self._decoded(written.streams, written.metadata, array.shape)
+                    error = np.square(decoded.astype(float) - array).mean() if array.size else 0.0
+                    ratio = power / error if error > 0 else math.inf
+                    found = 10 * math.log10(ratio) if 0 < ratio < math.inf else LOSSLESS
                 tried[step] = found - wanted, written
             miss = tried[step][0]
             return 0.0 if abs(miss) < NEAR else miss
@@ -163,28 +211,38 @@ class GridFileCoder:
 
             scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
         miss, best = min(tried.values(), key=lambda one: (abs(one[0]), len(one[1].data)))
-        # At more than the PSNR that was asked for, nothing smaller is to be had: a flat picture.
-        if abs(miss) > FAR and not (aim.name == "psnr" and miss > 0):
-            nearest = f"{2 ** (wanted + miss) if aim.name == 'bpp' else wanted + miss:.4g}"
+        # At more than the ratio that was asked for, nothing smaller is to be had: a flat picture.
+        if abs(miss) > FAR and not (aim.name == self.error_aim and miss > 0):
+            nearest = f"{2 ** (wanted + miss) if aim.name == self.size_aim else wanted + miss:.4g}"
             raise InputError(
-                f"{aim.name}={aim.value:g} cannot be reached for this picture; the nearest is "
-                f"{'without loss' if wanted + miss == LOSSLESS else nearest}"
+                f"{aim.name}={aim.value:g} cannot be reached for this {self.called}; the nearest "
+                f"is {'without loss' if wanted + miss == LOSSLESS else nearest}"
             )
         return best
 
     def _written(
         self,
-        payload: Payload,
-        latent: NDArray[np.float32],
+        metadata: dict[str, Any],
+        latents: list[Planes],
         step: int,
         progress: Callable[[float], None],
     ) -> Written:
-        """Return the file of a latent at a step."""
-        encoded = self.model.encode(latent, step, progress)
-        words = grid_stream.encode(self.model, encoded.level)
-        metadata = {**describe(payload), "step": step}
-        data = Container(self.fingerprint, metadata, [(1, to_bytes(words))]).pack()
-        return Written(data, encoded.bits, words)
+        """Return the file of latents at a step."""
+        progresses = _shared(progress, len(latents))
+
+        def one(task: tuple[Planes, Callable[[float], None]]) -> tuple[float, NDArray[np.uint32]]:
+            encoded = self.model.encode(task[0], step, task[1])
+            return encoded.bits, grid_stream.encode(self.model, encoded.level)
+
+        found = list(each_in_parallel(one, zip(latents, progresses, strict=True)))
+        metadata = {**metadata, "step": step}
+        streams = [words for _, words in found]
+        chunks: list[tuple[int, bytes | None]] = [
+            (latent.shape[2] if len(latents) > 1 else 1, to_bytes(words))
+            for latent, words in zip(latents, streams, strict=True)
+        ]
+        data = Container(self.fingerprint, metadata, chunks).pack()
+        return Written(data, sum(bits for bits, _ in found), streams, metadata)
 
     def decompress(
         self,
@@ -194,64 +252,70 @@ class GridFileCoder:
         progress: Callable[[float], None] = silent,
         accept: Callable[[Payload], object] = taken,
     ) -> tuple[Payload, list[int]]:
-        """Return the picture of an `.ltc` file; arguments and errors as of `FileCoder`.
-
-        A picture is one chunk: of a damaged one nothing can be saved.
-        """
+        """Return the payload of an `.ltc` file; arguments and errors as of `FileCoder`."""
         container = Container.unpack(data, salvage)
         container.check_model(self.fingerprint)
-        if any(stream is None for _, stream in container.chunks):
-            raise InputError("the picture is damaged, and one stream: nothing is left")
+        streams = [stream for _, stream in container.chunks]
+        if streams and all(stream is None for stream in streams):
+            raise InputError(f"the {self.called} is damaged: nothing is left")
         ((name, shape, dtype),) = described(container.metadata)
-        if container.metadata["kind"] != "image":
+        if container.metadata["kind"] != self.kind:
             raise InputError(
                 f"the header's metadata has kind {container.metadata['kind']!r}, which this model "
                 "has not"
             )
+        more = self.rate_and_type(container.metadata, shape)
         step = container.metadata.get("step")
-        if type(step) is not int or not 0 < step <= LARGEST_STEP or len(container.chunks) != 1:
-            raise InputError("the header's metadata describes no picture that this model codes")
+        if type(step) is not int or not 0 < step <= LARGEST_STEP:
+            raise InputError(
+                f"the header's metadata describes no {self.called} that this model codes"
+            )
         self._check_size(shape, largest)
+        if len(streams) != len(self.sizes(shape)):
+            raise InputError(
+                f"the header's metadata describes no {self.called} that this model codes"
+            )
         suffix = container.metadata["suffix"]
-        accept(Payload("image", {name: np.empty(shape, dtype)}, suffix))
-        stream = container.chunks[0][1]
-        assert stream is not None
-        pixels = self._pixels(from_bytes(stream), step, shape, dtype, progress)
-        return Payload("image", {name: pixels}, suffix), []
+        accept(Payload(self.kind, {name: np.empty(shape, dtype)}, suffix, **more))
+        words = [None if stream is None else from_bytes(stream) for stream in streams]
+        array = self._decoded(words, container.metadata, shape, progress)
+        payload = Payload(self.kind, {name: array}, suffix, **more)
+        return payload, [i for i, stream in enumerate(streams) if stream is None]
 
     def _check_size(self, shape: tuple[int, ...], largest: int | None) -> None:
-        """Refuse a picture whose numbers, in whole blocks, take more memory than allowed."""
-        n = self.model.transform.stride
-        numbers = math.prod(shape[2:]) * math.prod(size + -size % n for size in shape[:2])
+        """Refuse what takes more memory than allowed, in whole blocks."""
+        numbers = sum(map(math.prod, self.sizes(shape)))
         check_size(BYTES * numbers, LARGEST if largest is None else largest)
 
-    def _pixels(
+    def _decoded(
         self,
-        words: NDArray[np.uint32],
-        step: int,
+        streams: Sequence[NDArray[np.uint32] | None],
+        metadata: dict[str, Any],
         shape: tuple[int, ...],
-        dtype: np.dtype[Any],
         progress: Callable[[float], None] = silent,
     ) -> NDArray[Any]:
-        """Return the picture of a stream, the same on every machine."""
-        n = self.model.transform.stride
-        size = n * n * math.prod(shape[2:]), -(-shape[0] // n), -(-shape[1] // n)
-        _, place = grid_stream.decode(self.model, words, size, progress)
-        place *= np.float32(self.model.unit(step))
-        values = self.model.picture(place, step / FINEST)[: shape[0], : shape[1]]
-        unit, largest = self._unit(dtype), np.iinfo(dtype).max
-        values = np.rint((values + np.float32(self.facts["offset"])) * unit)
-        pixels: NDArray[Any] = np.clip(values, 0, largest).astype(dtype).reshape(shape)
-        return pixels
+        """Return the array of streams, the same on every machine; of a missing one zeros."""
+        tasks = zip(streams, self.sizes(shape), _shared(progress, len(streams)), strict=True)
+        latents = list(each_in_parallel(lambda task: self._latent(*task), tasks))
+        for latent in latents:
+            latent *= np.float32(self.model.unit(metadata["step"]))
+        return self.joined(latents, shape, metadata)
 
-    @staticmethod
-    def _unit(dtype: np.dtype[Any]) -> np.float32:
-        """Return how many steps of a pixel make one of 8 bits."""
-        return np.float32(np.iinfo(dtype).max / 255)
+    def _latent(
+        self, words: NDArray[np.uint32] | None, size: Size, progress: Callable[[float], None]
+    ) -> Planes:
+        """Return the latent of a stream, in units of the step."""
+        if words is None:
+            return np.zeros(size, np.float32)
+        return grid_stream.decode(self.model, words, size, progress)[1]
 
-    def values(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return pixels about zero, in steps of 8 bits, shape (height, width, d)."""
-        values = pixels.astype(np.float32) / self._unit(pixels.dtype) - np.float32(
-            self.facts["offset"]
-        )
-        return values if values.ndim == 3 else values[..., None]
+
+def _shared(progress: Callable[[float], None], count: int) -> list[Callable[[float], None]]:
+    """Return what each of several tasks tells its share to."""
+    shares = [0.0] * count
+
+    def told(task: int, share: float) -> None:
+        shares[task] = share
+        progress(sum(shares) / count)
+
+    return [functools.partial(told, task) for task in range(count)]

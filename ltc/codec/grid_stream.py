@@ -28,7 +28,7 @@ from ltc.codec.range_coder import (
 )
 from ltc.coder.grid_search import predicted
 from ltc.coder.levels import PLAIN, kind_of, level_of, rank_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of, with_border
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
 from ltc.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def encode(model: GridCoder, level: NDArray[np.int32]) -> NDArray[np.uint32]:
     planes, rows, columns = level.shape
     words, whole = encode_planes(
         level, following, coset, *model.context.arrays(planes), *model.context.probabilities,
-        with_border(planes, rows, columns),
+        model.border(planes, rows, columns),
     )  # fmt: skip
     if not whole:
         raise RuntimeError("levels are none of the trellis: a bug in ltc")
@@ -80,11 +80,11 @@ def decode(
     arguments = (
         np.zeros(5, np.uint64), words, following, coset, *model.context.arrays(shape[0]),
         *model.context.probabilities, model.context.reconstruction, level,
-        with_border(*shape), place,
+        model.border(*shape), place,
     )  # fmt: skip
     for plane in range(shape[0]):
         if not decode_plane(plane, *arguments):
-            raise InputError("the stream is damaged: no picture has it")
+            raise InputError("the stream is damaged: nothing has it")
         progress((plane + 1) / shape[0])
     return level, place
 

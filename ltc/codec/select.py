@@ -8,11 +8,27 @@ from typing import Any
 from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
 from ltc.codec.fixed_rate import FixedRateCode
+from ltc.codec.grid_files import GridFileCoder
+from ltc.codec.picture_files import PictureFileCoder
+from ltc.codec.sound_files import SoundFileCoder
 from ltc.coder import LatticeTransformCoder
+from ltc.coder.grid import GridCoder
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
 
-__all__ = ["code_for"]
+__all__ = ["code_for", "grid_files"]
+
+GRID_FILES = {"image": PictureFileCoder, "audio": SoundFileCoder}
+
+
+def grid_files(coder: GridCoder, facts: dict[str, Any]) -> GridFileCoder:
+    """Return what codes whole pictures or sounds as files.
+
+    Arguments:
+        coder: the coder.
+        facts: of the source, see `ltc.runs.run.facts`.
+    """
+    return GRID_FILES[facts["whole"]](coder, facts)
 
 
 def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = None) -> Code | None:

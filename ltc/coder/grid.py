@@ -1,4 +1,4 @@
-"""A coder of whole pictures: a transform that overlaps, a trellis along rows, and contexts."""
+"""A coder of whole pictures or sounds: a transform that overlaps, a trellis, and contexts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ltc.entropy.neighbourhood import BORDER, LARGEST, features, fit_weights, wi
 from ltc.errors import InputError
 from ltc.lattices import Convolutional, Lattice
 from ltc.threads import each_in_parallel
-from ltc.transforms import Lapped
+from ltc.transforms import GridTransform
 
 __all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder"]
 
@@ -32,8 +32,10 @@ NEAREST = 1e6
 FINEST = 1024
 # The largest step, in those units: 1,024 values of a pixel of 8 bits.
 LARGEST_STEP = 1 << 20
-# Coordinates of each channel by which the weights are fitted, at each step.
-SAMPLES = 1000
+# Coordinates by which the weights of all planes are fitted, at each step.
+SAMPLES = 192_000
+# Latents that these come from at most.
+MOST = 128
 # How often tables are fitted to what the encoder makes of those before: of a quarter of the
 # pictures, of half, of all; three times of all would save 0.05 % of the rate.
 ROUNDS = 3
@@ -58,7 +60,7 @@ class Encoded(NamedTuple):
 
 
 class GridCoder(nn.Module):
-    """Analysis of a picture, levels along a trellis, contexts, synthesis.
+    """Analysis of a picture or a sound, levels along a trellis, contexts, synthesis.
 
     One set of tables serves every step: `lmbda`, the weight of the distortion, says the step.
 
@@ -67,7 +69,7 @@ class GridCoder(nn.Module):
         lattice: whose trellis runs along rows, see `ltc.coder.levels.branches_of`.
         context: the probabilities of levels.
         lmbda: weight of the distortion against the rate, per scalar of unit variance.
-        gain: the deviation of the pixels of training pictures.
+        gain: the deviation of the values of training.
         rdo: whether the encoder weighs error against rate, or takes the nearest levels.
 
     Raises:
@@ -76,7 +78,7 @@ class GridCoder(nn.Module):
 
     def __init__(
         self,
-        transform: Lapped,
+        transform: GridTransform,
         lattice: Lattice,
         context: Context,
         lmbda: float,
@@ -101,7 +103,7 @@ class GridCoder(nn.Module):
         least = (FINEST * self.gain / LARGEST_STEP) ** 2 / RATIO
         if lmbda < least:
             raise InputError(
-                f"lmbda={lmbda:g}; expected at least {least:.2g} for these pictures, at which "
+                f"lmbda={lmbda:g}; expected at least {least:.2g} for such data, at which "
                 "hardly anything of them is left"
             )
         return min(LARGEST_STEP, max(1, round(FINEST * self.gain / math.sqrt(RATIO * lmbda))))
@@ -118,29 +120,19 @@ class GridCoder(nn.Module):
         return 2 * step / (FINEST * self.branches.volume)
 
     @torch.no_grad()
-    def planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the latent of a picture, shape (k, R, C).
-
-        Arguments:
-            picture: shape (height, width, d), or (height, width, 1), values about zero; it is
-                extended to whole blocks by its mirror image.
-        """
-        n, colours = self.transform.stride, picture.shape[2]
-        missing = [(0, -size % n) for size in picture.shape[:2]]
-        whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
-        x = torch.from_numpy(whole)[None].expand(-1, -1, -1, self.transform.dimension)
-        planes = self.transform.analysis(x)[0, ..., : colours * n * n]
-        found = np.ascontiguousarray(planes.permute(2, 0, 1).numpy())
+    def planes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent, shape (k, R, C), of what `GridTransform.planes` takes."""
+        found = self.transform.planes(values)
         for channel in self.means(len(found)):
             found[channel] = paired(found[channel])
         return found
 
-    def picture(self, planes: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-        """Return the picture of a latent, the same on every machine; the latent is overwritten.
+    def values(self, planes: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+        """Return the values of a latent, the same on every machine; the latent is overwritten.
 
         Arguments:
             planes: shape (k, R, C).
-            step: of the quantizer, in values of the picture.
+            step: of the quantizer, in units of the values.
         """
         for channel in self.means(len(planes)):
             planes[channel] = separated(planes[channel])
@@ -168,7 +160,7 @@ class GridCoder(nn.Module):
         arguments = (
             wanted, weight, following, coset, *self.context.arrays(count),
             self.context.branch_bits, self.context.value_bits, self.context.reconstruction,
-            level, with_border(count, rows, columns), *found,
+            level, self.border(count, rows, columns), *found,
         )  # fmt: skip
         state, bits, error = 0, 0.0, 0.0
         for plane in range(count):
@@ -187,8 +179,8 @@ class GridCoder(nn.Module):
         """Fit colours, weights, tables and reconstructions to pictures.
 
         Arguments:
-            pictures: each of shape (height, width, d or 1), values about zero.
-            steps: that the tables are to serve, in values of the picture.
+            pictures: or channels of sounds, each as `GridTransform.planes` takes it.
+            steps: that the tables are to serve, in units of the values.
             report: told what is done.
         """
         if self.endless and len(self.branches.following) > FITTED_STATES:
@@ -199,15 +191,12 @@ class GridCoder(nn.Module):
             odd = (coder.branches.coset[1, :, 0] & 1 for coder in (fitted, self))
             self.context.take(simple, *odd)
             return
-        d = self.transform.dimension
-        coloured = [picture.reshape(-1, d) for picture in pictures if picture.shape[2] == d]
-        self.transform.initialise(torch.from_numpy(np.concatenate(coloured)))
         self.transform.learn(pictures, report)
         latents = [self.planes(picture) for picture in pictures]
         multiples = [round(FINEST * step) for step in steps]
         self._fit_prediction(latents)
         report("fitting the weights of neighbours")
-        self._fit_weights(latents, multiples[::2])
+        self._fit_weights(latents[:: -(-len(latents) // MOST)], multiples[::2])
         for number in range(ROUNDS):
             part = latents[:: 1 << (ROUNDS - 1 - number)]
             tasks = [(planes, multiple) for planes in part for multiple in multiples]
@@ -221,7 +210,7 @@ class GridCoder(nn.Module):
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:
         """Fit the prediction of the sums of the means of blocks by least squares."""
-        for channel in self.means(self.transform.latent_dimension):
+        for channel in self.means(len(self.context.related)):
             planes = [planes[channel] for planes in latents if len(planes) > channel]
             known = np.concatenate([_near(plane).reshape(-1, PREDICTORS) for plane in planes])
             wanted = np.concatenate([plane[::2, ::2][1:, 1:-1].ravel() for plane in planes])
@@ -231,7 +220,7 @@ class GridCoder(nn.Module):
     def _fit_weights(self, latents: list[NDArray[np.float32]], steps: list[int]) -> None:
         """Fit the weights to magnitudes of a plain quantization with a dead zone."""
         rng = np.random.default_rng(0)
-        count = self.transform.latent_dimension
+        count = len(self.context.related)
         # Of each place in a square of two by two, and each channel.
         seen: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
         wanted: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
@@ -240,22 +229,22 @@ class GridCoder(nn.Module):
             places = (2 * (np.arange(rows)[:, None] & 1) + (np.arange(columns) & 1)).ravel()
             residual = self._residual(planes)
             for step in steps:
-                magnitude = with_border(channels, rows, columns)
+                magnitude = self.border(channels, rows, columns)
                 inside = magnitude[:, BORDER:-BORDER, BORDER:-BORDER]
                 rest = residual / self.unit(step)
                 inside[:] = np.minimum(2 * np.floor(np.abs(rest) / 2 + 0.35), LARGEST)
                 found = features(magnitude, self.context.related[:channels])
                 for place in range(4):
                     there = np.flatnonzero(places == place)
-                    number = min(len(there), -(-SAMPLES // (4 * len(latents))))
+                    number = min(len(there), -(-SAMPLES // (4 * count * len(latents))))
                     at = rng.choice(there, number, replace=False)
                     known = found.reshape(*found.shape[:2], -1)[..., at]
                     own = inside.reshape(channels, -1)[:, at]
                     for channel in range(channels):
                         seen[place][channel].append(known[:, channel])
                         wanted[place][channel].append(own[channel])
-        n = self.transform.stride**2
-        for first in self.means(count):  # colours may have different numbers of pictures
+        n = self.transform.group
+        for first in range(0, count, n):  # colours may have different numbers of pictures
             colour = range(first, first + n)
             weights, bias = fit_weights(
                 np.stack([np.concatenate([part for place in seen for part in place[channel]], 1)
@@ -265,7 +254,7 @@ class GridCoder(nn.Module):
             )  # fmt: skip
             self.context.weights[first : first + n] = torch.from_numpy(weights)[:, None]
             self.context.bias[first : first + n] = torch.from_numpy(bias)[:, None]
-            for place in range(4):  # of the means, they are of different kinds
+            for place in range(4 * self.transform.with_means):  # they are of different kinds
                 known = np.concatenate(seen[place][first], 1)[:, None]
                 if known.size > 0:
                     weights, bias = fit_weights(known, np.concatenate(wanted[place][first])[None])
@@ -281,8 +270,12 @@ class GridCoder(nn.Module):
         return rest
 
     def means(self, count: int) -> range:
-        """Return which of the first channels are the means of blocks."""
-        return range(0, count, self.transform.stride**2)
+        """Return which of the first planes are the means of blocks."""
+        return range(0, count if self.transform.with_means else 0, self.transform.group)
+
+    def border(self, planes: int, rows: int, columns: int) -> NDArray[np.int32]:
+        """Return zeros for the magnitudes of a latent, with a border."""
+        return with_border(planes, rows, columns, self.transform.joined)
 
 
 def _near(plane: NDArray[np.float32]) -> NDArray[np.float32]:

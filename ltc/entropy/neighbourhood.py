@@ -111,9 +111,31 @@ def class_of(total):  # type: ignore[no-untyped-def]
     return min(4 * octave + (rest >> octave) - 3, CLASSES - 1)
 
 
-def with_border(planes: int, rows: int, columns: int) -> Array:
-    """Return zeros for the magnitudes of a picture, with a border."""
-    return np.zeros((planes, rows + 2 * BORDER, columns + 2 * BORDER), np.int32)
+def with_border(planes: int, rows: int, columns: int, joined: bool = False) -> Array:
+    """Return zeros for the magnitudes of a picture or a sound, with a border.
+
+    Arguments:
+        planes: k.
+        rows, columns: of each, R and C.
+        joined: whether planes lie one below the other: the border of each then is its neighbours.
+
+    Returns:
+        Shape (k, R + 4, C + 4).
+
+    Example:
+        >>> magnitude = with_border(2, 5, 3, joined=True)
+        >>> magnitude[0, -3, 2] = 7  # in the last row of the first, above the second
+        >>> int(magnitude[1, 1, 2])
+        7
+    """
+    if not joined:
+        return np.zeros((planes, rows + 2 * BORDER, columns + 2 * BORDER), np.int32)
+    whole = np.zeros((planes * rows + 2 * BORDER, columns + 2 * BORDER), np.int32)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        whole, (rows + 2 * BORDER, whole.shape[1]), writeable=True
+    )
+    found: Array = windows[::rows, 0]
+    return found
 
 
 def features(magnitude: Array, related: NDArray[np.int64]) -> Array:

@@ -35,7 +35,7 @@ class Payload:
         kind: `array`, `image` or `audio`.
         arrays: the numbers, by name. An image has one, `image`, of shape (height, width) or
             (height, width, 3), unsigned, 8 or 16 bits; a sound has one, `audio`, of shape
-            (samples,), float, full scale from -1 to 1.
+            (samples,) or (samples, channels), float, full scale from -1 to 1.
         suffix: the ending of the file to write.
         rate: samples per second of a sound.
         subtype: of a sound, one of the `SAMPLE_TYPES`.
@@ -95,7 +95,8 @@ class Payload:
             if suffix in IMAGES:
                 return cls("image", {"image": read_picture(data, largest)}, ".png")
             if suffix in SOUNDS:
-                sound, rate, subtype = read_sound(io.BytesIO(data), largest, SAMPLE_TYPES)
+                stream = io.BytesIO(data)
+                sound, rate, subtype = read_sound(stream, largest, SAMPLE_TYPES, mono=False)
                 if suffix == ".flac" and len(sound) == 0:  # which could not be written again
                     raise InputError("this .flac holds no samples; expected one at least")
                 check_sound(sound, subtype, suffix)  # of a WAV that is named .flac

@@ -1,4 +1,4 @@
-"""Sounds of one channel, in the sample type that they came in."""
+"""Sounds, in the sample type that they came in."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import soundfile
 from ltc.errors import InputError
 from ltc.media.size import LARGEST, PIECE, check_size
 
-__all__ = ["SAMPLE_TYPES", "check_sound", "read_sound", "round_sound", "write_sound"]
+__all__ = ["FULL_SCALE", "SAMPLE_TYPES", "check_sound", "read_sound", "round_sound", "write_sound"]
 
 Array = npt.NDArray[Any]
 
+# What full scale is in the units in which whole sounds are coded, and steps are 1/1024 of one.
+FULL_SCALE = 1024.0
 # soundfile's names of the sample types that can be written as they were read, and the bits of
 # their integers; None: they are floats.
 SAMPLE_TYPES = {
@@ -32,18 +34,22 @@ SAMPLE_TYPES = {
 
 
 def read_sound(
-    file: str | Path | BinaryIO, largest: int = LARGEST, types: Collection[str] | None = None
+    file: str | Path | BinaryIO,
+    largest: int = LARGEST,
+    types: Collection[str] | None = None,
+    mono: bool = True,
 ) -> tuple[Array, int, str]:
-    """Read a sound of one channel.
+    """Read a sound.
 
     Arguments:
         file: a path, or a file open for reading.
         largest: bytes that its samples may take.
         types: of samples, of which it has to have one; None: any.
+        mono: whether it has to have one channel.
 
     Returns:
-        Samples, shape (samples,), full scale from -1 to 1, as wide a float as is exact; their
-        number per second; and soundfile's name of their type.
+        Samples, shape (samples,), of several channels (samples, channels), full scale from -1 to 1,
+        as wide a float as is exact; their number per second; and soundfile's name of their type.
 
     Raises:
         InputError: it has several channels, samples of another type, or is larger.
@@ -51,7 +57,7 @@ def read_sound(
         soundfile.LibsndfileError: it cannot be read. Broken files raise other exceptions too.
     """
     with soundfile.SoundFile(file) as sound:
-        if sound.channels != 1:
+        if mono and sound.channels != 1:
             name = file if isinstance(file, str | Path) else "this sound"
             raise InputError(
                 f"{name} has {sound.channels} channels; expected mono: convert it, for example "
@@ -64,7 +70,7 @@ def read_sound(
             )
         _refuse_truncated(sound.extra_info)
         dtype = np.dtype("f8" if sound.subtype in ("PCM_32", "DOUBLE") else "f4")
-        check_size(sound.frames * dtype.itemsize, largest)
+        check_size(sound.frames * sound.channels * dtype.itemsize, largest)
         return sound.read(dtype=dtype.name), sound.samplerate, sound.subtype
 
 
@@ -119,15 +125,17 @@ def check_sound(samples: Array, subtype: str, suffix: str) -> str:
         raise InputError(f"{suffix} holds no samples of type {subtype}; use .wav")
     if form == "FLAC" and len(samples) == 0:  # libsndfile would write no byte
         raise InputError(f"{suffix} holds no sound without samples; use .wav")
+    if form == "FLAC" and samples.shape[1:] > (8,):
+        raise InputError(f"{suffix} holds 8 channels at most, not {samples.shape[1]}; use .wav")
     return subtype
 
 
 def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffix: str) -> None:
-    """Write a sound of one channel.
+    """Write a sound.
 
     Arguments:
         stream: a file open for writing.
-        samples: shape (samples,), full scale from -1 to 1.
+        samples: shape (samples,) or (samples, channels), full scale from -1 to 1.
         rate: samples per second.
         subtype: one of the `SAMPLE_TYPES`.
         suffix: `.wav` or `.flac`.
@@ -137,7 +145,8 @@ def write_sound(stream: BinaryIO, samples: Array, rate: int, subtype: str, suffi
     """
     bits, form = SAMPLE_TYPES[subtype], suffix[1:].upper()
     subtype = check_sound(samples, subtype, suffix)
-    with soundfile.SoundFile(stream, "w", rate, 1, subtype, format=form) as file:
+    channels = samples.shape[1] if samples.ndim == 2 else 1
+    with soundfile.SoundFile(stream, "w", rate, channels, subtype, format=form) as file:
         for start in range(0, len(samples), PIECE):
             part = samples[start : start + PIECE]
             if bits is not None:

@@ -7,6 +7,7 @@ InputError.
 from __future__ import annotations
 
 import logging
+import math
 import pydoc
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,11 @@ from ltc.entropy import EntropyModel
 from ltc.errors import InputError
 from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
-from ltc.runs.grid_run import GridRun
+from ltc.runs.grid_run import PictureRun, SoundRun
 from ltc.runs.run import LatticeRun, Run, bring_to_scale, facts
 from ltc.runs.values import check_values
 from ltc.runs.vector_run import VectorRun
-from ltc.transforms import Transform
+from ltc.transforms import GridTransform, Transform
 
 if TYPE_CHECKING:  # neither is needed to code files
     from ltc.sources import Source
@@ -44,6 +45,11 @@ __all__ = [
 
 log = logging.getLogger("ltc")
 
+# Runs of what is coded as a whole, what it is called, and transforms that suit.
+WHOLE = {
+    "image": (PictureRun, "pictures", "transform=lapped or transform=dct"),
+    "audio": (SoundRun, "sounds", "transform=mdct"),
+}
 # Bits per sample beyond which training would not end.
 MOST_BITS = 12
 
@@ -62,7 +68,7 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     check_values(config)
     torch.manual_seed(config.seed)
     config = config.copy()
-    if _is_whole(config.source.get("_target_")):
+    if _whole(config.source.get("_target_")):
         return _build_grid_run(config, known)
     quantizer = build_quantizer(config) if "lattice" in config.quantizer else None
     if quantizer is None:
@@ -98,68 +104,74 @@ def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
     return LatticeRun(plain(config), source, distortion, bound, block, gap, coder)
 
 
-def _is_whole(target: Any) -> bool:
-    """Tell whether a class is a source of whole pictures."""
+def _whole(target: Any) -> str:
+    """Return what a source or a transform takes as a whole, `image` or `audio`; empty: nothing."""
     try:
-        return bool(getattr(pydoc.locate(str(target)), "whole", False))
+        return str(getattr(pydoc.locate(str(target)), "whole", ""))
     except pydoc.ErrorDuringImport:  # of which building it tells
-        return False
+        return ""
 
 
 def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
-    """Build a run of whole pictures."""
+    """Build a run of whole pictures or sounds."""
     source: Any = build_source(config, 0)
     if known is not None:
         bring_to_scale(source, known)
+    kind, called, _ = WHOLE[source.whole]
     if config.name.distortion_measure != "squared":
         raise InputError(
-            f"distortion={config.name.distortion_measure}: pictures are coded for squared error; "
+            f"distortion={config.name.distortion_measure}: {called} are coded for squared error; "
             "use distortion=squared"
         )
     for key in ("source.block", "quantizer.scale"):
         if OmegaConf.select(config, key) is not None:
             raise InputError(
-                f"{key}={OmegaConf.select(config, key)} is of vectors; pictures are coded whole, "
+                f"{key}={OmegaConf.select(config, key)} is of vectors; {called} are coded whole, "
                 "with the step that lmbda says: leave it out"
             )
     if config.bound:
-        raise InputError(f"source={source.name}: nobody knows R(D) of pictures; use bound=none")
+        raise InputError(f"source={source.name}: nobody knows R(D) of {called}; use bound=none")
     distortion = build_distortion(config)
     _check_rate(config.lmbda, source.variance, distortion)
     coder = build_grid_coder(config, facts(source))
     coder.step(config.lmbda)  # now, not after training
-    return GridRun(plain(config), source, distortion, None, 1, None, coder)
+    return kind(plain(config), source, distortion, None, 1, None, coder)
 
 
 def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
-    """Build the coder of a run of whole pictures.
+    """Build the coder of a run of whole pictures or sounds.
 
     Arguments:
         config: the configuration.
         known: the `facts` of the source.
 
     Raises:
-        InputError: the transform, the quantizer or the entropy model is not one of pictures.
+        InputError: the transform, the quantizer or the entropy model is not one of them.
     """
     name = config.name
     integer("the source's dimension", known.get("dimension"))  # a checkpoint may be anybody's
-    for key in ("offset", "gain"):
-        number(f"the source's {key}", known.get(key))
+    number("the source's offset", known.get("offset"), -math.inf)
+    number("the source's gain", known.get("gain"))
     if "lattice" not in config.quantizer:
         raise InputError(f"quantizer={name.quantizer} is no lattice; use quantizer=trellis")
-    transform = _made(Transform, "transform", config.transform, dimension=known["dimension"])
-    if not transform.grid:
+    if known.get("whole") not in WHOLE:
         raise InputError(
-            f"transform={name.transform} is one of vectors; whole pictures need transform=lapped "
-            "or transform=dct (source=image_patches has patches as vectors)"
+            f"the source's whole={known.get('whole')!r}; expected {' or '.join(WHOLE)}"
         )
+    _, called, suited = WHOLE[known["whole"]]
+    found = _whole(config.transform.get("_target_"))
+    if found != known["whole"]:
+        of = WHOLE[found][1] if found else "vectors"
+        raise InputError(f"transform={name.transform} is one of {of}; whole {called} need {suited}")
+    facts = {key: known[key] for key in ("dimension", "sample_rate") if key in known}
+    transform = _made(GridTransform, "transform", config.transform, **facts)
     if config.entropy._target_ != "ltc.entropy.Context":
         raise InputError(
-            f"entropy={name.entropy} is one of vectors; whole pictures need entropy=context"
+            f"entropy={name.entropy} is one of vectors; whole {called} need entropy=context"
         )
     if "ratio" in config.quantizer:
         raise InputError(
-            f"quantizer={name.quantizer} has a fixed rate, pictures have none; use "
+            f"quantizer={name.quantizer} has a fixed rate, {called} have none; use "
             "quantizer=trellis or quantizer=scalar"
         )
     quantizer = build_quantizer(config)
@@ -275,13 +287,13 @@ def build_coder(
         dimension: scalars per source vector, d.
         distortion: what an error costs.
     """
-    transform = _made(Transform, "transform", config.transform, dimension=dimension)
-    if transform.grid or config.entropy._target_ == "ltc.entropy.Context":
+    if _whole(config.transform.get("_target_")) or config.entropy._target_ == "ltc.entropy.Context":
         raise InputError(
             f"transform={config.name.transform} entropy={config.name.entropy}: lapped transforms "
-            "and contexts are for whole pictures, source=images; use transform=linear or mlp with "
-            "entropy=exact"
+            "and contexts are for whole pictures, source=images, and sounds, source=sounds; use "
+            "transform=linear or mlp with entropy=exact"
         )
+    transform = _made(Transform, "transform", config.transform, dimension=dimension)
     lattice, block = quantizer.lattice, config.source.block
     if block is None and lattice.runs_across:
         block = lattice.dimension

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number, refuse_interpolations
-from ltc.codec import FileCoder
+from ltc.codec import FileCoder, grid_files
 from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
@@ -80,9 +80,9 @@ def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
     config, state = read(checkpoint)
     try:
         if state["source"].get("whole"):
-            pictures = build_grid_coder(config, state["source"])
-            load_parameters(pictures, state)
-            return GridFileCoder(pictures, state["source"])
+            whole = build_grid_coder(config, state["source"])
+            load_parameters(whole, state)
+            return grid_files(whole, state["source"])
         quantizer, distortion = build_quantizer(config), build_distortion(config)
         coder = build_coder(config, quantizer, state["source"]["dimension"], distortion)
         code = restored(coder, state)

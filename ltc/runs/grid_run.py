@@ -1,56 +1,93 @@
-"""A run of whole pictures."""
+"""Runs of whole pictures and sounds."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from ltc.codec import grid_files
 from ltc.codec.grid_files import GridFileCoder
 from ltc.coder.grid import GridCoder
 from ltc.errors import InputError
 from ltc.measurement import Measured, summarise
 from ltc.media import Payload
+from ltc.media.sounds import FULL_SCALE
 from ltc.progress import Progress
 from ltc.runs.run import LatticeRun, Run, Shown, facts, load_parameters
 
 if TYPE_CHECKING:  # not needed to code files
-    from ltc.sources import Images
+    from ltc.sources import Images, Sounds
 
-__all__ = ["GridRun"]
+__all__ = ["GridRun", "PictureRun", "SoundRun"]
+
+
+class Coded(NamedTuple):
+    """What a picture or a sound takes as a file, and what is lost.
+
+    Attributes:
+        payload: what it is.
+        bits: by the tables.
+        written: bits of the file.
+        error: mean squared error in units of the values.
+    """
+
+    payload: Payload
+    bits: float
+    written: int
+    error: float
 
 
 @dataclass
 class GridRun(Run):
-    """A run of a coder of whole pictures.
+    """A run of a coder of whole pictures or sounds.
 
     Attributes:
         coder: the coder. It serves every `lmbda`; that of the configuration is where it is
             measured, and what `ltc-compress` takes where nothing is asked for.
     """
 
-    source: Images
+    source: Any
     coder: GridCoder
+
+    @abstractmethod
+    def values(self) -> list[Any]:
+        """Return what the coder is fitted to, as its transform takes it."""
+
+    @property
+    @abstractmethod
+    def unit(self) -> float:
+        """What `entropy.steps` are in units of."""
+
+    @abstractmethod
+    def weights(self, coded: list[Coded]) -> list[float]:
+        """Return what each of the held-out pictures or sounds counts for."""
+
+    @abstractmethod
+    def error_unit(self, payload: Payload) -> float:
+        """Return what one of the units in which values are coded is in a payload."""
+
+    def more(self, coded: list[Coded]) -> Mapping[str, float]:
+        """Return other numbers, by their names in `metrics.json`."""
+        return {}
 
     @property
     def files(self) -> GridFileCoder:
         """What codes files."""
-        return GridFileCoder(self.coder, facts(self.source))
+        return grid_files(self.coder, facts(self.source))
 
     def fit(self, minimise: Callable[[LatticeRun], torch.device]) -> torch.device:
-        """Fit the contexts to what the encoder makes of training pictures, at all rates."""
-        crops = [self.files.values(crop) for crop in self.source.train]
+        """Fit the contexts to what the encoder makes of training data, at all rates."""
+        steps = [step * self.unit for step in self.coder.context.steps]
         with Progress("fitting") as progress:
-            self.coder.fit(
-                crops, self.coder.context.steps, lambda status: progress.update(status=status)
-            )
+            self.coder.fit(self.values(), steps, lambda status: progress.update(status=status))
         return torch.device("cpu")
 
     def state(self) -> dict[str, Any]:
@@ -63,54 +100,102 @@ class GridRun(Run):
         return torch.device("cpu")
 
     def measure(self, device: torch.device) -> Measured:
-        """Write held-out pictures as files and read them back: bits and errors of each picture.
-
-        Beside the rate by the tables stand the mean bits per pixel and the mean PSNR of colours, as
-        tables of picture codecs have them.
-        """
-        rates, errors, sizes, psnr, counts = [], [], [], [], []
-        for picture in track(
-            self.source.test, "coding pictures", transient=True, disable=not sys.stderr.isatty()
+        """Write held-out pictures or sounds as files, read them back: bits and errors of each."""
+        files, coded = self.files, []
+        for payload in track(
+            self.source.payloads(), "coding", transient=True, disable=not sys.stderr.isatty()
         ):
-            payload = Payload("image", {"image": _squeezed(picture)}, ".png")
-            written = self.files.encode(payload)
-            decoded, _ = self.files.decompress(written.data)
-            unit = payload.peak / 255 if payload.peak is not None else 1.0
-            error = payload.squared_error(decoded) / unit**2
-            rates.append(written.bits / picture.size)
-            errors.append(error / self.source.gain**2)
-            sizes.append(8 * len(written.data) / (picture.shape[0] * picture.shape[1]))
-            psnr.append(10 * np.log10(255**2 / max(error, 1e-9)))
-            counts.append(picture.size)
-        bytes_rate = np.mean([s / p.shape[2] for s, p in zip(sizes, self.source.test, strict=True)])
+            written = files.encode(payload)
+            decoded, _ = files.decompress(written.data)
+            error = payload.squared_error(decoded) / self.error_unit(payload) ** 2
+            coded.append(Coded(payload, written.bits, 8 * len(written.data), error))
+        weights = np.array(self.weights(coded)) / np.mean(self.weights(coded))
+        sizes = np.array([one.payload.scalars for one in coded])
+        rates, written_rates, errors = (
+            weights * np.array(list(numbers))
+            for numbers in (
+                [one.bits / size for one, size in zip(coded, sizes, strict=True)],
+                [one.written / size for one, size in zip(coded, sizes, strict=True)],
+                [one.error / self.source.gain**2 for one in coded],
+            )
+        )
         return Measured(
-            summarise(torch.tensor(rates).double(), torch.tensor(errors).double()),
-            sum(counts),
-            float(bytes_rate) if self.config["evaluate"]["bitstream"] else None,
-            {"bits_per_pixel": float(np.mean(sizes)), "psnr_db": float(np.mean(psnr))},
+            summarise(torch.from_numpy(rates), torch.from_numpy(errors)),
+            int(sizes.sum()),
+            float(written_rates.mean()) if self.config["evaluate"]["bitstream"] else None,
+            self.more(coded),
         )
 
     def cells(self, blocks: Tensor) -> Tensor:
-        """None: a picture is no point of a plane."""
-        raise InputError("whole pictures have no cells that could be drawn")
+        """None: a picture or a sound is no point of a plane."""
+        raise InputError("whole pictures and sounds have no cells that could be drawn")
 
     def reconstruct(self, vectors: Tensor) -> Tensor:
-        """None: pixels alone are no picture."""
-        raise InputError("whole pictures are coded as pictures; use ltc-compress")
+        """None: pixels or samples alone are neither picture nor sound."""
+        raise InputError("whole pictures and sounds are coded as such; use ltc-compress")
 
     def latent_samples(self) -> Tensor:
-        """Return the latent of a training picture, shape (positions, channels)."""
-        crop = next(crop for crop in self.source.train if crop.shape[2] == 3)
-        planes = self.coder.planes(self.files.values(crop))
-        return torch.from_numpy(planes).flatten(1).T
+        """Return the latent of training data, shape (positions, channels)."""
+        largest = max(self.values(), key=lambda values: values.size)
+        return torch.from_numpy(self.coder.planes(largest)).flatten(1).T
 
     def shown(self) -> Shown | None:
-        """Return the first held-out picture and what the decoder makes of it."""
-        payload = Payload("image", {"image": _squeezed(self.source.test[0])}, ".png")
+        """Return the first held-out picture or sound and what the decoder makes of it."""
+        payload = self.source.payloads()[0]
         decoded, _ = self.files.decompress(self.files.compress(payload))
-        return Shown(payload.arrays["image"], decoded.arrays["image"])
+        (before,), (after,) = payload.arrays.values(), decoded.arrays.values()
+        if payload.kind == "audio":  # the log plays one channel
+            before, after = (array.reshape(len(array), -1)[:, 0] for array in (before, after))
+        return Shown(before, after, payload.rate)
 
 
-def _squeezed(picture: NDArray[Any]) -> NDArray[Any]:
-    """Return a picture as files hold it: grey ones have no third axis."""
-    return np.ascontiguousarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+@dataclass
+class PictureRun(GridRun):
+    """A run of a coder of whole pictures."""
+
+    source: Images
+    unit = 1.0
+
+    def values(self) -> list[Any]:
+        """Return the crops of training pictures."""
+        return [part for crop in self.source.train for part in self.files.values(crop)]
+
+    def weights(self, coded: list[Coded]) -> list[float]:
+        """Return the same for all pictures, as tables of picture codecs have it."""
+        return [1.0] * len(coded)
+
+    def error_unit(self, payload: Payload) -> float:
+        """Return what a step of 8 bits is in a picture."""
+        assert payload.peak is not None
+        return payload.peak / 255
+
+    def more(self, coded: list[Coded]) -> Mapping[str, float]:
+        """Return the mean bits per pixel and PSNR of pictures, as tables of codecs have them."""
+        pixels = [np.prod(one.payload.arrays["image"].shape[:2]) for one in coded]
+        sizes = [one.written / count for one, count in zip(coded, pixels, strict=True)]
+        psnr = [10 * np.log10(255**2 / max(one.error, 1e-9)) for one in coded]
+        return {"bits_per_pixel": float(np.mean(sizes)), "psnr_db": float(np.mean(psnr))}
+
+
+@dataclass
+class SoundRun(GridRun):
+    """A run of a coder of whole sounds."""
+
+    source: Sounds
+
+    @property
+    def unit(self) -> float:
+        """A 64th of the deviation of training samples, which pixels have too."""
+        return self.source.gain / 64
+
+    def values(self) -> list[Any]:
+        """Return the channels of training recordings."""
+        return [part for one in self.source.train for part in self.files.values(one.samples)]
+
+    def weights(self, coded: list[Coded]) -> list[float]:
+        """Return how many samples each recording has: all count the same."""
+        return [float(one.payload.scalars) for one in coded]
+
+    def error_unit(self, payload: Payload) -> float:
+        """Return a 1024th of full scale."""
+        return 1 / FULL_SCALE

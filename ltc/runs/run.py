@@ -283,7 +283,7 @@ def facts(source: Source) -> dict[str, Any]:
     """Return what a decoder has to know of a source, whose data it does not have."""
     known = ("dimension", "patch", "sample_rate", "offset", "gain")
     found = {key: getattr(source, key) for key in known if hasattr(source, key)}
-    return found | ({"whole": True} if source.whole else {})
+    return found | ({"whole": source.whole} if source.whole else {})
 
 
 def bring_to_scale(source: Source, known: dict[str, Any]) -> None:

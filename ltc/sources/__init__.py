@@ -12,6 +12,7 @@ from ltc.sources.image_patches import ImagePatches
 from ltc.sources.images import Images
 from ltc.sources.pictures import PictureSource
 from ltc.sources.sawbridge import Sawbridge
+from ltc.sources.sounds import Sounds
 
 __all__ = [
     "Alphabet",
@@ -29,5 +30,6 @@ __all__ = [
     "Images",
     "PictureSource",
     "Sawbridge",
+    "Sounds",
     "Source",
 ]

@@ -59,7 +59,8 @@ class Source(ABC):
         gaussian: the vectors are jointly Gaussian with mean zero, so that the covariance says
             all of them.
         finite: it is known by rows alone; `held_out` returns all that it holds out.
-        whole: it has whole pictures, which are coded as such; their pixels are its vectors.
+        whole: what it has as a whole and is coded as such, `image` or `audio`, of which its vectors
+            are pixels or samples; empty: nothing.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Source(ABC):
     density: Any = None
     gaussian: bool = False
     finite: bool = False
-    whole: bool = False
+    whole: str = ""
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ltc.checks import integer
 from ltc.errors import InputError
-from ltc.media import IMAGES, read_picture
+from ltc.media import IMAGES, Payload, read_picture
 from ltc.sources._folder import find_files, read_files
 from ltc.sources.base import Source
 from ltc.sources.image_patches import TEST, TRAIN
@@ -65,7 +65,7 @@ class Images(Source):
     """
 
     name = "images"
-    whole = True
+    whole = "image"
     finite = True
     dimension = 3
 
@@ -122,6 +122,15 @@ class Images(Source):
         top, left = (int(rng.integers(max(1, n - self.crop + 1))) for n in picture.shape[:2])
         cut = picture[top : top + self.crop, left : left + self.crop]
         return np.rint(cut / 257).astype(np.uint8) if cut.dtype == np.uint16 else cut.copy()
+
+    def payloads(self) -> list[Payload]:
+        """Return the held-out pictures as what is compressed: grey ones have no third axis."""
+        return [
+            Payload(
+                "image", {"image": picture[..., 0] if picture.shape[2] == 1 else picture}, ".png"
+            )
+            for picture in self.test
+        ]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw pixels of training pictures, shape (count, 3)."""

@@ -33,14 +33,15 @@ class Transform(nn.Module, ABC):
 
     Attributes:
         stride: positions of a block, along each axis, from one latent position to the next.
-        grid: whether it is one of pictures, whose positions lie on a grid.
+        whole: what it transforms as a whole, `image` or `audio`, into a grid of planes, rows and
+            columns; empty: vectors.
 
     Raises:
         InputError: `latent_dimension` is not a positive integer.
     """
 
     stride = 1
-    grid = False
+    whole = ""
 
     def __init__(self, dimension: int, latent_dimension: int | None = None) -> None:
         super().__init__()

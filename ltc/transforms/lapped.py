@@ -14,8 +14,9 @@ from torch import Tensor
 from ltc.checks import choice, integer
 from ltc.errors import InputError
 from ltc.threads import each_in_parallel
-from ltc.transforms.base import Transform
 from ltc.transforms.denoising import denoised
+from ltc.transforms.exact import products
+from ltc.transforms.grid import GridTransform
 
 __all__ = ["Lapped"]
 
@@ -30,7 +31,7 @@ LEARNED, PIECES, PIECE = 300, 24, 128
 STEPS = (4.0, 8.0, 16.0, 32.0)
 
 
-class Lapped(Transform):
+class Lapped(GridTransform):
     """A lapped transform along both axes of a picture, in blocks of N x N pixels.
 
     Pixels on both sides of each boundary of two blocks are mixed, then each block goes through a
@@ -66,7 +67,8 @@ class Lapped(Transform):
         True
     """
 
-    grid = True
+    whole = "image"
+    with_means = True
 
     def __init__(
         self, dimension: int, stride: int = 8, overlap: str = "learned", denoise: bool = True
@@ -78,6 +80,7 @@ class Lapped(Transform):
         self.learns = overlap == "learned"
         self.denoise = choice("transform.denoise", denoise, (True, False))
         super().__init__(dimension, dimension * stride * stride)
+        self.group = stride * stride
         self.colours: Tensor
         self._mixing: Tensor
         self._within: Tensor
@@ -119,20 +122,24 @@ class Lapped(Transform):
             torch.from_numpy(_colours(covariance.reshape(-1, self.dimension).numpy()))
         )
 
-    def learn(self, pictures: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:
-        """Learn, where `overlap` says so, the two matrices of an axis, of squares of pictures.
+    def learn(self, samples: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:
+        """Learn the colours, and where `overlap` says so the two matrices of an axis.
 
-        What is minimised, by Adam, is the mean of log2(1 + (y / step)^2) / 2 over latents y: about
+        The colours are principal axes of pictures that have all of them; the matrices are learned
+        of squares of pictures. What is minimised, by Adam, is the mean of log2(1 + (y / step)^2) / 2 over latents y: about
         the length of their code where neighbours tell how large they are.
 
         Arguments:
-            pictures: each of shape (height, width, d or 1).
+            samples: pictures, each of shape (height, width, d or 1).
             report: told what is done.
         """
+        d = self.dimension
+        coloured = [picture.reshape(-1, d) for picture in samples if picture.shape[2] == d]
+        self.initialise(torch.from_numpy(np.concatenate(coloured)))
         if not self.learns:
             return
         rng, side = np.random.default_rng(0), self.stride * -(-PIECE // self.stride)
-        planes = [_planes(picture, self.colours.numpy(), side) for picture in pictures]
+        planes = [_planes(picture, self.colours.numpy(), side) for picture in samples]
         mixing, within = self._mixing.float(), torch.from_numpy(_cosines(self.stride)).float()
         matrices = [matrix.clone().requires_grad_() for matrix in (mixing, within)]
         optimizer = torch.optim.Adam(matrices, lr=2e-3)
@@ -165,6 +172,21 @@ class Lapped(Transform):
             y = _boundaries(blocks.flatten(-2), self._unmixing.to(y)).movedim(-1, axis)
         return y @ self.colours.to(y)
 
+    @torch.no_grad()
+    def planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent of a picture, shape (k, R, C).
+
+        Arguments:
+            picture: shape (height, width, d), or (height, width, 1), values about zero; it is
+                extended to whole blocks by its mirror image.
+        """
+        n, colours = self.stride, picture.shape[2]
+        missing = [(0, -size % n) for size in picture.shape[:2]]
+        whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
+        x = torch.from_numpy(whole)[None].expand(-1, -1, -1, self.dimension)
+        planes = self.analysis(x)[0, ..., : colours * n * n]
+        return np.ascontiguousarray(planes.permute(2, 0, 1).numpy())
+
     def exact_synthesis(
         self, planes: NDArray[np.float32], step: float = 0.0
     ) -> NDArray[np.float32]:
@@ -187,16 +209,16 @@ class Lapped(Transform):
         within, across = (
             np.ascontiguousarray(matrix.numpy().T) for matrix in (self._unwithin, self._unmixing)
         )
-        y = _products(y.reshape(-1, n), within).reshape(-1, columns * n)
+        y = products(y.reshape(-1, n), within).reshape(-1, columns * n)
         y = _mixed(y, across).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
-        y = _products(y.reshape(-1, n), within).reshape(-1, rows * n)
+        y = products(y.reshape(-1, n), within).reshape(-1, rows * n)
         y = _mixed(y, across).reshape(colours, -1, rows * n)
         if self.denoise and step > 0:
             y = np.stack(list(each_in_parallel(lambda plane: denoised(plane, step), y)))
         y = y.transpose(2, 1, 0)
         grey = np.full((1, 1), self.dimension**-0.5)
         matrix = grey if colours == 1 else self.colours.numpy()
-        return _products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
+        return products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
 
 
 def _boundaries(x: Tensor, mixing: Tensor) -> Tensor:
@@ -240,20 +262,6 @@ def _cut(planes: NDArray[np.float32], side: int, rng: np.random.Generator) -> ND
     plane = planes[rng.integers(len(planes))]
     top, left = (rng.integers(size - side + 1) for size in plane.shape)
     return plane[top : top + side, left : left + side]
-
-
-@numba.njit(cache=True, nogil=True)
-def _products(vectors: Array, matrix: Array) -> NDArray[np.float32]:  # pragma: no cover
-    """Return `vectors @ matrix`, each sum in one order."""
-    count, n = vectors.shape
-    found = np.empty((count, matrix.shape[1]), np.float32)
-    for i in range(count):
-        for j in range(matrix.shape[1]):
-            total = 0.0
-            for k in range(n):
-                total += np.float64(vectors[i, k]) * matrix[k, j]
-            found[i, j] = total
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ltc.codec import Aim, Container, Payload, grid_stream
 from ltc.codec.files import silent
-from ltc.codec.grid_files import GridFileCoder, quality_step
+from ltc.codec.picture_files import PictureFileCoder, quality_step
 from ltc.coder.grid import FINEST, RATIO, GridCoder
 from ltc.coder.levels import PLAIN, branches_of, candidate, kind_of, level_of, rank_of, signed
 from ltc.entropy import Context
@@ -67,7 +67,9 @@ def coder(request):
 
 @pytest.fixture
 def files(coder):
-    return GridFileCoder(coder, {"offset": 128.0, "gain": 30.0, "dimension": 3, "whole": True})
+    return PictureFileCoder(
+        coder, {"offset": 128.0, "gain": 30.0, "dimension": 3, "whole": "image"}
+    )
 
 
 def test_weights_times_features_is_what_the_kernels_sum():
@@ -258,11 +260,11 @@ def test_a_stream_has_the_length_that_the_tables_say_and_decodes(coder, files, s
     written = files.encode(
         Payload("image", {"image": picture}, ".png"), aim=Aim("quality", quality_of(step))
     )
-    assert 32 * len(written.words) == pytest.approx(written.bits, rel=3e-3, abs=64)
+    assert 32 * len(written.streams[0]) == pytest.approx(written.bits, rel=3e-3, abs=64)
     encoded = coder.encode(coder.planes(picture.astype(np.float32) - 128), round(step * FINEST))
     assert encoded.bits == written.bits
-    assert (grid_stream.encode(coder, encoded.level) == written.words).all()
-    decoded, _ = grid_stream.decode(coder, written.words, encoded.level.shape, silent)
+    assert (grid_stream.encode(coder, encoded.level) == written.streams[0]).all()
+    decoded, _ = grid_stream.decode(coder, written.streams[0], encoded.level.shape, silent)
     assert (decoded == encoded.level).all()
     # Borders apart, where biorthogonal transforms scale otherwise, an error of the latent is one
     # of the picture.
@@ -328,7 +330,7 @@ def test_all_paths_can_be_written(data):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_picture_or_are_refused(data):
     model = make(LATTICES["trellis-8"], stride=2)
-    files = GridFileCoder(model, {"offset": 128.0})
+    files = PictureFileCoder(model, {"offset": 128.0})
     metadata = {"kind": "image", "suffix": ".png", "arrays": [["image", [5, 4, 3], "|u1"]]}
     forged = Container(files.fingerprint, {**metadata, "step": 1024}, [(1, data)]).pack()
     try:
@@ -517,6 +519,8 @@ def test_a_checkpoint_without_its_facts_is_refused(wrong):
     import ltc
     from ltc.runs.build import build_grid_coder
 
-    known = {"dimension": 3, "offset": 100.0, "gain": 50.0} | wrong if wrong else {}
+    known = (
+        {"dimension": 3, "offset": 100.0, "gain": 50.0, "whole": "image"} | wrong if wrong else {}
+    )
     with pytest.raises(InputError, match="the source's"):
         build_grid_coder(ltc.configuration("source=images"), known)

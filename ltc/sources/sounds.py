@@ -1,0 +1,225 @@
+"""Whole sounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+from torch import Tensor
+
+from ltc.checks import integer
+from ltc.errors import InputError
+from ltc.media import SAMPLE_TYPES, SOUNDS, Payload, read_sound
+from ltc.media.sounds import FULL_SCALE, round_sound
+from ltc.sources._folder import find_files, read_files
+from ltc.sources.audio import free_spoken_digits
+from ltc.sources.base import Source
+from ltc.sources.split import recordings_held_out
+
+__all__ = ["Sounds"]
+
+log = logging.getLogger("ltc")
+
+# Formats that libsndfile reads, though ltc writes none of them.
+READ = (*SOUNDS, ".ogg")
+# Samples that are held in memory at most: of a training sound, of all of them (a minute's work on
+# one core), and of the held-out sounds.
+MOST_OF_ONE, MOST_TRAIN, MOST_TEST = 1 << 18, 1 << 22, 1 << 27
+
+Samples = NDArray[np.floating]
+
+
+class Recording(NamedTuple):
+    """A sound, and the type of its samples in a file.
+
+    Attributes:
+        samples: full scale from -1 to 1, shape (samples, channels).
+        subtype: one of the `SAMPLE_TYPES`.
+    """
+
+    samples: Samples
+    subtype: str
+
+
+class Sounds(Source):
+    """Whole recordings, of any length, of one or several channels.
+
+    Without `root` they are the Free Spoken Digit Dataset, fetched once. The split is by file, see
+    `recordings_held_out`. Of a long training recording the middle is taken, of very many some, all
+    over the folder. Recordings of other rates are resampled, and a note says how many. As a source
+    of vectors its vectors are samples, in 1/1024 of full scale.
+
+    Arguments:
+        root: folder of WAV, FLAC and Ogg files, also in folders within; None: the Free Spoken Digit
+            Dataset.
+        rate: samples per second; None: that of most files.
+
+    Attributes:
+        sample_rate: in Hz.
+        train: recordings to train on.
+        test: held-out recordings, whole.
+        offset, gain: 0, and the deviation of training samples from it: sample = gain * value.
+
+    Raises:
+        InputError: the folder is missing or empty, fewer than two files can be read (fewer broken
+            ones are named in a warning), or the samples of a set are all equal; or there is no
+            `root` and the data set cannot be fetched.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("a.wav", "b.flac"):
+        ...     soundfile.write(root / name, np.sin(np.arange(900).reshape(-1, 2) / 9), 8000)
+        >>> source = Sounds(root)
+        >>> source.train[0].samples.shape, source.sample_rate
+        ((450, 2), 8000)
+    """
+
+    name = "sounds"
+    whole = "audio"
+    finite = True
+    dimension = 1
+
+    def __init__(self, root: str | Path | None = None, rate: int | None = None) -> None:
+        paths = find_files(free_spoken_digits() if root is None else root, READ)
+        rates = dict(read_files(paths, _rate))
+        most = Counter(map(int, rates.values())).most_common(1)[0][0]
+        self.sample_rate = integer("source.rate", most if rate is None else rate, 1, 1 << 20)
+        other = sum(found != self.sample_rate for found in rates.values())
+        if other:
+            log.warning(
+                "resampled %d of %d recordings to %d samples per second",
+                other, len(rates), self.sample_rate,
+            )  # fmt: skip
+        usable = list(rates)
+        self.train: list[Recording] = []
+        self.test: list[Recording] = []
+        held_out = dict(zip(usable, recordings_held_out(usable), strict=True))
+        every = max(1, math.ceil(self._numbers(usable, held_out) / MOST_TRAIN))
+        chosen = [path for path in usable if held_out[path]]
+        chosen += [path for path in usable if not held_out[path]][::every]
+        numbers = left_out = 0
+        for path, samples in read_files(chosen, self._read):
+            recording = Recording(samples, _subtype(path))
+            if not held_out[path]:
+                start = max(0, len(samples) - MOST_OF_ONE) // 2
+                cut = np.ascontiguousarray(samples[start : start + MOST_OF_ONE])
+                self.train.append(Recording(cut, recording.subtype))
+            elif self.test and numbers + samples.size > MOST_TEST:
+                left_out += 1
+            else:
+                numbers += samples.size
+                self.test.append(recording)
+        if left_out:
+            log.warning(
+                "measured on %d of %d held-out recordings: more do not fit into memory",
+                len(self.test), len(self.test) + left_out,
+            )  # fmt: skip
+        if not self.test or not self.train:
+            raise InputError(
+                f"{len(self.train)} recordings to train on and {len(self.test)} held out; the "
+                "split is by file and needs at least one of each: add files"
+            )
+        self.offset = 0.0
+        energy = sum(float(np.square(one.samples, dtype=float).sum()) for one in self.train)
+        self.gain = FULL_SCALE * math.sqrt(energy / sum(one.samples.size for one in self.train))
+        if self.gain == 0:
+            raise InputError("all training recordings are silent: they need no coder")
+        if self.variance == 0:
+            raise InputError(
+                f"the samples of {len(self.test)} held-out recordings do not differ, so that "
+                "nothing can be measured on them; add recordings"
+            )
+
+    @staticmethod
+    def _numbers(paths: list[Path], held_out: dict[Path, bool]) -> int:
+        """Return how many numbers the training recordings have."""
+        found = (soundfile.info(path) for path in paths if not held_out[path])
+        return sum(min(info.frames, MOST_OF_ONE) * info.channels for info in found)
+
+    def _read(self, path: Path) -> Samples:
+        """Return samples, shape (samples, channels), at the source's rate."""
+        samples, rate, subtype = read_sound(path, mono=False)
+        if not np.isfinite(samples).all():
+            raise ValueError("it holds NaN or infinity")
+        samples = samples.reshape(len(samples), -1)
+        if rate != self.sample_rate:
+            common = math.gcd(rate, self.sample_rate)
+            samples = resample_poly(samples, self.sample_rate // common, rate // common)
+            bits = SAMPLE_TYPES[_writable(subtype)]
+            if bits is not None:
+                samples = round_sound(samples, bits)
+        found: Samples = samples.astype(np.float32)
+        return found
+
+    def payloads(self) -> list[Payload]:
+        """Return the held-out recordings as what is compressed."""
+        return [
+            Payload(
+                "audio", {"audio": samples[:, 0] if samples.shape[1] == 1 else samples}, ".wav",
+                self.sample_rate, subtype,
+            )
+            for samples, subtype in self.test
+        ]  # fmt: skip
+
+    def _joined(self, recordings: list[Recording]) -> Tensor:
+        values = [
+            one.samples.reshape(-1, 1) * np.float32(FULL_SCALE / self.gain) for one in recordings
+        ]
+        return torch.from_numpy(np.concatenate(values))
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw samples of training recordings, shape (count, 1)."""
+        values = self._joined(self.train)
+        chosen = torch.randint(len(values), (count,), generator=generator, device=generator.device)
+        return values.to(generator.device)[chosen]
+
+    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return every held-out sample, shape (number, 1)."""
+        return self._joined(self.test).to(generator.device)
+
+    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return samples of training recordings, `count` at most, in their order."""
+        values = self._joined(self.train)
+        return values[:: -(-len(values) // count)].to(generator.device)
+
+    def rescale(self, offset: float, gain: float) -> None:
+        """Take the scale of other recordings than its own."""
+        self.offset, self.gain = offset, gain
+        self.__dict__.pop("covariance", None)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """The variance of a held-out sample, as a matrix."""
+        count, total, squares = 0, 0.0, 0.0
+        for one in self.test:
+            exact = one.samples.astype(float)
+            count, total = count + exact.size, total + float(exact.sum())
+            squares += float(np.square(exact).sum())
+        variance = (squares - total**2 / count) / count * (FULL_SCALE / self.gain) ** 2
+        return torch.tensor([[max(variance, 0.0)]]).double()
+
+
+def _rate(path: Path) -> NDArray[Any]:
+    with soundfile.SoundFile(path) as sound:
+        if sound.frames == 0:
+            raise ValueError("it holds no samples")
+        return np.array(sound.samplerate)
+
+
+def _writable(subtype: str) -> str:
+    """Return the type in which samples are measured: of a lossy format floats."""
+    return subtype if subtype in SAMPLE_TYPES else "FLOAT"
+
+
+def _subtype(path: Path) -> str:
+    return _writable(soundfile.info(path).subtype)

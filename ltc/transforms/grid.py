@@ -1,0 +1,69 @@
+"""What every transform of whole pictures or sounds offers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ltc.transforms.base import Transform
+
+__all__ = ["GridTransform"]
+
+
+class GridTransform(Transform):
+    """A transform of a picture or a sound, as a whole, into planes of rows and columns.
+
+    Attributes:
+        group: planes of one colour of a picture, or one channel of a sound.
+        with_means: whether the first plane of each group holds the means of blocks, which resemble
+            their neighbours as no other frequencies do.
+        joined: whether the planes lie one below the other, so that above the first row of one are
+            the last rows of that before.
+    """
+
+    group: int
+    with_means = False
+    joined = False
+
+    @property
+    @abstractmethod
+    def frequencies(self) -> Tensor:
+        """Colour and two frequencies of each plane, shape (k, 3), integers."""
+
+    @property
+    @abstractmethod
+    def matrices(self) -> tuple[NDArray[Any], ...]:
+        """What a decoder computes with beside the parameters."""
+
+    def learn(self, samples: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:  # noqa: B027
+        """Learn from training samples, if there is something to learn.
+
+        Arguments:
+            samples: pictures, or channels of sounds, as `planes` takes them.
+            report: told what is done.
+        """
+
+    @abstractmethod
+    def planes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent, shape (k, R, C), float32.
+
+        Arguments:
+            values: of a picture, shape (height, width, d or 1), or of one channel of a sound, shape
+                (samples,), about zero; extended to whole blocks.
+        """
+
+    @abstractmethod
+    def exact_synthesis(
+        self, planes: NDArray[np.float32], step: float = 0.0
+    ) -> NDArray[np.float32]:
+        """Undo `planes`, blocks whole, with sums in an order that is the same on every machine.
+
+        Arguments:
+            planes: shape (k, R, C).
+            step: of the quantizer, in units of the values.
+        """

@@ -1,0 +1,134 @@
+"""The modified discrete cosine transform of sounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import dct
+from torch import Tensor
+
+from ltc.checks import integer, number
+from ltc.errors import InputError
+from ltc.threads import each_in_parallel
+from ltc.transforms.exact import products
+from ltc.transforms.grid import GridTransform
+
+__all__ = ["MDCT"]
+
+Array = NDArray[np.floating]
+
+# Bands of frequencies, each a plane of its own, whose neighbours have their own weights.
+BANDS = 8
+# Frequencies at most: memory grows with the square.
+LARGEST = 4096
+# Seconds of a frame where nothing else is asked for; measured on speech at one to two bits per
+# sample: 20 and 32 ms have 0.1 dB less.
+FRAME = 0.024
+# Frames that one thread multiplies at a time.
+PIECE = 256
+
+
+class MDCT(GridTransform):
+    """A modified discrete cosine transform along a sound, in frames that overlap.
+
+    Samples on both sides of each boundary of two frames are rotated by the window, then each frame
+    goes through a discrete cosine transform of type IV: that is the MDCT (Princen, Johnson and
+    Bradley, *Subband/transform coding using filter bank designs based on time domain aliasing
+    cancellation*, ICASSP 1987), orthonormal, in the form of Malvar (*Signal Processing with Lapped
+    Transforms*, 1992). At the ends of a sound nothing is rotated, so that it has as many latents as
+    samples. The window is Kaiser-Bessel derived.
+
+    The latent of a sound is a grid with a row for each frequency and a column for each frame, cut
+    into bands of frequencies, its planes, which lie one below the other.
+
+    Arguments:
+        dimension: 1: channels of a sound are coded one by one.
+        sample_rate: of the sounds, per second.
+        bins: frequencies, and samples from one frame to the next, a multiple of 8; None: 24 ms.
+        alpha: of the window: the larger, the steeper.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    Example:
+        >>> transform = MDCT(bins=16)
+        >>> x = torch.randn(1, 48, 1, dtype=torch.float64)
+        >>> y = transform.analysis(x)
+        >>> y.shape, torch.allclose(transform.synthesis(y), x)
+        (torch.Size([1, 3, 16]), True)
+        >>> torch.allclose(y.square().sum(), x.square().sum())
+        True
+    """
+
+    whole = "audio"
+    joined = True
+
+    def __init__(
+        self,
+        dimension: int = 1,
+        sample_rate: int = 8000,
+        bins: int | None = None,
+        alpha: float = 2.0,
+    ) -> None:
+        suited = min(LARGEST, BANDS * max(1, round(FRAME * sample_rate / BANDS)))
+        bins = integer("transform.bins", suited if bins is None else bins, 1, LARGEST)
+        if bins % BANDS:
+            raise InputError(f"transform.bins={bins}; expected a multiple of {BANDS}")
+        super().__init__(dimension, bins)
+        self.stride = bins
+        self.group = BANDS
+        kaiser = np.kaiser(bins + 1, np.pi * number("transform.alpha", alpha, 0, 20))
+        rising = np.sqrt(np.cumsum(kaiser)[bins // 2 : bins] / kaiser.sum())
+        # What another machine computes may differ in the last bit: numbers of 32 bits are the same.
+        self._after = rising.astype(np.float32).astype(np.float64)
+        self._before = np.sqrt(1 - self._after**2)
+        self._cosines = dct(np.eye(bins), type=4, norm="ortho", axis=0).astype(np.float32)
+
+    @property
+    def frequencies(self) -> Tensor:
+        """Of each plane the channel, 0, and its lowest frequency: shape (8, 3), integers."""
+        lowest = torch.arange(BANDS) * (self.stride // BANDS)
+        return torch.stack([0 * lowest, lowest, 0 * lowest], 1)
+
+    @property
+    def matrices(self) -> tuple[Array, ...]:
+        """What a decoder multiplies by: cosines, and the window after a boundary."""
+        return self._cosines, self._after
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Map sounds, shape (batch, samples, 1), to (batch, frames, bins)."""
+        frames = x.squeeze(-1).unflatten(-1, (-1, self.stride)).numpy(force=True)
+        found = dct(self._rotated(frames, 1.0), type=4, norm="ortho", axis=-1)
+        return torch.from_numpy(found).to(x)
+
+    def synthesis(self, y: Tensor) -> Tensor:
+        """Undo `analysis`."""
+        frames = dct(y.numpy(force=True), type=4, norm="ortho", axis=-1)
+        return torch.from_numpy(self._rotated(frames, -1.0)).to(y).flatten(1)[..., None]
+
+    def planes(self, values: Array) -> NDArray[np.float32]:
+        """Return the latent of a sound, extended by silence: shape (8, bins / 8, frames)."""
+        n = self.stride
+        whole = np.pad(values, (0, -len(values) % n)).astype(np.float32)
+        y = self.analysis(torch.from_numpy(whole)[None, :, None])[0]
+        return np.ascontiguousarray(y.numpy().T.reshape(BANDS, n // BANDS, -1))
+
+    def exact_synthesis(
+        self, planes: NDArray[np.float32], step: float = 0.0
+    ) -> NDArray[np.float32]:
+        """Undo `planes`: returns the sound, shape (frames * bins,)."""
+        frames = np.ascontiguousarray(planes.reshape(self.stride, -1).T)
+        pieces = [frames[start : start + PIECE] for start in range(0, len(frames), PIECE)]
+        parts = each_in_parallel(lambda piece: products(piece, self._cosines), pieces)
+        found = np.concatenate([np.empty((0, self.stride), np.float32), *parts])
+        return self._rotated(found, -1.0).astype(np.float32).ravel()
+
+    def _rotated(self, frames: Array, sign: float) -> Array:
+        """Rotate the samples on both sides of each boundary; with -1 undo it."""
+        half = self.stride // 2
+        found = frames.copy()
+        left, right = frames[..., :-1, : half - 1 : -1], frames[..., 1:, :half]
+        found[..., 1:, :half] = self._after * right + sign * (self._before * left)
+        found[..., :-1, : half - 1 : -1] = self._after * left - sign * (self._before * right)
+        return found
