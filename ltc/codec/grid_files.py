@@ -284,8 +284,9 @@ class GridFileCoder(ABC):
 
     def _check_size(self, shape: tuple[int, ...], largest: int | None) -> None:
         """Refuse what takes more memory than allowed, in whole blocks."""
-        numbers = sum(map(math.prod, self.sizes(shape)))
-        check_size(BYTES * numbers, LARGEST if largest is None else largest)
+        largest = LARGEST if largest is None else largest
+        check_size(BYTES * math.prod(shape), largest)  # before its pieces are counted
+        check_size(BYTES * sum(map(math.prod, self.sizes(shape))), largest)
 
     def _decoded(
         self,

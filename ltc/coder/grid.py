@@ -32,8 +32,8 @@ NEAREST = 1e6
 FINEST = 1024
 # The largest step, in those units: 1,024 values of a pixel of 8 bits.
 LARGEST_STEP = 1 << 20
-# Coordinates by which the weights of all planes are fitted, at each step.
-SAMPLES = 192_000
+# Coordinates by which the weights are fitted, at each step: of each plane, and of all at least.
+SAMPLES, LEAST = 1000, 32_000
 # Latents that these come from at most.
 MOST = 128
 # How often tables are fitted to what the encoder makes of those before: of a quarter of the
@@ -221,6 +221,7 @@ class GridCoder(nn.Module):
         """Fit the weights to magnitudes of a plain quantization with a dead zone."""
         rng = np.random.default_rng(0)
         count = len(self.context.related)
+        samples = max(SAMPLES, LEAST // count)
         # Of each place in a square of two by two, and each channel.
         seen: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
         wanted: list[list[list[NDArray[np.int32]]]] = [[[] for _ in range(count)] for _ in range(4)]
@@ -236,7 +237,7 @@ class GridCoder(nn.Module):
                 found = features(magnitude, self.context.related[:channels])
                 for place in range(4):
                     there = np.flatnonzero(places == place)
-                    number = min(len(there), -(-SAMPLES // (4 * count * len(latents))))
+                    number = min(len(there), -(-samples // (4 * len(latents))))
                     at = rng.choice(there, number, replace=False)
                     known = found.reshape(*found.shape[:2], -1)[..., at]
                     own = inside.reshape(channels, -1)[:, at]

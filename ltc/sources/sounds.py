@@ -31,9 +31,9 @@ log = logging.getLogger("ltc")
 
 # Formats that libsndfile reads, though ltc writes none of them.
 READ = (*SOUNDS, ".ogg")
-# Samples that are held in memory at most: of a training sound, of all of them (a minute's work on
+# Samples that are held in memory at most: of a training sound, of all of them (half a minute on
 # one core), and of the held-out sounds.
-MOST_OF_ONE, MOST_TRAIN, MOST_TEST = 1 << 18, 1 << 22, 1 << 27
+MOST_OF_ONE, MOST_TRAIN, MOST_TEST = 1 << 16, 1 << 21, 1 << 27
 
 Samples = NDArray[np.floating]
 

@@ -1,0 +1,119 @@
+"""The README's table of sounds: runs of `source=sounds` beside other waveform codecs.
+
+    ltc-train source=sounds hydra.run.dir=outputs/trellis_8
+    ltc-train source=sounds quantizer=scalar hydra.run.dir=outputs/scalar
+    ltc-train -m source=audio quantizer=scalar lmbda=20,40,80,160,320 hydra.sweep.dir=outputs/audio
+    python scripts/compare_sounds.py outputs/trellis_8 outputs/scalar --audio outputs/audio
+
+The recordings that `source=sounds` holds out are joined to one sound, because a header would be
+0.15 bits per sample of a spoken digit, and coded as files. Printed are signal-to-noise ratios at
+some rates, interpolated where a codec does not have them; the rates of codecs that have one; and
+what a lossless file takes. The other codecs are those of libsndfile. Runs of frames as vectors
+(`--audio`) are their own measurement, on the same recordings.
+"""
+
+import argparse
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ltc.codec import Aim, Payload
+from ltc.runs.checkpoint import load_coder
+from ltc.sources import Sounds
+
+Points = list[tuple[float, float]]
+# A size is met within a third of a per cent: between these the ratio is interpolated.
+AROUND = (0.98, 1.02)
+# Of libsndfile: format, type of samples, and what is asked for.
+LEVELS = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0]
+OTHERS = {
+    "Opus": ("OGG", "OPUS", LEVELS),
+    "Vorbis": ("OGG", "VORBIS", LEVELS),
+    "NMS ADPCM, 2 bits": ("WAV", "NMS_ADPCM_16", [None]),
+    "G.726, 3 bits": ("AU", "G723_24", [None]),
+    "G.726, 4 bits": ("AU", "G721_32", [None]),
+    "G.711, 8 bits": ("AU", "ULAW", [None]),
+    "FLAC": ("FLAC", "PCM_16", [1.0]),
+}
+
+
+def snr(decoded: NDArray[np.floating], sound: NDArray[np.floating]) -> float:
+    """Return the signal-to-noise ratio, dB."""
+    error = np.square(decoded[: len(sound)] - sound).mean()
+    return float(10 * np.log10(sound.var() / error)) if error > 0 else np.inf
+
+
+def with_libsndfile(
+    sound: NDArray[np.floating], rate: int, form: str, subtype: str, level: float | None
+) -> tuple[float, float]:
+    """Return bits per sample and SNR of a codec of libsndfile."""
+    stream = io.BytesIO()
+    soundfile.write(stream, sound, rate, subtype, format=form, compression_level=level)
+    size = len(stream.getvalue())
+    stream.seek(0)
+    decoded, _ = soundfile.read(stream)
+    return 8 * size / len(sound), snr(
+        np.pad(decoded, (0, max(0, len(sound) - len(decoded)))), sound
+    )
+
+
+def with_run(folder: str, payload: Payload, rates: list[float]) -> tuple[Points, float, float]:
+    """Return rates and SNR of a run, and the seconds that encoding and decoding take."""
+    coder, sound = load_coder(folder), payload.arrays["audio"]
+    points, encoding, decoding = [], [], []
+    for rate in (factor * rate for rate in rates for factor in AROUND):
+        data = coder.compress(payload, aim=Aim("bps", rate))
+        start = time.perf_counter()
+        decoded = coder.decompress(data)[0].arrays["audio"]
+        decoding.append(time.perf_counter() - start)
+        points.append((8 * len(data) / len(sound), snr(decoded, sound)))
+        start = time.perf_counter()
+        coder.compress(payload)
+        encoding.append(time.perf_counter() - start)
+    return points, float(np.mean(encoding)), float(np.mean(decoding))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", help="folders of runs of source=sounds")
+    parser.add_argument(
+        "--root", help="source.root of the recordings; default: as the runs have it"
+    )
+    parser.add_argument("--audio", type=Path, help="folder of a sweep of source=audio")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 1.5, 2.0])
+    options = parser.parse_args()
+    source = Sounds(options.root)
+    joined = np.concatenate([one.samples[:, 0] for one in source.test])
+    payload = Payload("audio", {"audio": joined}, ".wav", source.sample_rate)
+    curves: dict[str, Points] = {}
+    for folder in options.runs:
+        name = f"ltc {Path(folder).name}"
+        curves[name], encoding, decoding = with_run(folder, payload, options.rates)
+        print(f"{name}: {encoding:.2f} s to encode, {decoding:.2f} s to decode", flush=True)
+    if options.audio:
+        found = [json.loads(path.read_text()) for path in options.audio.glob("*/metrics.json")]
+        name = f"ltc audio, {found[0]['quantizer']}"
+        curves[name] = [(one["bitstream_rate"], one["snr_db"]) for one in found]
+    for name, (form, subtype, levels) in OTHERS.items():
+        curves[name] = [
+            with_libsndfile(joined, source.sample_rate, form, subtype, level) for level in levels
+        ]
+    columns = [f"{rate:g} bit{'s' * (rate != 1)}" for rate in options.rates]
+    print(f"\n{len(source.test)} recordings, {len(joined)} samples; SNR in dB")
+    print(f"| codec | {' | '.join(columns)} | bits: SNR |\n{'|---' * (len(columns) + 2)}|")
+    for name, points in curves.items():
+        rates, ratios = np.array(sorted(points)).T
+        at = [np.interp(rate, rates, ratios, np.nan, np.nan) for rate in options.rates]
+        cells = [f"{value:.2f}" if np.isfinite(value) else "" for value in at]
+        only = "" if any(cells) else f"{rates[0]:.2f}: {ratios[0]:.1f}".replace("inf", "lossless")
+        print(f"| {name} | {' | '.join(cells)} | {only} |")
+
+
+if __name__ == "__main__":
+    main()
