@@ -23,9 +23,6 @@ from ltc.transforms import GridTransform
 
 __all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder"]
 
-# An error of one step in units of the bits that it is worth; measured: from 0.36 to 0.45 the
-# rate at a distortion changes by less than a thousandth.
-RATIO = 0.42
 # Bits that an error of one step is worth where nothing but errors count.
 NEAREST = 1e6
 # Steps are multiples of 1/1024 of a value of the picture.
@@ -100,13 +97,14 @@ class GridCoder(nn.Module):
         Raises:
             InputError: it is so small that there would be nothing but one level.
         """
-        least = (FINEST * self.gain / LARGEST_STEP) ** 2 / RATIO
+        least = (FINEST * self.gain / LARGEST_STEP) ** 2 / self.transform.ratio
         if lmbda < least:
             raise InputError(
                 f"lmbda={lmbda:g}; expected at least {least:.2g} for such data, at which "
                 "hardly anything of them is left"
             )
-        return min(LARGEST_STEP, max(1, round(FINEST * self.gain / math.sqrt(RATIO * lmbda))))
+        step = round(FINEST * self.gain / math.sqrt(self.transform.ratio * lmbda))
+        return min(LARGEST_STEP, max(1, step))
 
     def unit(self, step: int) -> float:
         """Return the distance of two levels, in values of the picture.
@@ -154,7 +152,7 @@ class GridCoder(nn.Module):
         count, rows, columns = planes.shape
         unit = self.unit(step)
         wanted = planes * np.float32(1 / unit)
-        weight = (unit * FINEST / step) ** 2 / RATIO if self.rdo else NEAREST
+        weight = (unit * FINEST / step) ** 2 / self.transform.ratio if self.rdo else NEAREST
         following, coset, _ = self.branches
         level, found = np.zeros(planes.shape, np.int32), self.context.nothing()
         arguments = (

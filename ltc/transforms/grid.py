@@ -22,11 +22,13 @@ class GridTransform(Transform):
         group: planes of one colour of a picture, or one channel of a sound.
         with_means: whether the first plane of each group holds the means of blocks, which resemble
             their neighbours as no other frequencies do.
+        ratio: bits that an error of one step is worth are 1 over it.
         joined: whether the planes lie one below the other, so that above the first row of one are
             the last rows of that before.
     """
 
     group: int
+    ratio: float
     with_means = False
     joined = False
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ltc.codec import Aim, Container, Payload, grid_stream
 from ltc.codec.files import silent
 from ltc.codec.picture_files import PictureFileCoder, quality_step
-from ltc.coder.grid import FINEST, RATIO, GridCoder
+from ltc.coder.grid import FINEST, GridCoder
 from ltc.coder.levels import PLAIN, branches_of, candidate, kind_of, level_of, rank_of, signed
 from ltc.entropy import Context
 from ltc.entropy.neighbourhood import BORDER, class_of, features, known, place_of, with_border
@@ -209,7 +209,7 @@ def test_the_search_finds_the_best_of_all_paths(name, bias):
     context.bias.fill_(bias)
     found_class = class_of(bias)
     following, cosets, volume = model.branches
-    weight = (2 / volume) ** 2 / RATIO
+    weight = (2 / volume) ** 2 / Lapped.ratio
     branch_bits = context.branch_bits[0, found_class]
     value_bits = context.value_bits[0, found_class]
 
