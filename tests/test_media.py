@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
 from ltc.errors import InputError
-from ltc.media import Payload, Vectors
+from ltc.media import Payload, Vectors, read_sound
 
 RNG = np.random.default_rng(0)
 
@@ -180,9 +180,25 @@ def test_sounds_come_back_sample_by_sample(form, subtype, samples):
     assert np.array_equal(before, after)
 
 
+@pytest.mark.parametrize("channels", [2, 8])
+@pytest.mark.parametrize("form", ["WAV", "FLAC"])
+def test_sounds_of_several_channels_come_back(form, channels):
+    values = RNG.integers(-(2**15), 2**15, (50, channels)) / 2**15
+    payload = Payload.read(sound(values, "PCM_16", form), f".{form}")
+    assert np.array_equal(payload.arrays["audio"], values)
+    assert np.array_equal(soundfile.read(io.BytesIO(payload.write()))[0], values)
+    with pytest.raises(InputError, match="has 2 channels; expected mono"):
+        read_sound(io.BytesIO(sound(np.zeros((9, 2)))))
+
+
+def test_more_channels_than_flac_has_are_refused_before_they_are_written():
+    payload = Payload.read(sound(np.zeros((5, 9))), ".wav")
+    payload.check_suffix(".wav")
+    with pytest.raises(InputError, match=r"\.flac holds 8 channels at most, not 9; use \.wav"):
+        payload.check_suffix(".flac")
+
+
 def test_sounds_that_would_not_come_back_are_refused():
-    with pytest.raises(InputError, match="this sound has 2 channels; expected mono"):
-        Payload.read(sound(np.zeros((9, 2))), ".wav")
     with pytest.raises(InputError, match="samples of type ULAW"):
         Payload.read(sound(np.zeros(9), "ULAW"), ".wav")
     with pytest.raises(InputError, match="samples of type GSM610; expected PCM or float"):
@@ -378,7 +394,7 @@ def test_nothing_has_no_distortion():
 def test_a_flac_that_is_read_as_empty_is_refused(monkeypatch):
     # Of some broken files libsndfile reads nothing; no FLAC could be written of that.
     empty = np.zeros(0, np.float32), 8000, "PCM_16"
-    monkeypatch.setattr("ltc.media.payload.read_sound", lambda *_: empty)
+    monkeypatch.setattr("ltc.media.payload.read_sound", lambda *_, **__: empty)
     with pytest.raises(InputError, match="no samples"):
         Payload.read(b"", ".flac")
     assert Payload.read(b"", ".wav").scalars == 0

@@ -67,7 +67,7 @@ class Sounds(Source):
         sample_rate: in Hz.
         train: recordings to train on.
         test: held-out recordings, whole.
-        offset, gain: 0, and the deviation of training samples from it: sample = gain * value.
+        offset, gain: mean and deviation of training samples: sample = gain * value + offset.
 
     Raises:
         InputError: the folder is missing or empty, fewer than two files can be read (fewer broken
@@ -129,11 +129,10 @@ class Sounds(Source):
                 f"{len(self.train)} recordings to train on and {len(self.test)} held out; the "
                 "split is by file and needs at least one of each: add files"
             )
-        self.offset = 0.0
-        energy = sum(float(np.square(one.samples, dtype=float).sum()) for one in self.train)
-        self.gain = FULL_SCALE * math.sqrt(energy / sum(one.samples.size for one in self.train))
+        mean, variance = _moments(self.train)
+        self.offset, self.gain = FULL_SCALE * mean, FULL_SCALE * math.sqrt(variance)
         if self.gain == 0:
-            raise InputError("all training recordings are silent: they need no coder")
+            raise InputError(f"all training samples are {mean:g}: they need no coder")
         if self.variance == 0:
             raise InputError(
                 f"the samples of {len(self.test)} held-out recordings do not differ, so that "
@@ -173,7 +172,8 @@ class Sounds(Source):
 
     def _joined(self, recordings: list[Recording]) -> Tensor:
         values = [
-            one.samples.reshape(-1, 1) * np.float32(FULL_SCALE / self.gain) for one in recordings
+            ((FULL_SCALE * one.samples.reshape(-1, 1) - self.offset) / self.gain).astype(np.float32)
+            for one in recordings
         ]
         return torch.from_numpy(np.concatenate(values))
 
@@ -200,13 +200,18 @@ class Sounds(Source):
     @cached_property
     def covariance(self) -> Tensor:
         """The variance of a held-out sample, as a matrix."""
-        count, total, squares = 0, 0.0, 0.0
-        for one in self.test:
-            exact = one.samples.astype(float)
-            count, total = count + exact.size, total + float(exact.sum())
-            squares += float(np.square(exact).sum())
-        variance = (squares - total**2 / count) / count * (FULL_SCALE / self.gain) ** 2
-        return torch.tensor([[max(variance, 0.0)]]).double()
+        _, variance = _moments(self.test)
+        return torch.tensor([[variance * (FULL_SCALE / self.gain) ** 2]]).double()
+
+
+def _moments(recordings: list[Recording]) -> tuple[float, float]:
+    """Return the mean and the variance of samples."""
+    count, total, squares = 0, 0.0, 0.0
+    for one in recordings:
+        exact = one.samples.astype(float)
+        count, total = count + exact.size, total + float(exact.sum())
+        squares += float(np.square(exact).sum())
+    return total / count, max(squares / count - (total / count) ** 2, 0.0)
 
 
 def _rate(path: Path) -> NDArray[Any]:

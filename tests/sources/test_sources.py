@@ -33,6 +33,7 @@ SETTINGS = {
     "array": lambda folder: {"path": rows(folder)},
     "audio": lambda folder: {"root": recordings(folder)},
     "sawbridge": lambda folder: {"points": 32},
+    "sounds": lambda folder: {"root": recordings(folder)},
 }
 # Sources that keep the scale of the literature or of the file.
 OWN_SCALE = ("array", "iid_bernoulli", "sawbridge")
