@@ -61,12 +61,16 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     rng = np.random.default_rng(0)
     (folder / "sounds").mkdir()
+    (folder / "tones").mkdir()
     for i in range(3):
         soundfile.write(folder / f"sounds/{i}.wav", rng.normal(0, 0.1, 4000), 8000)
+        tone = np.sin(np.arange(8000) * (i + 1) / 10) * np.exp(-np.arange(8000) / 2000)
+        soundfile.write(folder / f"tones/{i}.wav", 0.3 * tone + rng.normal(0, 0.01, 8000), 8000)
     sources = {
         "array": ["source=iid_gaussian", "quantizer=e8", "lmbda=8"],
         "image": ["source=image_patches", "quantizer=e8", "lmbda=50"],
         "audio": ["source=audio", f"source.root={folder / 'sounds'}", "quantizer=d4_dual"],
+        "sounds": ["source=sounds", f"source.root={folder / 'tones'}", "entropy.steps=[4,16]"],
         "block": ["source=banana", "quantizer=e8"],
         "trellis": ["source=iid_gaussian", "quantizer=trellis", "quantizer.length=16"],
         "fixed": ["source=iid_gaussian", "quantizer=nested", "quantizer.search=4"],
