@@ -64,7 +64,8 @@ class GridFileCoder(ABC):
         facts: of the source, see `ltc.runs.run.facts`.
 
     Attributes:
-        kind: of the payloads, with what they are called.
+        kind: of the payloads.
+        called: what they are called in messages.
         size_aim, error_aim: what a file can be asked to have beside `lmbda`: bits per pixel or per
             sample, and a ratio in dB.
         other_aims: others, which say the step.
@@ -237,10 +238,7 @@ class GridFileCoder(ABC):
         found = list(each_in_parallel(one, zip(latents, progresses, strict=True)))
         metadata = {**metadata, "step": step}
         streams = [words for _, words in found]
-        chunks: list[tuple[int, bytes | None]] = [
-            (latent.shape[2] if len(latents) > 1 else 1, to_bytes(words))
-            for latent, words in zip(latents, streams, strict=True)
-        ]
+        chunks: list[tuple[int, bytes | None]] = [(1, to_bytes(words)) for words in streams]
         data = Container(self.fingerprint, metadata, chunks).pack()
         return Written(data, sum(bits for bits, _ in found), streams, metadata)
 

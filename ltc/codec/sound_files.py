@@ -14,13 +14,11 @@ from ltc.codec.grid_files import GridFileCoder, Planes, Size
 from ltc.coder.grid import FINEST
 from ltc.errors import InputError
 from ltc.media import SAMPLE_TYPES, Payload
-from ltc.media.sounds import FULL_SCALE, round_sound
+from ltc.media.sounds import FULL_SCALE, LARGEST_SAMPLE, round_sound
 from ltc.transforms.exact import products
 
 __all__ = ["SoundFileCoder"]
 
-# Beyond it levels at the finest step would have no code.
-LARGEST_SAMPLE = 4.0
 # Numbers of a stream: a damaged one costs 16 s at 8 kHz, and each costs 0.2 % of the rate, because
 # its first frames know none before.
 PIECE = 1 << 17

@@ -14,12 +14,22 @@ import soundfile
 from ltc.errors import InputError
 from ltc.media.size import LARGEST, PIECE, check_size
 
-__all__ = ["FULL_SCALE", "SAMPLE_TYPES", "check_sound", "read_sound", "round_sound", "write_sound"]
+__all__ = [
+    "FULL_SCALE",
+    "LARGEST_SAMPLE",
+    "SAMPLE_TYPES",
+    "check_sound",
+    "read_sound",
+    "round_sound",
+    "write_sound",
+]
 
 Array = npt.NDArray[Any]
 
 # What full scale is in the units in which whole sounds are coded, and steps are 1/1024 of one.
 FULL_SCALE = 1024.0
+# Of whole sounds: beyond it levels at the finest step would have no code.
+LARGEST_SAMPLE = 4.0
 # soundfile's names of the sample types that can be written as they were read, and the bits of
 # their integers; None: they are floats.
 SAMPLE_TYPES = {

@@ -109,20 +109,19 @@ class GridRun(Run):
             decoded, _ = files.decompress(written.data)
             error = payload.squared_error(decoded) / self.error_unit(payload) ** 2
             coded.append(Coded(payload, written.bits, 8 * len(written.data), error))
-        weights = np.array(self.weights(coded)) / np.mean(self.weights(coded))
         sizes = np.array([one.payload.scalars for one in coded])
-        rates, written_rates, errors = (
-            weights * np.array(list(numbers))
-            for numbers in (
-                [one.bits / size for one, size in zip(coded, sizes, strict=True)],
-                [one.written / size for one, size in zip(coded, sizes, strict=True)],
-                [one.error / self.source.gain**2 for one in coded],
-            )
-        )
+        numbers = np.array([(one.bits, one.written, one.error) for one in coded])
+        numbers /= np.stack([sizes, sizes, np.full(len(sizes), self.source.gain**2)], 1)
+        # Of a mean with weights the standard error is that of what differs from it.
+        weights = np.array(self.weights(coded))
+        mean = np.average(numbers, axis=0, weights=weights)
+        rates, _, errors = torch.from_numpy(
+            mean + (weights / weights.mean())[:, None] * (numbers - mean)
+        ).T
         return Measured(
-            summarise(torch.from_numpy(rates), torch.from_numpy(errors)),
+            summarise(rates, errors),
             int(sizes.sum()),
-            float(written_rates.mean()) if self.config["evaluate"]["bitstream"] else None,
+            float(mean[1]) if self.config["evaluate"]["bitstream"] else None,
             self.more(coded),
         )
 
@@ -199,3 +198,7 @@ class SoundRun(GridRun):
     def error_unit(self, payload: Payload) -> float:
         """Return a 1024th of full scale."""
         return 1 / FULL_SCALE
+
+    def more(self, coded: list[Coded]) -> Mapping[str, float]:
+        """Return how many recordings there are."""
+        return {"recordings": len(coded)}

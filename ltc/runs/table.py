@@ -11,6 +11,9 @@ __all__ = ["table"]
 
 SCALAR_GAP = 0.5 * math.log2(2 * math.pi * math.e / 12)  # of the integers at high rate
 
+# What is coded as a whole, by metrics that only its runs have.
+WHOLE = {"psnr_db": "pictures", "recordings": "recordings"}
+
 
 def table(metrics: dict[str, Any]) -> Table:
     """Return the final table of a run.
@@ -49,7 +52,8 @@ def table(metrics: dict[str, Any]) -> Table:
         rows.append(("mean of pictures", number(metrics["bits_per_pixel"]), "bits per pixel"))
         rows.append(("mean PSNR of pictures", number(metrics["psnr_db"]), "dB"))
     lower, upper = metrics["bound_rate_lower"], metrics["bound_rate_upper"]
-    blocks = "pictures" if "psnr_db" in metrics else "blocks"
+    of = [name for key, name in WHOLE.items() if key in metrics]
+    blocks = of[0] if of else "blocks"
     notes = [f"±: standard error over {blocks}. Held out: {_held_out(metrics)}."]
     if lower is not None and upper is not None:
         value = number(lower) if lower == upper else f"{number(lower)} to {number(upper)}"
@@ -65,7 +69,7 @@ def table(metrics: dict[str, Any]) -> Table:
         rows.append(("rate over this bound", number(rate - upper), "bits per sample"))
     high_rate_gap = metrics.get("high_rate_gap")  # which older runs did not note
     for lattice, moment_gap in (("this lattice", high_rate_gap), ("scalar", SCALAR_GAP)):
-        if moment_gap is not None and squared and "psnr_db" not in metrics:
+        if moment_gap is not None and squared and not of:
             label = f"{lattice} at high rate, ½ log2(2πeG)"
             rows.append((label, number(moment_gap), "bits per sample"))
     rows.append(("training, total", _seconds(metrics), "s"))

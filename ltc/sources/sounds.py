@@ -19,7 +19,7 @@ from torch import Tensor
 from ltc.checks import integer
 from ltc.errors import InputError
 from ltc.media import SAMPLE_TYPES, SOUNDS, Payload, read_sound
-from ltc.media.sounds import FULL_SCALE, round_sound
+from ltc.media.sounds import FULL_SCALE, LARGEST_SAMPLE, round_sound
 from ltc.sources._folder import find_files, read_files
 from ltc.sources.audio import free_spoken_digits
 from ltc.sources.base import Source
@@ -150,6 +150,10 @@ class Sounds(Source):
         samples, rate, subtype = read_sound(path, mono=False)
         if not np.isfinite(samples).all():
             raise ValueError("it holds NaN or infinity")
+        if np.abs(samples).max() > LARGEST_SAMPLE:
+            raise ValueError(
+                f"it holds samples of up to {np.abs(samples).max():.3g}, full scale is 1"
+            )
         samples = samples.reshape(len(samples), -1)
         if rate != self.sample_rate:
             common = math.gcd(rate, self.sample_rate)

@@ -69,10 +69,11 @@ def test_broken_recordings_are_named_and_left_out_before_the_split(tmp_path, cap
     (tmp_path / "0.wav").write_bytes(b"not a sound")
     soundfile.write(tmp_path / "00.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "c.wav", np.full(100, np.nan), 8000, subtype="FLOAT")
+    soundfile.write(tmp_path / "d.wav", np.full(100, 3e4), 8000, subtype="FLOAT")
     with caplog.at_level(logging.WARNING):
         source = Sounds(tmp_path)
     assert len(source.test) == len(source.train) == 1
-    for name in ("0.wav", "00.wav", "c.wav"):
+    for name in ("0.wav", "00.wav", "c.wav", "d.wav"):
         assert name in caplog.text
 
 
