@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ class GridTransform(Transform):
         with_means: whether the first plane of each group holds the means of blocks, which resemble
             their neighbours as no other frequencies do.
         ratio: bits that an error of one step is worth are 1 over it.
+        denoise: whether the decoder takes noise of quantization out.
         joined: whether the planes lie one below the other, so that above the first row of one are
             the last rows of that before.
     """
@@ -30,6 +30,7 @@ class GridTransform(Transform):
     group: int
     ratio: float
     with_means = False
+    denoise = False
     joined = False
 
     @property
@@ -37,12 +38,7 @@ class GridTransform(Transform):
     def frequencies(self) -> Tensor:
         """Colour and two frequencies of each plane, shape (k, 3), integers."""
 
-    @property
-    @abstractmethod
-    def matrices(self) -> tuple[NDArray[Any], ...]:
-        """What a decoder computes with beside the parameters."""
-
-    def learn(self, samples: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:  # noqa: B027
+    def learn(self, samples: Sequence[NDArray[np.float32]], report: Callable[[str], None]) -> None:
         """Learn from training samples, if there is something to learn.
 
         Arguments:

@@ -128,8 +128,9 @@ class Lapped(GridTransform):
         """Learn the colours, and where `overlap` says so the two matrices of an axis.
 
         The colours are principal axes of pictures that have all of them; the matrices are learned
-        of squares of pictures. What is minimised, by Adam, is the mean of log2(1 + (y / step)^2) / 2 over latents y: about
-        the length of their code where neighbours tell how large they are.
+        of squares of pictures. What is minimised, by Adam, is the mean of
+        log2(1 + (y / step)^2) / 2 over latents y: about the length of their code where neighbours
+        tell how large they are.
 
         Arguments:
             samples: pictures, each of shape (height, width, d or 1).

@@ -78,25 +78,25 @@ class MDCT(GridTransform):
         if bins % BANDS:
             raise InputError(f"transform.bins={bins}; expected a multiple of {BANDS}")
         super().__init__(dimension, bins)
+        self.cosines: Tensor
+        self.before: Tensor
+        self.after: Tensor
         self.stride = bins
         self.group = BANDS
         kaiser = np.kaiser(bins + 1, np.pi * number("transform.alpha", alpha, 0, 20))
         rising = np.sqrt(np.cumsum(kaiser)[bins // 2 : bins] / kaiser.sum())
-        # What another machine computes may differ in the last bit: numbers of 32 bits are the same.
-        self._after = rising.astype(np.float32).astype(np.float64)
-        self._before = np.sqrt(1 - self._after**2)
-        self._cosines = dct(np.eye(bins), type=4, norm="ortho", axis=0).astype(np.float32)
+        # A decoder has them as they are here: computed again, they might differ by a bit.
+        cosines = dct(np.eye(bins), type=4, norm="ortho", axis=0).astype(np.float32)
+        for name, value in (
+            ("cosines", cosines), ("before", np.sqrt(1 - rising**2)), ("after", rising),
+        ):  # fmt: skip
+            self.register_buffer(name, torch.from_numpy(value))
 
     @property
     def frequencies(self) -> Tensor:
         """Of each plane the channel, 0, and its lowest frequency: shape (8, 3), integers."""
         lowest = torch.arange(BANDS) * (self.stride // BANDS)
         return torch.stack([0 * lowest, lowest, 0 * lowest], 1)
-
-    @property
-    def matrices(self) -> tuple[Array, ...]:
-        """What a decoder multiplies by: cosines, and the window after a boundary."""
-        return self._cosines, self._after
 
     def analysis(self, x: Tensor) -> Tensor:
         """Map sounds, shape (batch, samples, 1), to (batch, frames, bins)."""
@@ -122,15 +122,16 @@ class MDCT(GridTransform):
         """Undo `planes`: returns the sound, shape (frames * bins,)."""
         frames = np.ascontiguousarray(planes.reshape(self.stride, -1).T)
         pieces = [frames[start : start + PIECE] for start in range(0, len(frames), PIECE)]
-        parts = each_in_parallel(lambda piece: products(piece, self._cosines), pieces)
+        cosines = self.cosines.numpy()
+        parts = each_in_parallel(lambda piece: products(piece, cosines), pieces)
         found = np.concatenate([np.empty((0, self.stride), np.float32), *parts])
         return self._rotated(found, -1.0).astype(np.float32).ravel()
 
     def _rotated(self, frames: Array, sign: float) -> Array:
         """Rotate the samples on both sides of each boundary; with -1 undo it."""
         half = self.stride // 2
-        found = frames.copy()
+        found, before, after = frames.copy(), self.before.numpy(), self.after.numpy()
         left, right = frames[..., :-1, : half - 1 : -1], frames[..., 1:, :half]
-        found[..., 1:, :half] = self._after * right + sign * (self._before * left)
-        found[..., :-1, : half - 1 : -1] = self._after * left - sign * (self._before * right)
+        found[..., 1:, :half] = after * right + sign * (before * left)
+        found[..., :-1, : half - 1 : -1] = after * left - sign * (before * right)
         return found
