@@ -289,11 +289,8 @@ class Exact(EntropyModel):
         every = torch.arange(self.tables, device=points.device)[:, None]
         mass = self.log_mass(every)[:, -1].double().cpu().numpy()
         model = stationary(section, mass)
-        eigenvalue, completions = (
-            torch.from_numpy(array).to(points.device)
-            for array in (model.log_eigenvalue, model.log_completions)
-        )
+        growth, completions = (torch.from_numpy(array).to(points.device) for array in model)
         after = self.trellis.states_after(points)
         before = torch.cat([torch.zeros_like(after[..., :1]), after[..., :-1]], -1)
-        nats = eigenvalue[table] + completions[table, before] - completions[table, after]
+        nats = (growth + completions)[table, before] - completions[table, after]
         return (nats - self.log_density(points, table).double()) / math.log(2)
