@@ -171,7 +171,7 @@ def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
         path.stem
         for root in config_directories()
         for path in (root / group).glob("*.yaml")
-        if name and name in (OmegaConf.load(path) or {}) and not path.stem.endswith("_base")
+        if name and name in _settings(path) and not path.stem.endswith("_base")
     )
     if others:
         hint = f"{' and '.join(f'{group}={other}' for other in others[:3])} would take it "
@@ -180,6 +180,12 @@ def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
         keys = ", ".join(sorted(top_level_keys(config_name)))
         hint = f"did you mean {' or '.join(near)}? " if near else f"there are {keys} "
     return f"there is no key {key}; {hint}(--cfg job shows all keys)"
+
+
+def _settings(path: Path) -> Any:
+    """Return what a file of `conf/` says of its group: all, or a part where it chooses others."""
+    loaded: Any = OmegaConf.load(path)
+    return loaded.get(path.parent.name, loaded)
 
 
 def top_level_keys(config_name: str) -> set[str]:

@@ -71,7 +71,7 @@ def trained(tmp_path_factory):
         "image": ["source=image_patches", "quantizer=e8", "lmbda=50"],
         "audio": ["source=audio", f"source.root={folder / 'sounds'}", "quantizer=d4_dual"],
         "sounds": ["source=sounds", f"source.root={folder / 'tones'}", "entropy.steps=[4,16]"],
-        "block": ["source=banana", "quantizer=e8"],
+        "block": ["source=banana", "transform=linear", "quantizer=e8"],
         "trellis": ["source=iid_gaussian", "quantizer=trellis", "quantizer.length=16"],
         "fixed": ["source=iid_gaussian", "quantizer=nested", "quantizer.search=4"],
     }

@@ -95,7 +95,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
         ("source.dimension=x", "source.dimension=x; expected a positive integer"),
-        ("source=images", "source=images chooses a transform, too: it is for ltc-train"),
+        ("source=images", "source=images chooses a quantizer, too: it is for ltc-train"),
         ("lmbda=3", "no key lmbda; there are bound, distortion, points, rates, seed, source, tol"),
     ],
 )
