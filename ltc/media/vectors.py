@@ -49,8 +49,9 @@ class Vectors:
         arrays: the arrays by name; `put` writes into them, so they are contiguous for that.
         dimension: numbers in a vector.
         patch: pixels along a side where vectors are patches of a picture, otherwise None.
-        offset, gain: number = gain * value + offset, for values of the source. Of pictures they
-            are of 8 bits, and those of 16 bits are brought to them.
+        offset, gain: number = gain * value + offset, for values of the source; one offset, or one
+            for each in a vector. Of pictures they are of 8 bits, and those of 16 bits are brought
+            to them.
         bits: of the integers of a sound; None: floats, or no sound.
 
     Example:
@@ -67,7 +68,7 @@ class Vectors:
     arrays: Mapping[str, Array]
     dimension: int
     patch: int | None = None
-    offset: float = 0.0
+    offset: float | list[float] = 0.0
     gain: float = 1.0
     bits: int | None = None
     starts: Indices = field(init=False)

@@ -13,6 +13,7 @@ from ltc.sources.images import Images
 from ltc.sources.pictures import PictureSource
 from ltc.sources.sawbridge import Sawbridge
 from ltc.sources.sounds import Sounds
+from ltc.sources.speech_stft import SpeechSTFT
 
 __all__ = [
     "Alphabet",
@@ -32,4 +33,5 @@ __all__ = [
     "Sawbridge",
     "Sounds",
     "Source",
+    "SpeechSTFT",
 ]

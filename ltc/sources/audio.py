@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -19,7 +21,7 @@ from ltc.sources._folder import assemble, find_files, read_files, thin
 from ltc.sources.base import LARGEST_EXAMPLE, Example, FiniteSource
 from ltc.sources.split import recordings_held_out
 
-__all__ = ["Audio", "free_spoken_digits"]
+__all__ = ["Audio", "free_spoken_digits", "read_recordings"]
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.tar.gz"
@@ -73,6 +75,49 @@ def _unpack(archive: Path, folder: Path) -> None:
                 (folder / name).write_bytes(content.read())
 
 
+def read_recordings(
+    paths: list[Path], frames: Callable[[NDArray[Any]], NDArray[Any]]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]], int]:
+    """Read mono recordings of one rate, and split them, see `recordings_held_out`.
+
+    Broken files are left out before the split, so that one of them cannot empty a set.
+
+    Arguments:
+        paths: the files, sorted.
+        frames: the vectors, shape (number, dimension), of the samples of one, full scale from -1
+            to 1; a ValueError means that it holds none.
+
+    Returns:
+        Vectors of each recording to train on, of each that is held out, float32, and the samples
+        per second.
+
+    Raises:
+        InputError: none can be used, or one is not mono or of another rate.
+    """
+    first: tuple[Path, int] | None = None
+
+    def read(path: Path) -> NDArray[np.float32]:
+        nonlocal first
+        samples, rate, _ = read_sound(path)
+        if first is None:
+            first = (path, rate)
+        if rate != first[1]:
+            raise InputError(
+                f"{first[0]} has {first[1]} samples per second and {path} {rate}; "
+                "expected one rate in source.root: convert them or choose a folder of one rate"
+            )
+        if not np.isfinite(samples).all():
+            raise ValueError("it holds NaN or infinity")
+        return frames(samples).astype(np.float32)
+
+    usable = list(read_files(paths, read))
+    assert first is not None
+    held_out = recordings_held_out([path for path, _ in usable])
+    train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
+    test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
+    return train, test, first[1]
+
+
 class Audio(FiniteSource):
     """Frames of consecutive samples of mono recordings; frames of a file do not overlap.
 
@@ -112,14 +157,9 @@ class Audio(FiniteSource):
     def __init__(self, frame: int = 16, root: str | Path | None = None) -> None:
         self.frame = integer("source.frame", frame)
         paths = find_files(free_spoken_digits() if root is None else root, SOUNDS)
-        self._first: tuple[Path, int] | None = None
-        # Broken files are left out before the split, so that one of them cannot empty a set.
-        usable = list(read_files(paths, lambda path: self._read(path, len(paths))))
-        assert self._first is not None
-        self.sample_rate = self._first[1]
-        held_out = recordings_held_out([path for path, _ in usable])
-        train = [rows for (_, rows), out in zip(usable, held_out, strict=True) if not out]
-        test = [rows for (_, rows), out in zip(usable, held_out, strict=True) if out]
+        train, test, self.sample_rate = read_recordings(
+            paths, lambda samples: self._frames(samples, len(paths))
+        )
         super().__init__(*assemble(train, test))
 
     @property
@@ -128,20 +168,10 @@ class Audio(FiniteSource):
         vectors = self.test[: max(1, LARGEST_EXAMPLE // self.frame)]
         return Example(vectors, (vectors.numel(),), self.sample_rate)
 
-    def _read(self, path: Path, files: int) -> NDArray[np.float32]:
+    def _frames(self, samples: NDArray[Any], files: int) -> NDArray[Any]:
         """Return frames, shape (number, frame)."""
-        samples, rate, _ = read_sound(path)
-        if self._first is None:
-            self._first = (path, rate)
-        if rate != self._first[1]:
-            raise InputError(
-                f"{self._first[0]} has {self._first[1]} samples per second and {path} {rate}; "
-                "expected one rate in source.root: convert them or choose a folder of one rate"
-            )
         count = len(samples) // self.frame
         if count == 0:
             raise ValueError(f"{len(samples)} samples hold no frame of {self.frame}")
-        if not np.isfinite(samples).all():
-            raise ValueError("it holds NaN or infinity")
         frames = samples[: count * self.frame].reshape(count, self.frame)
-        return frames[thin(count, self.frame, files)].astype(np.float32)
+        return frames[thin(count, self.frame, files)]

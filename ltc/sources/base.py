@@ -120,7 +120,7 @@ class Source(ABC):
         """
         return self.sample(count, generator)
 
-    def rescale(self, offset: float, gain: float) -> None:  # noqa: B027
+    def rescale(self, offset: float | list[float], gain: float) -> None:  # noqa: B027
         """Bring its vectors to the scale of another source; of an endless one they stay.
 
         Arguments:
@@ -178,7 +178,7 @@ class FiniteSource(Source):
     Arguments:
         train: rows to train on, shape (rows, dimension).
         test: held-out rows, shape (rows, dimension).
-        offset, gain: what was taken out of both.
+        offset, gain: what was taken out of both; the offset of all numbers, or of each in a row.
         successive: training rows from one to the one that would follow it in the held-out set:
             more than 1 where training rows overlap.
 
@@ -191,14 +191,14 @@ class FiniteSource(Source):
     """
 
     finite = True
-    offset: float
+    offset: float | list[float]
     gain: float
 
     def __init__(
         self,
         train: Tensor,
         test: Tensor,
-        offset: float = 0.0,
+        offset: float | list[float] = 0.0,
         gain: float = 1.0,
         successive: int = 1,
     ) -> None:
@@ -251,10 +251,11 @@ class FiniteSource(Source):
         """Return every held-out row; shape (rows, dimension)."""
         return self.test.to(generator.device)
 
-    def rescale(self, offset: float, gain: float) -> None:
+    def rescale(self, offset: float | list[float], gain: float) -> None:
         """Take out another offset and gain than those of its own training rows."""
         if hasattr(self, "gain") and (offset, gain) != (self.offset, self.gain):
-            factor, term = self.gain / gain, (self.offset - offset) / gain
+            before, after = (torch.tensor(each).to(self.train) for each in (self.offset, offset))
+            factor, term = self.gain / gain, (before - after) / gain
             self.train, self.test = factor * self.train + term, factor * self.test + term
             self.offset, self.gain = offset, gain
             self.__dict__.pop("covariance", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -157,7 +158,7 @@ class Images(Source):
         pixels = self._pixels(self.train)
         return pixels[:: -(-len(pixels) // count)].to(generator.device)
 
-    def rescale(self, offset: float, gain: float) -> None:
+    def rescale(self, offset: Any, gain: float) -> None:
         """Take out another offset and gain than those of its own training pictures."""
         self.offset, self.gain = offset, gain
         self.__dict__.pop("covariance", None)

@@ -10,10 +10,12 @@ import numpy as np
 import pooch
 import pytest
 import requests
+import scipy.signal
 import soundfile
+import torch
 
 from ltc.errors import InputError
-from ltc.sources import Audio
+from ltc.sources import Audio, SpeechSTFT
 from ltc.sources.audio import COMMIT, CONTENT, content_sum, free_spoken_digits
 
 FSDD = Path(os.environ.get("LTC_FSDD", Path(__file__).parents[3] / "shared/data/fsdd"))
@@ -117,6 +119,52 @@ def test_fsdd():
     source = Audio(frame=16, root=FSDD / "recordings")
     assert source.sample_rate == 8000
     assert 0.08 < len(source.test) / (len(source.train) + len(source.test)) < 0.12
+
+
+def spectra(path):
+    """Return the logarithms of the spectrum of a recording, by SciPy, shape (frames, 33)."""
+    samples, _ = soundfile.read(path)
+    window = scipy.signal.windows.hann(63, sym=True)
+    transform = scipy.signal.ShortTimeFFT(window, hop=1, fs=1, mfft=64, fft_mode="onesided")
+    first = transform.m_num_mid  # of the slices that begin inside
+    slices = transform.stft(samples, first, first + len(samples) - 62)
+    return np.log(np.abs(slices.T) + 2.0**-52)
+
+
+def test_speech_stft(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("3_theo_0", "3_theo_5", "4_theo_49", "3_other_7"):
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 500), 8000)
+    source = SpeechSTFT(root=tmp_path)
+    names = "3_theo_5", "4_theo_49"
+    train = np.concatenate([spectra(tmp_path / f"{name}.wav") for name in names])
+    test = spectra(tmp_path / "3_theo_0.wav")
+    assert source.train.shape == (2 * 438, 33)
+    assert source.offset == pytest.approx(train.mean(0), abs=1e-4)
+    assert source.train.numpy() == pytest.approx(train - train.mean(0), abs=2e-3)
+    assert source.test.numpy() == pytest.approx(test - train.mean(0), abs=2e-3)
+    assert len(SpeechSTFT(root=tmp_path, step=2).test) == 219
+    assert len(SpeechSTFT(root=tmp_path, speaker=None).train) == 3 * 438
+    # Other recordings are brought to the means that a coder was trained with.
+    other, wanted = SpeechSTFT(root=tmp_path, speaker=None), source.test.clone()
+    assert not other.test.allclose(wanted, atol=1e-3)
+    other.rescale(source.offset, source.gain)
+    assert other.test.allclose(wanted, atol=1e-5)
+    with pytest.raises(InputError, match=r"no recording of source\.speaker=nobody"):
+        SpeechSTFT(root=tmp_path, speaker="nobody")
+    (tmp_path / "3_theo_0.wav").unlink()
+    (tmp_path / "3_theo_5.wav").unlink()
+    with pytest.raises(InputError, match="0 recordings to train on and 1 held out"):
+        SpeechSTFT(root=tmp_path)
+
+
+@needs_fsdd
+def test_published_speech():
+    source = SpeechSTFT(root=FSDD / "recordings", step=16)
+    assert source.train.mean(0) == pytest.approx(torch.zeros(33), abs=1e-4)
+    held_out = (FSDD / "recordings").glob("?_theo_[0-4].wav")
+    frames = [-(-(soundfile.info(path).frames - 62) // 16) for path in held_out]
+    assert len(source.test) == sum(frames)
 
 
 @pytest.fixture

@@ -34,9 +34,10 @@ SETTINGS = {
     "audio": lambda folder: {"root": recordings(folder)},
     "sawbridge": lambda folder: {"points": 32},
     "sounds": lambda folder: {"root": recordings(folder)},
+    "speech_stft": lambda folder: {"root": recordings(folder), "speaker": None, "step": 16},
 }
 # Sources that keep the scale of the literature or of the file.
-OWN_SCALE = ("array", "iid_bernoulli", "sawbridge")
+OWN_SCALE = ("array", "iid_bernoulli", "sawbridge", "speech_stft")
 
 
 def rows(folder):
@@ -211,6 +212,8 @@ def test_vector_density(source):
         ("audio", {"frame": True}, "frame=True"),
         ("audio", {"root": "nowhere"}, "root=nowhere does not exist"),
         ("audio", {"root": str(Path(__file__).parent)}, r"holds no \.wav, \.flac"),
+        ("speech_stft", {"frame": 1}, "frame=1"),
+        ("speech_stft", {"step": 0}, "step=0"),
         ("array", {}, "path=None; set source.path=FILE"),
         ("array", {"path": "missing.npy"}, r"path=missing\.npy"),
         ("array", {"path": str(CONF)}, "Is a directory"),
