@@ -27,8 +27,8 @@ class Layout:
     Arguments:
         lattice_dimension: n.
         channels: channels of the latent, k.
-        block: source vectors per block; None: n where the latent is shorter than the lattice,
-            otherwise 1.
+        block: source vectors per block; None: 1 where the channels are a multiple of n, otherwise
+            n.
         positions: returns the shape of the positions of the latent of a block of so many source
             vectors; None: one for each.
 
@@ -56,7 +56,7 @@ class Layout:
     ) -> None:
         n = lattice_dimension
         if block is None:
-            block = n if channels < n else 1
+            block = n if channels % n else 1
         self.block = block = integer("source.block", block)
         self.positions = (block,) if positions is None else positions((block,))
         count = math.prod(self.positions)

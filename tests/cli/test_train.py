@@ -340,7 +340,7 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
         (["batch=1.5"], "batch=1.5; expected a positive integer"),
         (["seed=-1"], "seed=-1"),
         (
-            ["transform.latent_dimension=12"],
+            ["transform.latent_dimension=12", "source.block=1"],
             "12 channels, no multiple of the lattice's dimension 8",
         ),
         (
