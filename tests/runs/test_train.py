@@ -1,8 +1,10 @@
 """What a run trains, keeps and tells."""
 
 import json
+import math
 
 import lightning
+import numpy as np
 import pytest
 import torch
 
@@ -120,6 +122,21 @@ def test_a_run_on_a_gpu(tmp_path, rdo):
     assert next(trained.coder.parameters()).device.type == "cuda"
     assert metrics["device"].startswith("cuda")
     assert metrics["rate"] <= metrics["bitstream_rate"] < metrics["rate"] + 0.05
+
+
+@pytest.mark.parametrize(("dimension", "quantizer"), [(33, "d4_dual"), (16, "e8")])
+def test_latents_shorter_than_the_source(tmp_path, dimension, quantizer):
+    # Four numbers say all of it, and the lattice runs along them, or across eight vectors.
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(dimension, 4)))[0]
+    np.save(tmp_path / "covariance.npy", dimension / 4 * axes @ axes.T)
+    given = ["source=correlated_vector", f"source.covariance={tmp_path / 'covariance.npy'}"]
+    latent = ["transform.latent_dimension=4", f"lmbda={64 / dimension}", "steps=300"]
+    trained, metrics = run(tmp_path / "run", *given, *latent, f"quantizer={quantizer}")
+    assert trained.coder.layout.block == {"d4_dual": 1, "e8": 8}[quantizer]
+    # The gap of each latent is the lattice's, and so is the best that an error of four can do.
+    per_latent = dimension / 4 * metrics["gap_bits"]
+    assert per_latent == pytest.approx(trained.high_rate_gap, abs=0.03)
+    assert metrics["distortion"] == pytest.approx(4 / (8 * math.log(2) * 16), rel=0.2)
 
 
 def test_encoding_does_not_depend_on_how_blocks_are_cut():
