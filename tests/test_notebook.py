@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +18,7 @@ from rich.console import Console
 import ltc
 from ltc.cli.train import main
 from ltc.errors import InputError
+from ltc.sources.speech_stft import log_spectrum
 from ltc.training import CoderTraining
 
 QUICK = ["steps=20", "refine.samples=20000", "evaluate.samples=2000", "trainer=cpu"]
@@ -152,3 +154,18 @@ def test_bad_input_is_one_message(tmp_path, overrides, settings, expected):
     with pytest.raises(InputError, match=expected):
         ltc.train(*quick, *overrides, folder=folder, **settings)
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_an_offset_of_each_number_is_added_again(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in (0, 5):
+        soundfile.write(tmp_path / f"7_theo_{index}.wav", rng.normal(0, 0.1, 400), 8000)
+    source = ["source=speech_stft", f"source.root={tmp_path}", "quantizer=d4_dual"]
+    run = ltc.train(*QUICK, *source, "evaluate.bitstream=true", folder=tmp_path / "run")
+    assert run.run.coder.layout.block == 4  # of which 33 is no multiple
+    samples, _ = soundfile.read(tmp_path / "7_theo_0.wav")
+    rows = log_spectrum(np.lib.stride_tricks.sliding_window_view(samples, 63))
+    for coder in (run, ltc.load(run.folder)):
+        error = coder.decompress(coder.compress(rows)) - rows
+        assert np.square(error).mean() == pytest.approx(run.metrics["distortion"], rel=0.05)
+    assert np.square(rows).mean() > 3 * run.run.source.variance  # what is added matters

@@ -122,8 +122,13 @@ def read(checkpoint: str | Path) -> tuple[DictConfig, dict[str, Any]]:
             raise TypeError("its parts have other types")
         refuse_interpolations(config)
         known = state["source"]
-        integer("the source's dimension", known.get("dimension"))
-        number("the source's offset", known.get("offset", 0.0), -math.inf)
+        dimension, offset = known.get("dimension"), known.get("offset", 0.0)
+        integer("the source's dimension", dimension)
+        offsets = offset if isinstance(offset, list) else [offset]
+        for each in offsets:
+            number("the source's offset", each, -math.inf)
+        if len(offsets) not in (1, dimension):
+            raise ValueError(f"it has {len(offsets)} offsets for {dimension} numbers")
         number("the source's gain", known.get("gain", 1.0))
     except FileNotFoundError as error:
         raise InputError(f"ckpt={checkpoint}: there is no file {path}") from error
