@@ -15,14 +15,19 @@ from compare_codecs import QUALITIES, measure, others, read_pictures, saving, wi
 
 import ltc
 
-NEAREST = ["quantizer=scalar", "quantizer.rdo=false", "transform.denoise=false"]
+FIXED = ["transform.overlap=biorthogonal"]
+NOISY = [*FIXED, "transform.denoise=false"]
+NEAREST = ["quantizer=scalar", "quantizer.rdo=false"]
 LINES = {
-    "contexts, cosine transform, nearest levels": [*NEAREST, "transform=dct"],
-    "blocks that overlap": NEAREST,
-    "levels of least rate + lmbda * distortion": ["quantizer=scalar", "transform.denoise=false"],
-    "8 states instead of scalar": ["quantizer=trellis_8", "transform.denoise=false"],
-    "noise taken out": ["quantizer=trellis_8"],
-}
+    "contexts, cosine transform, nearest levels": [
+        *NEAREST, "transform=dct", "transform.denoise=false",
+    ],
+    "blocks that overlap": [*NEAREST, *NOISY],
+    "levels of least rate + lmbda * distortion": ["quantizer=scalar", *NOISY],
+    "8 states instead of scalar": ["quantizer=trellis_8", *NOISY],
+    "noise taken out": ["quantizer=trellis_8", *FIXED],
+    "overlap and transform of blocks learned": ["quantizer=trellis_8"],
+}  # fmt: skip
 
 
 def main() -> None:

@@ -196,7 +196,7 @@ class Sounds(Source):
         values = self._joined(self.train)
         return values[:: -(-len(values) // count)].to(generator.device)
 
-    def rescale(self, offset: float, gain: float) -> None:
+    def rescale(self, offset: Any, gain: float) -> None:
         """Take the scale of other recordings than its own."""
         self.offset, self.gain = offset, gain
         self.__dict__.pop("covariance", None)
