@@ -128,7 +128,8 @@ class GridFileCoder(ABC):
         """A digest of everything that a decoder needs, 8 bytes."""
         parameters = (part for item in sorted(self.model.state_dict().items()) for part in item)
         facts = repr((sorted(self.facts.items()), self.model.transform.denoise))
-        return bytes.fromhex(digest(*self.model.branches[:2], *parameters, facts))[:8]
+        following, coset, volume = self.model.branches
+        return bytes.fromhex(digest(following, coset, repr(volume), *parameters, facts))[:8]
 
     def compress(
         self,
@@ -196,8 +197,7 @@ class GridFileCoder(ABC):
                 else:
                     decoded = self._decoded(written.streams, written.metadata, array.shape)
                     error = np.square(decoded.astype(float) - array).mean() if array.size else 0.0
-                    ratio = power / error if error > 0 else math.inf
-                    found = 10 * math.log10(ratio) if 0 < ratio < math.inf else LOSSLESS
+                    found = 10 * math.log10(max(power / error, 1e-20)) if error > 0 else LOSSLESS
                 tried[step] = found - wanted, written
             miss = tried[step][0]
             return 0.0 if abs(miss) < NEAR else miss
@@ -212,8 +212,10 @@ class GridFileCoder(ABC):
 
             scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
         miss, best = min(tried.values(), key=lambda one: (abs(one[0]), len(one[1].data)))
-        # At more than the ratio that was asked for, nothing smaller is to be had: a flat picture.
-        if abs(miss) > FAR and not (aim.name == self.error_aim and miss > 0):
+        better = [one for one in tried.values() if one[0] > 0 and aim.name == self.error_aim]
+        if abs(miss) > FAR and better:  # nothing smaller is as good as asked: a flat picture
+            miss, best = min(better, key=lambda one: one[0])
+        elif abs(miss) > FAR:
             nearest = f"{2 ** (wanted + miss) if aim.name == self.size_aim else wanted + miss:.4g}"
             raise InputError(
                 f"{aim.name}={aim.value:g} cannot be reached for this {self.called}; the nearest "

@@ -40,8 +40,8 @@ kernel = numba.njit(cache=True, nogil=True)
 inline = numba.njit(cache=True, nogil=True, inline="always")
 # Words that a coordinate takes at most: its coset, its rank, its escape, its sign.
 MOST_WORDS = 80
-# Zeros that an escape begins with at most.
-MOST_ZEROS = 24
+# Zeros that an escape begins with at most: levels have 32 bits.
+MOST_ZEROS = 30
 
 
 def encode(model: GridCoder, level: NDArray[np.int32]) -> NDArray[np.uint32]:

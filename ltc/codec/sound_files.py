@@ -24,8 +24,8 @@ __all__ = ["SoundFileCoder"]
 PIECE = 1 << 17
 # Axes of channels are integers over it; what they have to save, bits per sample, to be worth it.
 UNIT, LEAST = 4096, 0.02
-# Channels that have axes at most.
-MOST_CHANNELS = 32
+# Channels that have axes at most, and channels at most, as in libsndfile.
+WITH_AXES, MOST_CHANNELS = 32, 1024
 
 
 class SoundFileCoder(GridFileCoder):
@@ -53,12 +53,20 @@ class SoundFileCoder(GridFileCoder):
                 f"an array of shape {sound.shape} and type {sound.dtype} is no sound; expected "
                 "float32 or float64, shape (samples,) or (samples, channels)"
             )
+        self._check_channels(sound.shape)
         if not np.isfinite(sound).all():
             raise InputError("audio holds NaN or infinity, which have no distortion")
         largest = float(np.abs(sound).max(initial=0.0))
         if largest > LARGEST_SAMPLE:
             raise InputError(
                 f"audio holds samples of up to {largest:.3g}; full scale is 1: divide them first"
+            )
+
+    @staticmethod
+    def _check_channels(shape: tuple[int, ...]) -> None:
+        if math.prod(shape[1:]) > MOST_CHANNELS:
+            raise InputError(
+                f"a sound of {math.prod(shape[1:]):,} channels; expected {MOST_CHANNELS:,} at most"
             )
 
     def latents(self, payload: Payload) -> tuple[list[Planes], dict[str, Any]]:
@@ -122,10 +130,11 @@ class SoundFileCoder(GridFileCoder):
     def rate_and_type(self, metadata: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
         """Return rate and sample type; axes are checked too."""
         rate, subtype = described_sound(metadata, self.facts["sample_rate"])
+        self._check_channels(shape)
         axes = metadata.get("axes")
         if "axes" in metadata and not (
             isinstance(axes, list)
-            and len(axes) == math.prod(shape[1:]) <= MOST_CHANNELS
+            and len(axes) == math.prod(shape[1:]) <= WITH_AXES
             and all(isinstance(row, list) and len(row) == len(axes) for row in axes)
             and all(type(n) is int and abs(n) <= 2 * UNIT for row in axes for n in row)
         ):
@@ -137,8 +146,9 @@ class SoundFileCoder(GridFileCoder):
         return self.model.step(aim.value)
 
     def power(self, payload: Payload) -> float:
-        """Return the variance."""
-        return payload.variance()
+        """Return the variance; of samples that are all alike their mean square."""
+        sound = payload.arrays["audio"]
+        return payload.variance() or float(np.square(sound).sum(dtype=float)) / max(sound.size, 1)
 
     def units(self, shape: tuple[int, ...]) -> int:
         """Return the number of samples, those of all channels."""
@@ -158,7 +168,7 @@ def _axes(values: NDArray[np.float32]) -> NDArray[np.int64] | None:
         >>> _axes(noise.T) is None
         True
     """
-    if len(values) == 0 or not 1 < values.shape[1] <= MOST_CHANNELS:
+    if len(values) == 0 or not 1 < values.shape[1] <= WITH_AXES:
         return None
     exact = values.astype(float)
     covariance = exact.T @ exact / len(values)

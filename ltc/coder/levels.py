@@ -73,7 +73,7 @@ def branches_of(lattice: Lattice) -> Branches:
     Example: each of four states offers the even or the odd levels.
         >>> from ltc.lattices import Convolutional
         >>> branches_of(Convolutional(4)).coset[1].tolist()
-        [[0, 2], [1, 3], [2, 0], [3, 1]]
+        [[0, 2], [1, 3], [0, 2], [1, 3]]
     """
     if lattice.dimension == 1 and lattice.section is None:  # the integers: all levels are even
         cosets = np.array([[0, 2]])

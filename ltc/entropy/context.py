@@ -142,7 +142,7 @@ class Context(nn.Module):
         self.load_state_dict(state)
 
     def check(self) -> None:
-        """Refuse tables that no decoder could walk along.
+        """Refuse tables that no decoder could walk along, and reconstructions beyond their levels.
 
         Raises:
             ValueError: the probabilities of a table are not positive, or do not sum to one.
@@ -151,6 +151,8 @@ class Context(nn.Module):
             positive = (torch.diff(sums) > 0) == there
             if not ((sums[..., 0] == 0) & (sums[..., -1] == TOTAL) & positive.all(-1)).all():
                 raise ValueError("a table has no probabilities")
+        if (self.inward.abs() > FINE).any():
+            raise ValueError("a reconstruction lies beyond its level")
 
     @property
     def branch_bits(self) -> NDArray[np.float32]:

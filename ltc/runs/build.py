@@ -151,10 +151,13 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
     name = config.name
     integer("the source's dimension", known.get("dimension"))  # a checkpoint may be anybody's
     number("the source's offset", known.get("offset"), -math.inf)
-    number("the source's gain", known.get("gain"))
+    number("the source's gain", known.get("gain"), 1e-9, 1e9)
+    number("lmbda", config.lmbda)
     if "lattice" not in config.quantizer:
         raise InputError(f"quantizer={name.quantizer} is no lattice; use quantizer=trellis")
-    if known.get("whole") not in WHOLE:
+    if "sample_rate" in known or known.get("whole") == "audio":
+        integer("the source's sample_rate", known.get("sample_rate"), 1, 1 << 20)
+    if str(known.get("whole")) not in WHOLE:
         raise InputError(
             f"the source's whole={known.get('whole')!r}; expected {' or '.join(WHOLE)}"
         )

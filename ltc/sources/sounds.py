@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ltc.checks import integer
 from ltc.errors import InputError
-from ltc.media import SAMPLE_TYPES, SOUNDS, Payload, read_sound
+from ltc.media import LARGEST, SAMPLE_TYPES, SOUNDS, Payload, read_sound
+from ltc.media.size import check_size
 from ltc.media.sounds import FULL_SCALE, LARGEST_SAMPLE, round_sound
 from ltc.sources._folder import find_files, read_files
 from ltc.sources.audio import free_spoken_digits
@@ -56,7 +57,7 @@ class Sounds(Source):
     Without `root` they are the Free Spoken Digit Dataset, fetched once. The split is by file, see
     `recordings_held_out`. Of a long training recording the middle is taken, of very many some, all
     over the folder. Recordings of other rates are resampled, and a note says how many. As a source
-    of vectors its vectors are samples, in 1/1024 of full scale.
+    of vectors its vectors are samples.
 
     Arguments:
         root: folder of WAV, FLAC and Ogg files, also in folders within; None: the Free Spoken Digit
@@ -157,7 +158,9 @@ class Sounds(Source):
         samples = samples.reshape(len(samples), -1)
         if rate != self.sample_rate:
             common = math.gcd(rate, self.sample_rate)
+            check_size(8 * samples.size * self.sample_rate // rate, LARGEST)
             samples = resample_poly(samples, self.sample_rate // common, rate // common)
+            samples = samples.clip(-LARGEST_SAMPLE, LARGEST_SAMPLE)  # a filter overshoots
             bits = SAMPLE_TYPES[_writable(subtype)]
             if bits is not None:
                 samples = round_sound(samples, bits)

@@ -73,8 +73,8 @@ class MDCT(GridTransform):
         bins: int | None = None,
         alpha: float = 2.0,
     ) -> None:
-        suited = min(LARGEST, BANDS * max(1, round(FRAME * sample_rate / BANDS)))
-        bins = integer("transform.bins", suited if bins is None else bins, 1, LARGEST)
+        suited = min(LARGEST, BANDS * max(2, round(FRAME * sample_rate / BANDS)))
+        bins = integer("transform.bins", suited if bins is None else bins, 2 * BANDS, LARGEST)
         if bins % BANDS:
             raise InputError(f"transform.bins={bins}; expected a multiple of {BANDS}")
         super().__init__(dimension, bins)

@@ -252,7 +252,7 @@ def test_a_run_of_sounds(tmp_path):
         (["entropy=exact"], "whole sounds need entropy=context"),
         (["bound=auto"], r"nobody knows R\(D\) of sounds"),
         (["distortion=absolute"], "sounds are coded for squared error"),
-        (["transform.bins=12"], "transform.bins=12; expected a multiple of 8"),
+        (["transform.bins=20"], "transform.bins=20; expected a multiple of 8"),
         (["source.rate=0"], "source.rate=0"),
         (["source.root=nowhere"], "source.root=nowhere does not exist"),
     ],
@@ -282,3 +282,32 @@ def test_speech_is_far_ahead_of_frames_as_vectors(tmp_path):
                     "logger=csv", lmbda=60, folder=tmp_path / "run")  # fmt: skip
     assert run.metrics["rate"] < 1
     assert run.metrics["snr_db"] > 17.8 + 2.5
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_the_loudest_sounds_come_back_at_the_finest_step(channels, rate):
+    transform = MDCT(1, rate)
+    model = GridCoder(transform, Zn(), Context(transform.frequencies, [2]), 60.0, 80.0)
+    files = SoundFileCoder(model, {"sample_rate": rate})
+    square = 4.0 * np.sign(np.sin(np.arange(2500) / 40))[:, None] * np.ones(channels)
+    payload = payload_of(square, "FLOAT", rate)
+    found, _ = files.decompress(files.compress(payload, aim=Aim("lmbda", 1e30)))
+    assert np.abs(found.arrays["audio"] - payload.arrays["audio"]).max() < 1e-4
+
+
+@pytest.mark.parametrize("samples", [np.full(4000, 0.5), np.full(1, 0.3)])
+def test_of_samples_that_are_all_alike_the_ratio_is_that_to_their_square(files, samples):
+    payload = payload_of(samples)
+    found, _ = files.decompress(files.compress(payload, aim=Aim("snr", 30)))
+    error = payload.squared_error(found)
+    power = np.square(payload.arrays["audio"]).mean()
+    assert error <= power / 10**2.99
+
+
+def test_more_channels_than_any_file_has_are_refused(files):
+    container = Container.unpack(files.compress(payload_of(sing(300))))
+    for count in (1025, 80_000_000):
+        container.metadata["arrays"][0][1] = [1, count]
+        with pytest.raises(InputError, match="channels; expected 1,024 at most"):
+            files.decompress(container.pack())

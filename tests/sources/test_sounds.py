@@ -101,3 +101,11 @@ def test_of_very_many_as_many_are_kept_as_fit_in_memory(tmp_path, monkeypatch, c
     assert "measured on 2 of 3 held-out recordings" in caplog.text
     assert {one.samples.shape for one in source.train} == {(900, 1)}
     assert len(source.train) == 7
+
+
+def test_what_a_filter_overshoots_is_cut_off(tmp_path):
+    for number in range(2):
+        square = 4.0 * np.sign(np.sin(np.arange(8000) / 50))
+        soundfile.write(tmp_path / f"{number}.wav", square, 16_000, subtype="FLOAT")
+    source = Sounds(tmp_path, rate=8000)
+    assert np.abs(source.test[0].samples).max() == 4.0
