@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.markup import escape
@@ -35,6 +36,9 @@ def main() -> None:
 
 
 def _task(config: DictConfig) -> None:
+    for override in HydraConfig.get().overrides.task:
+        if override.lstrip("+~").startswith("transform"):
+            raise InputError(f"{override}: R(D) does not depend on a transform; leave it out")
     count, tol = integer("points", config.points, 2), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)

@@ -91,6 +91,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("rates=[2,1]", "the lower first"),
         ("rates=[0,inf]", "the lower first"),
         ("bound=none", "bound=auto"),
+        ("transform=linear", "R(D) does not depend on a transform; leave it out"),
         ("bound.baselines=[ecsd]", "expected a list of ecsq, ecvq"),
         ("bound.baselines=ecsq", "expected a list of ecsq, ecvq"),
         ("source=bananna", "did you mean banana"),
