@@ -14,7 +14,7 @@ from ltc.runs.build import build_coder, build_distortion, build_quantizer
         ([], "linear"),
         (["source=audio"], "linear"),
         (["source=banana"], "mlp"),
-        (["source=sawbridge", "source.points=8"], "mlp"),
+        (["experiment=sawbridge_block"], "mlp"),
         (["transform=linear", "source=banana"], "linear"),
         (["source=banana", "transform=identity"], "identity"),
         (["experiment=banana", "transform=linear"], "linear"),
