@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltc.errors import InputError
-from ltc.lattices import Lattice
+from ltc.lattices import Lattice, Section
 
 __all__ = ["KINDS", "PLAIN", "Branches", "branches_of", "candidate", "kind_of", "level_of",
            "rank_of", "signed"]  # fmt: skip
@@ -78,10 +78,11 @@ def branches_of(lattice: Lattice) -> Branches:
     if lattice.dimension == 1 and lattice.section is None:  # the integers: all levels are even
         cosets = np.array([[0, 2]])
         return Branches(np.zeros((1, 2), np.int64), np.stack([cosets, cosets]), 2.0)
-    trellis = getattr(lattice, "trellis", None)
-    sections = [] if trellis is None else list(trellis.sections)
+    sections: list[Section] = []
     if lattice.section is not None:
         sections = [lattice.section]
+    elif lattice.trellis is not None:
+        sections = list(lattice.trellis.sections)
     spacing = {(section.step, len(section.offset)) for section in sections}
     if len(spacing) != 1 or (cosets_number := spacing.pop()[1]) not in (2, 4):
         raise InputError(

@@ -161,8 +161,7 @@ class Lapped(GridTransform):
         """Map pictures, shape (batch, rows, columns, d), to (batch, R, C, d N N)."""
         x = x @ self.colours.to(x).T
         for axis in (1, 3):  # (batch, R, u, columns, d), then (batch, R, u, C, v, d)
-            line = _boundaries(x.movedim(axis, -1), self._mixing.to(x))
-            blocks = line.unflatten(-1, (-1, self.stride)) @ self._within.to(x).T
+            blocks = _blocks(x.movedim(axis, -1), self._mixing.to(x), self._within.to(x))
             x = blocks.movedim((-2, -1), (axis, axis + 1))
         return x.permute(0, 1, 3, 5, 2, 4).flatten(-2)[..., self._order].flatten(-2)
 
@@ -233,6 +232,11 @@ def _boundaries(x: Tensor, mixing: Tensor) -> Tensor:
     return torch.cat([x[..., :half], inner.flatten(-2), x[..., -half:]], -1)
 
 
+def _blocks(x: Tensor, mixing: Tensor, within: Tensor) -> Tensor:
+    """Return lines, shape (..., samples), mixed at boundaries and transformed: (..., blocks, N)."""
+    return _boundaries(x, mixing).unflatten(-1, (-1, len(within))) @ within.T
+
+
 def _norms(mixing: Tensor, within: Tensor) -> Tensor:
     """Return the length of what a unit in each frequency becomes, along one axis, shape (N,)."""
     half = len(mixing) // 2
@@ -246,8 +250,7 @@ def _length(x: Tensor, mixing: Tensor, within: Tensor) -> Tensor:
     """Return about how many bits each number of planes, shape (batch, rows, columns), costs."""
     within = _norms(mixing, within)[:, None] * within
     for _ in range(2):
-        blocks = _boundaries(x, mixing).unflatten(-1, (-1, len(within))) @ within.T
-        x = blocks.flatten(-2).transpose(-1, -2)
+        x = _blocks(x, mixing, within).flatten(-2).transpose(-1, -2)
     return torch.stack([torch.log2(1 + (x / step).square()).mean() / 2 for step in STEPS]).mean()
 
 
