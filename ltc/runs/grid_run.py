@@ -25,6 +25,7 @@ from ltc.runs.run import LatticeRun, Run, Shown, facts, load_parameters
 
 if TYPE_CHECKING:  # not needed to code files
     from ltc.sources import Images, Sounds
+    from ltc.sources.whole import WholeSource
 
 __all__ = ["GridRun", "PictureRun", "SoundRun"]
 
@@ -54,7 +55,7 @@ class GridRun(Run):
             measured, and what `ltc-compress` takes where nothing is asked for.
     """
 
-    source: Any
+    source: WholeSource
     coder: GridCoder
 
     @abstractmethod

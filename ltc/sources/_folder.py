@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from torch import Tensor
 from ltc.errors import InputError
 from ltc.threads import one_thread
 
-__all__ = ["assemble", "find_files", "normalise", "read_files", "thin"]
+__all__ = ["assemble", "check_split", "find_files", "normalise", "read_files", "thin"]
 
 log = logging.getLogger("ltc")
+
+Content = TypeVar("Content")
 
 # Scalars kept per source, 256 MB: a folder of any size can be used.
 LIMIT = 1 << 26
@@ -54,8 +56,8 @@ def find_files(root: Any, endings: tuple[str, ...]) -> list[Path]:
 
 
 def read_files(
-    paths: list[Path], read: Callable[[Path], NDArray[Any]]
-) -> Iterator[tuple[Path, NDArray[Any]]]:
+    paths: list[Path], read: Callable[[Path], Content]
+) -> Iterator[tuple[Path, Content]]:
     """Yield the path and content of each file that can be read, then warn of the others.
 
     Arguments:
@@ -104,14 +106,34 @@ def thin(count: int, dimension: int, files: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).choice(count, share, replace=False))
 
 
+def check_split(train: list[Any], test: list[Any], called: str = "files") -> None:
+    """Refuse a split by file that leaves one of the sets empty.
+
+    Arguments:
+        train: what is to train on.
+        test: what is held out.
+        called: what they are in the message.
+    """
+    if not train or not test:
+        raise InputError(
+            f"{len(train)} {called} to train on and {len(test)} held out; the split is by file and "
+            "needs at least one of each: add files"
+        )
+
+
 def assemble(
-    train: list[NDArray[Any]], test: list[NDArray[Any]]
+    train: list[NDArray[Any]],
+    test: list[NDArray[Any]],
+    called: str = "files",
+    scale: bool = True,
 ) -> tuple[Tensor, Tensor, float, float]:
     """Join the vectors of files and give the training set mean zero and variance one.
 
     Arguments:
         train: vectors of each training file, shape (number, dimension).
         test: vectors of each held-out file.
+        called: what these are in messages.
+        scale: as of `normalise`.
 
     Returns:
         What `normalise` returns.
@@ -119,13 +141,9 @@ def assemble(
     Raises:
         InputError: one of the sets is empty, or all its vectors are equal.
     """
-    if not train or not test:
-        raise InputError(
-            f"{len(train)} files to train on and {len(test)} held out; the split is by file and "
-            "needs at least one of each: add files"
-        )
+    check_split(train, test, called)
     joined = [torch.from_numpy(np.concatenate(rows)).float() for rows in (train, test)]
-    return normalise(joined[0], joined[1], "add files")
+    return normalise(joined[0], joined[1], "add files", scale)
 
 
 def normalise(

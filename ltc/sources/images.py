@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import skimage.data
@@ -17,10 +16,10 @@ from ltc.checks import integer
 from ltc.errors import InputError
 from ltc.media import IMAGES, Payload, read_picture
 from ltc.sources._folder import find_files, read_files
-from ltc.sources.base import Source
 from ltc.sources.image_patches import TEST, TRAIN
 from ltc.sources.kodak import kodak
 from ltc.sources.split import file_held_out
+from ltc.sources.whole import WholeSource
 from ltc.threads import one_thread
 
 __all__ = ["Images"]
@@ -35,7 +34,7 @@ MOST_TRAIN, MOST_TEST = 3 << 24, 1 << 28
 Pixels = NDArray[np.unsignedinteger]
 
 
-class Images(Source):
+class Images(WholeSource):
     """Whole pictures, grey or in colour, of any size.
 
     Of each training picture a square is cut out at random, always the same; of very many pictures
@@ -67,7 +66,6 @@ class Images(Source):
 
     name = "images"
     whole = "image"
-    finite = True
     dimension = 3
 
     def __init__(self, root: str | Path | None = None, crop: int = 384) -> None:
@@ -133,13 +131,8 @@ class Images(Source):
             for picture in self.test
         ]
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw pixels of training pictures, shape (count, 3)."""
-        pixels = self._pixels(self.train)
-        chosen = torch.randint(len(pixels), (count,), generator=generator, device=generator.device)
-        return pixels.to(generator.device)[chosen]
-
-    def _pixels(self, pictures: list[Pixels]) -> Tensor:
+    def vectors(self, pictures: list[Pixels]) -> Tensor:
+        """Return the pixels of pictures, shape (number, 3)."""
         parts = []
         for picture in pictures:
             unit = 257 if picture.dtype == np.uint16 else 1
@@ -149,27 +142,13 @@ class Images(Source):
             )
         return torch.from_numpy(np.concatenate(parts))
 
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return every held-out pixel, shape (number, 3)."""
-        return self._pixels(self.test).to(generator.device)
-
-    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return pixels of training pictures, `count` at most, in their order."""
-        pixels = self._pixels(self.train)
-        return pixels[:: -(-len(pixels) // count)].to(generator.device)
-
-    def rescale(self, offset: Any, gain: float) -> None:
-        """Take out another offset and gain than those of its own training pictures."""
-        self.offset, self.gain = offset, gain
-        self.__dict__.pop("covariance", None)
-
     @cached_property
     def covariance(self) -> Tensor:
         """The covariance of the colours of a held-out pixel."""
         count, total, products = 0, torch.zeros(3).double(), torch.zeros(3, 3).double()
         with one_thread():  # the order of a sum is not the machine's affair
             for picture in self.test:
-                pixels = self._pixels([picture]).double()
+                pixels = self.vectors([picture]).double()
                 count, total = count + len(pixels), total + pixels.sum(0)
                 products += pixels.T @ pixels
         return (products - torch.outer(total, total) / count) / count

@@ -13,7 +13,6 @@ import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 from torch import Tensor
 
 from ltc.checks import integer
@@ -21,10 +20,10 @@ from ltc.errors import InputError
 from ltc.media import LARGEST, SAMPLE_TYPES, SOUNDS, Payload, read_sound
 from ltc.media.size import check_size
 from ltc.media.sounds import FULL_SCALE, LARGEST_SAMPLE, round_sound
-from ltc.sources._folder import find_files, read_files
+from ltc.sources._folder import check_split, find_files, read_files
 from ltc.sources.audio import free_spoken_digits
-from ltc.sources.base import Source
 from ltc.sources.split import recordings_held_out
+from ltc.sources.whole import WholeSource
 
 __all__ = ["Sounds"]
 
@@ -51,7 +50,7 @@ class Recording(NamedTuple):
     subtype: str
 
 
-class Sounds(Source):
+class Sounds(WholeSource):
     """Whole recordings, of any length, of one or several channels.
 
     Without `root` they are the Free Spoken Digit Dataset, fetched once. The split is by file, see
@@ -87,49 +86,45 @@ class Sounds(Source):
 
     name = "sounds"
     whole = "audio"
-    finite = True
     dimension = 1
 
     def __init__(self, root: str | Path | None = None, rate: int | None = None) -> None:
         paths = find_files(free_spoken_digits() if root is None else root, READ)
-        rates = dict(read_files(paths, _rate))
-        most = Counter(map(int, rates.values())).most_common(1)[0][0]
+        known = dict(read_files(paths, _known))
+        rates = Counter(info.samplerate for info in known.values())
+        most = rates.most_common(1)[0][0]
         self.sample_rate = integer("source.rate", most if rate is None else rate, 1, 1 << 20)
-        other = sum(found != self.sample_rate for found in rates.values())
+        other = len(known) - rates[self.sample_rate]
         if other:
             log.warning(
                 "resampled %d of %d recordings to %d samples per second",
-                other, len(rates), self.sample_rate,
+                other, len(known), self.sample_rate,
             )  # fmt: skip
-        usable = list(rates)
         self.train: list[Recording] = []
         self.test: list[Recording] = []
-        held_out = dict(zip(usable, recordings_held_out(usable), strict=True))
-        every = max(1, math.ceil(self._numbers(usable, held_out) / MOST_TRAIN))
-        chosen = [path for path in usable if held_out[path]]
-        chosen += [path for path in usable if not held_out[path]][::every]
+        held_out = dict(zip(known, recordings_held_out(list(known)), strict=True))
+        to_train = [path for path in known if not held_out[path]]
+        size = sum(min(known[path].frames, MOST_OF_ONE) * known[path].channels for path in to_train)
+        chosen = [path for path in known if held_out[path]]
+        chosen += to_train[:: max(1, math.ceil(size / MOST_TRAIN))]
         numbers = left_out = 0
         for path, samples in read_files(chosen, self._read):
-            recording = Recording(samples, _subtype(path))
+            subtype = _writable(known[path].subtype)
             if not held_out[path]:
                 start = max(0, len(samples) - MOST_OF_ONE) // 2
                 cut = np.ascontiguousarray(samples[start : start + MOST_OF_ONE])
-                self.train.append(Recording(cut, recording.subtype))
+                self.train.append(Recording(cut, subtype))
             elif self.test and numbers + samples.size > MOST_TEST:
                 left_out += 1
             else:
                 numbers += samples.size
-                self.test.append(recording)
+                self.test.append(Recording(samples, subtype))
         if left_out:
             log.warning(
                 "measured on %d of %d held-out recordings: more do not fit into memory",
                 len(self.test), len(self.test) + left_out,
             )  # fmt: skip
-        if not self.test or not self.train:
-            raise InputError(
-                f"{len(self.train)} recordings to train on and {len(self.test)} held out; the "
-                "split is by file and needs at least one of each: add files"
-            )
+        check_split(self.train, self.test, "recordings")
         mean, variance = _moments(self.train)
         self.offset, self.gain = FULL_SCALE * mean, FULL_SCALE * math.sqrt(variance)
         if self.gain == 0:
@@ -139,12 +134,6 @@ class Sounds(Source):
                 f"the samples of {len(self.test)} held-out recordings do not differ, so that "
                 "nothing can be measured on them; add recordings"
             )
-
-    @staticmethod
-    def _numbers(paths: list[Path], held_out: dict[Path, bool]) -> int:
-        """Return how many numbers the training recordings have."""
-        found = (soundfile.info(path) for path in paths if not held_out[path])
-        return sum(min(info.frames, MOST_OF_ONE) * info.channels for info in found)
 
     def _read(self, path: Path) -> Samples:
         """Return samples, shape (samples, channels), at the source's rate."""
@@ -157,8 +146,13 @@ class Sounds(Source):
             )
         samples = samples.reshape(len(samples), -1)
         if rate != self.sample_rate:
+            from scipy.signal import resample_poly  # not above: slow to import, and seldom needed
+
             common = math.gcd(rate, self.sample_rate)
-            check_size(8 * samples.size * self.sample_rate // rate, LARGEST)
+            try:
+                check_size(8 * samples.size * self.sample_rate // rate, LARGEST)
+            except InputError as error:  # one file of an odd rate is no reason to stop
+                raise ValueError(str(error)) from error
             samples = resample_poly(samples, self.sample_rate // common, rate // common)
             samples = samples.clip(-LARGEST_SAMPLE, LARGEST_SAMPLE)  # a filter overshoots
             bits = SAMPLE_TYPES[_writable(subtype)]
@@ -177,32 +171,13 @@ class Sounds(Source):
             for samples, subtype in self.test
         ]  # fmt: skip
 
-    def _joined(self, recordings: list[Recording]) -> Tensor:
+    def vectors(self, recordings: list[Recording]) -> Tensor:
+        """Return the samples of all channels of recordings, shape (number, 1)."""
         values = [
             ((FULL_SCALE * one.samples.reshape(-1, 1) - self.offset) / self.gain).astype(np.float32)
             for one in recordings
         ]
         return torch.from_numpy(np.concatenate(values))
-
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw samples of training recordings, shape (count, 1)."""
-        values = self._joined(self.train)
-        chosen = torch.randint(len(values), (count,), generator=generator, device=generator.device)
-        return values.to(generator.device)[chosen]
-
-    def held_out(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return every held-out sample, shape (number, 1)."""
-        return self._joined(self.test).to(generator.device)
-
-    def training_set(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return samples of training recordings, `count` at most, in their order."""
-        values = self._joined(self.train)
-        return values[:: -(-len(values) // count)].to(generator.device)
-
-    def rescale(self, offset: Any, gain: float) -> None:
-        """Take the scale of other recordings than its own."""
-        self.offset, self.gain = offset, gain
-        self.__dict__.pop("covariance", None)
 
     @cached_property
     def covariance(self) -> Tensor:
@@ -221,17 +196,14 @@ def _moments(recordings: list[Recording]) -> tuple[float, float]:
     return total / count, max(squares / count - (total / count) ** 2, 0.0)
 
 
-def _rate(path: Path) -> NDArray[Any]:
-    with soundfile.SoundFile(path) as sound:
-        if sound.frames == 0:
-            raise ValueError("it holds no samples")
-        return np.array(sound.samplerate)
+def _known(path: Path) -> Any:
+    """Return what soundfile tells of a file without reading its samples."""
+    info = soundfile.info(path)
+    if info.frames == 0:
+        raise ValueError("it holds no samples")
+    return info
 
 
 def _writable(subtype: str) -> str:
     """Return the type in which samples are measured: of a lossy format floats."""
     return subtype if subtype in SAMPLE_TYPES else "FLOAT"
-
-
-def _subtype(path: Path) -> str:
-    return _writable(soundfile.info(path).subtype)

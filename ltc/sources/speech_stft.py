@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ltc.checks import integer
 from ltc.errors import InputError
 from ltc.media import SOUNDS
-from ltc.sources._folder import find_files, normalise, thin
+from ltc.sources._folder import assemble, find_files, thin
 from ltc.sources.audio import free_spoken_digits, read_recordings
 from ltc.sources.base import FiniteSource
 from ltc.threads import one_thread
@@ -108,13 +108,7 @@ class SpeechSTFT(FiniteSource):
                 f"DIGIT_{speaker}_INDEX; choose another speaker, or source.speaker=null for all"
             )
         train, test, _ = read_recordings(paths, lambda samples: self._rows(samples, len(paths)))
-        if not train or not test:
-            raise InputError(
-                f"{len(train)} recordings to train on and {len(test)} held out; at least one of "
-                "each is needed: add files"
-            )
-        rows, others = (torch.from_numpy(np.concatenate(parts)) for parts in (train, test))
-        rows, others, _, gain = normalise(rows, others, "add files", scale=False)
+        rows, others, _, gain = assemble(train, test, "recordings", scale=False)
         with one_thread():  # the order of a sum is not the machine's affair
             mean = rows.mean(0, dtype=torch.float64)
         super().__init__(rows.sub_(mean), others.sub_(mean), mean.tolist(), gain)

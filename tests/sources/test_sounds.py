@@ -109,3 +109,13 @@ def test_what_a_filter_overshoots_is_cut_off(tmp_path):
         soundfile.write(tmp_path / f"{number}.wav", square, 16_000, subtype="FLOAT")
     source = Sounds(tmp_path, rate=8000)
     assert np.abs(source.test[0].samples).max() == 4.0
+
+
+def test_a_recording_that_would_not_fit_once_resampled_is_named_and_left_out(tmp_path, caplog):
+    for number in range(4):
+        save(tmp_path / f"{number}.wav")
+    save(tmp_path / "slow.wav", rate=1, shape=(20_000,))
+    with caplog.at_level(logging.WARNING):
+        source = Sounds(tmp_path)
+    assert "slow.wav" in caplog.text
+    assert len(source.test) + len(source.train) == 4
