@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ __all__ = ["Exact"]
 
 # Points of a coset that a density may span: 20 bits per coordinate. More is no number any more.
 WIDEST = 1 << 20
+# Points of cosets that are summed side by side even where some are beyond what a density reaches.
+SMALL = 1 << 14
 # Weight of the squared corrections of log f in a fit, in nats.
 UNSEEN = 1e-6
 
@@ -226,38 +229,43 @@ class Exact(EntropyModel):
         Raises:
             OverflowError: a density is so wide that it cannot be summed, or not a number.
         """
-        dtype, kinds = self.density.mean.dtype, self.kinds(table)
-        if dither is None:  # each kind once
-            used, kinds = (
-                (self._every_kind, kinds)
-                if len(self.geometry) == 1
-                else torch.unique(kinds, return_inverse=True)
-            )
-        else:
-            used = kinds
-        low, high = self.support(used)
-        geometry = self.geometry.to(dtype)[used % len(self.geometry)]
-        offset, step = geometry[..., :-2], geometry[..., -2]
+        kinds = self.kinds(table)
         if dither is not None:
-            offset = offset + dither.unsqueeze(-1)
+            shape = torch.broadcast_shapes(kinds.shape, dither.shape)
+            used = kinds.expand(shape).flatten()
+        elif len(self.geometry) == 1:  # each kind once
+            used = self._every_kind
+        else:
+            used, kinds = torch.unique(kinds, return_inverse=True)
+        low, high = self.support(used)
+        geometry = self.geometry.to(low.dtype)[used % len(self.geometry)]
+        offset, step = geometry[:, :-2], geometry[:, -2]
+        if dither is not None:
+            offset = offset + dither.expand(shape).reshape(-1, 1)
         present = torch.isfinite(offset)
         offset = offset.nan_to_num(posinf=0.0)
-        widest = float(((high - low) / step).max())
-        if not widest < WIDEST:
-            raise OverflowError(f"a density spans {widest:g} points of a coset")
-        count = math.ceil(widest) + 2
-        first = torch.floor((low.unsqueeze(-1) - offset) / step.unsqueeze(-1))
-        integers = first.unsqueeze(-1) + torch.arange(count, device=first.device)
-        value = offset.unsqueeze(-1) + integers * step[..., None, None]
-        # Move (cosets, integers) ahead so that the kinds line up with the last dimensions.
-        value = value.movedim((-2, -1), (0, 1))
-        if dither is None:
-            log_density = self.log_density_of_kinds(value, used)
-        else:  # points of a shifted lattice, which have no correction
-            log_density = self._smooth(value, used)
-        mass = torch.logsumexp(log_density, 1).movedim(0, -1).masked_fill(~present, -math.inf)
-        if dither is None:
-            mass = mass[kinds]
+        width = (high - low) / step
+        if not (width < WIDEST).all():
+            raise OverflowError(f"a density spans {float(width.max()):g} points of a coset")
+        count = width.ceil().long() + 2
+        groups = _alike(count)
+        masses = []
+        for group in groups:
+            spacing = step[group, None]
+            first = torch.floor((low[group, None] - offset[group]) / spacing)
+            integers = torch.arange(int(count[group].max()), device=first.device)
+            value = offset[group] + (first + integers[:, None, None]) * spacing
+            value = value.transpose(1, 2)  # the kinds line up with the last dimension
+            if dither is None:
+                log_density = self.log_density_of_kinds(value, used[group])
+            else:  # points of a shifted lattice, which have no correction
+                log_density = self._smooth(value, used[group])
+            masses.append(torch.logsumexp(log_density, 0).T)
+        mass = masses[0]
+        if len(groups) > 1:
+            mass = torch.cat(masses)[torch.cat(groups).argsort()]
+        mass = mass.masked_fill(~present, -math.inf)
+        mass = mass[kinds] if dither is None else mass.unflatten(0, shape)
         return mass.expand(*mass.shape[:-2], self.trellis.dimension, -1)
 
     def log_partition(self, table: Tensor, dither: Tensor | None = None) -> Tensor:
@@ -294,3 +302,12 @@ class Exact(EntropyModel):
         before = torch.cat([torch.zeros_like(after[..., :1]), after[..., :-1]], -1)
         nats = (growth + completions)[table, before] - completions[table, after]
         return (nats - self.log_density(points, table).double()) / math.log(2)
+
+
+def _alike(count: Tensor) -> list[Any]:
+    """Return what picks similar ones of counts, shape (K,), or all where groups save no work."""
+    together = len(count) * int(count.max())
+    if together <= SMALL or together <= 2 * int(count.sum()):
+        return [slice(None)]
+    order = count.double().log2().div(2).ceil()
+    return [(order == size).nonzero().squeeze(1) for size in order.unique()]

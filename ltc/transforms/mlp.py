@@ -17,8 +17,8 @@ __all__ = ["MLP"]
 
 # Vectors whose hidden units are in memory at once.
 PIECE = 1 << 15
-# Numbers in the Jacobians of the synthesis of which a mean is taken.
-DERIVATIVES = 1 << 22
+# Jacobians of the synthesis of which a mean is taken, and numbers in them.
+VECTORS, DERIVATIVES = 256, 1 << 22
 # Of Adam, in fits between two of the output layer in closed form: 200 bring no more.
 STEPS = 50
 
@@ -103,16 +103,18 @@ class MLP(Transform):
         if self.linear is not None:
             self.linear.initialise(samples)
 
+    @torch.no_grad()
     def sensitivity(self, x: Tensor, distortion: Distortion) -> Tensor:
         """Return the costs of errors of one, shape (k,), in the mean over vectors, (..., d).
 
         A vector is a block of its own here: what it stands beside plays no part. Where there are
-        many channels, each of a derivative of its own, few vectors tell enough.
+        many channels few vectors tell enough.
         """
         vectors = x.flatten(0, -2)
-        most = max(16, DERIVATIVES // (self.dimension * self.latent_dimension))
-        chosen = vectors[:: math.ceil(len(vectors) / most)]
-        return super().sensitivity(chosen.unsqueeze(1), distortion)
+        most = min(VECTORS, max(16, DERIVATIVES // (self.dimension * self.latent_dimension)))
+        latents = self.analysis(vectors[:: math.ceil(len(vectors) / most)])
+        derivative = torch.func.vmap(torch.func.jacrev(self.synthesis))(latents)
+        return distortion.cost(derivative).sum(1).mean(0)
 
     def fit_synthesis(self, latents: Tensor, x: Tensor, distortion: Distortion) -> None:
         """Refit the synthesis to latents (..., k) that stand for x (..., d).
