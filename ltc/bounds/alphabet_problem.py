@@ -263,7 +263,8 @@ class AlphabetProblem(Problem):
         points = np.column_stack([distortions, np.maximum(rates, 0.0)])
         alive = found > 1e-6 / len(y)
         outputs = torch.cat([y, found[:, None]], dim=1)[alive]
-        return Solution(slope, lower, points, outputs.numpy())
+        dispersion = float(self.p @ (log_lambda - self.p @ log_lambda) ** 2)
+        return Solution(slope, lower, points, outputs.numpy(), dispersion)
 
     def _on_the_line(
         self, log_weights: Tensor, slope: float, excess: float

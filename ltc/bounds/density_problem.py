@@ -126,7 +126,9 @@ class DensityProblem(Problem):
         rates, distortions = kernel.points(p, output)
         distortions = mass * distortions / slope + extra_distortion
         points = np.column_stack([distortions, np.maximum(mass * rates + extra_rate, 0.0)])
-        return Solution(slope, lower, points, again)
+        information = np.log(kernel.forward(output))
+        dispersion = float(p @ (information - p @ information) ** 2)
+        return Solution(slope, lower, points, again, dispersion)
 
     def _minimise(self, slope: float, tolerance: float, start: Solution | None) -> Found:
         """Find the best output distribution, by interior points and exchange."""

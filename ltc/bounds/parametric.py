@@ -93,6 +93,26 @@ class ParametricRateDistortion(RateDistortion):
                 self.progress(f"{len(self.solutions)} slopes", 1.0)
         return checked(lower, None if upper == math.inf else upper, self.name, problem.proof)
 
+    def dispersion(self, distortion: float) -> float | None:
+        """Return V(D), interpolated between slopes whose distortions are close."""
+        problem = self.problem
+        if not problem.proof:
+            return super().dispersion(distortion)
+        total = number("distortion", distortion) * problem.dimension
+        if total >= problem.d_max:
+            return None
+        for attempt in range(8):
+            known = [s.middle[0] for s in self.solutions.values()]
+            if any(abs(math.log(d / total)) < 0.02 for d in known if d > 0):
+                break
+            slope = problem.choose(self._next(total, attempt))
+            if slope in self.solutions:
+                break  # the steepest that there is
+            self._solve(slope, self.tolerance * problem.dimension * NATS / 2)
+        found = sorted((s.middle[0], s.dispersion) for s in self.solutions.values())
+        nats = np.interp(total, *np.array(found).T)
+        return float(nats) / (problem.dimension * NATS**2)
+
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound; None where a slope takes more time than a progress bar has."""
         if not self.problem.proof:
@@ -228,7 +248,7 @@ class ParametricRateDistortion(RateDistortion):
             with atomic_write(self.file) as path, path.open("wb") as file:
                 np.savez(
                     file,
-                    lines=np.array([(s.slope, s.lower) for s in known]),
+                    lines=np.array([(s.slope, s.lower, s.dispersion) for s in known]),
                     points=np.array([s.points for s in known]),
                 )
         except (InputError, OSError) as error:  # nobody loses a result for want of a cache
@@ -244,9 +264,9 @@ class ParametricRateDistortion(RateDistortion):
         try:
             with np.load(self.file, allow_pickle=False) as data:
                 lines, points = data["lines"], data["points"]
-            if lines.shape != (len(points), 2) or points.ndim != 3:
+            if lines.shape != (len(points), 3) or points.ndim != 3:
                 return
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return  # nothing there yet, or nothing that can be used
-        for (slope, lower), reached in zip(lines, points, strict=True):
-            self._keep(Solution(float(slope), float(lower), reached))
+        for (slope, lower, dispersion), reached in zip(lines, points, strict=True):
+            self._keep(Solution(float(slope), float(lower), reached, None, float(dispersion)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -23,12 +24,15 @@ class Solution(NamedTuple):
         lower: R + s D is at least this for every code.
         points: pairs (D, R) that codes reach, shape (count, 2); the middle one is at this slope.
         output: the output distribution, for the same problem to start a neighbouring slope from.
+        dispersion: the variance of the d-tilted information -log Z(x), nats squared; NaN where it
+            is not computed.
     """
 
     slope: float
     lower: float
     points: Array
     output: Any = None
+    dispersion: float = math.nan
 
     @property
     def middle(self) -> Array:

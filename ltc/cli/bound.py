@@ -6,6 +6,7 @@ import csv
 import math
 import textwrap
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,10 @@ if TYPE_CHECKING:  # they are slow to import, and --help should not be
     from ltc.bounds import RateDistortion
 
 __all__ = ["main"]
+
+# What blocks of fixed size could reach: the column that n=... adds.
+NORMAL = "normal approximation"
+ENDS = ("rate_lower", "rate_upper")
 
 
 def main() -> None:
@@ -54,6 +59,8 @@ def _task(config: DictConfig) -> None:
         from ltc.runs.build import build_distortion, build_source
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
+    block = config.n if config.n is None else integer("n", config.n, 1)
+    quantile = NormalDist().inv_cdf(1 - number("eps", config.eps, 0, 1))
     names = settings.pop("baselines")
     if not isinstance(names, list) or any(str(name) not in BASELINES for name in names):
         raise InputError(f"bound.baselines={names}; expected a list of {', '.join(BASELINES)}")
@@ -76,7 +83,13 @@ def _task(config: DictConfig) -> None:
             )
         for d in distortions:
             decibel = {"snr_db": 10 * math.log10(variance / d)} if cost.squared else {}
-            rows.append({"distortion": float(d), **decibel, **_row(bound, d, tol)})
+            row: dict[str, Any] = {"distortion": float(d), **decibel}
+            dispersion = block and bound.dispersion(float(d))  # refuses before R(D) takes its time
+            row |= _row(bound, d, tol)
+            if block:
+                row["dispersion"] = dispersion
+                row[NORMAL] = dispersion and _middle(row) + quantile * math.sqrt(dispersion / block)
+            rows.append(row)
             bar.update(len(rows), bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
     points: list[dict[str, Any]] = []
@@ -101,15 +114,21 @@ def _task(config: DictConfig) -> None:
     kept = [{k: v for k, v in row.items() if k not in alone} for row in rows]
     _write_csv(folder / "curve.csv", kept)
     shown = ["distortion", *(["snr_db"] if cost.squared else []), *limits]
+    shown += [NORMAL] if block else []
     title = f"{source.name}: {bound.name}" + ("" if cost.squared else f", {distortion.name} error")
-    _show(title, [*shown, "within tol"], rows, bound.about)
+    at = f"n={block} eps={config.eps:g}" if block else ""
+    about = f"{bound.about}; {NORMAL}: {at}" if block else bound.about
+    _show(title, [*shown, "within tol"], rows, about)
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         count = sum(row["note"] == note for row in rows)
         console.print(f"{count} of {len(rows)} points: {note}", markup=False)
     if points:
         _write_csv(folder / "baselines.csv", points)
         _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
-    figure = _figure(source.name, limits, rows, points, f"{distortion.name} error")
+    curves = {limit: f"R(D) {limit}" for limit in limits}
+    if block:
+        curves[NORMAL] = f"{NORMAL}, {at}"
+    figure = _figure(source.name, curves, rows, points, f"{distortion.name} error")
     for suffix in (".png", ".svg"):
         with atomic_write(folder / f"curve{suffix}") as path:
             figure.savefig(path, dpi=150)
@@ -133,6 +152,11 @@ def _row(bound: RateDistortion, distortion: float, tol: float) -> dict[str, Any]
         "within tol": "no" if note else "yes",
         "note": note,
     }
+
+
+def _middle(row: dict[str, Any]) -> float:
+    """Return R(D), halfway between the ends that are known."""
+    return float(np.mean([row[end] for end in ENDS if row[end] is not None]))
 
 
 def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
@@ -169,7 +193,7 @@ def _shown(column: str, value: Any) -> str:
 
 def _figure(
     name: str,
-    limits: list[str],
+    curves: dict[str, str],
     rows: list[dict[str, Any]],
     points: list[dict[str, Any]],
     error: str,
@@ -183,15 +207,15 @@ def _figure(
         ordinate, label = "distortion", error
         axes.set_yscale("log")
     at = [row[ordinate] for row in rows]
-    for limit in limits:
-        style = "-" if limit.startswith("≤") else "--"
-        rates = np.array([row.get(limit) for row in rows], dtype=float)
-        axes.plot(rates, at, style, label=f"R(D) {limit}")
+    for column, name_of_curve in curves.items():
+        style = {"≤": "-", "≥": "--"}.get(column[0], ":")
+        rates = np.array([row.get(column) for row in rows], dtype=float)
+        axes.plot(rates, at, style, label=name_of_curve)
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         ends = [
             (row[end], row[ordinate])
             for row in rows
-            for end in ("rate_lower", "rate_upper")
+            for end in ENDS
             if row["note"] == note and row[end] is not None
         ]
         axes.plot(*zip(*ends, strict=True), "x", color="grey", label=textwrap.fill(note, 44))

@@ -97,7 +97,7 @@ def test_samples_have_three_limits(run, tmp_path):
         ("source=bananna", "did you mean banana"),
         ("source.dimension=x", "source.dimension=x; expected a positive integer"),
         ("source=images", "source=images chooses a quantizer, too: it is for ltc-train"),
-        ("lmbda=3", "no key lmbda; there are bound, distortion, points, rates, seed, source, tol"),
+        ("lmbda=3", "no key lmbda; there are bound, distortion, eps, n, points, rates, seed, "),
     ],
 )
 def test_bad_input(run, argument, expected):
@@ -155,3 +155,27 @@ def test_a_bound_that_there_is_not(run, tmp_path):
         code, output = run(*arguments)
         assert code == 2
     assert "distortion=squared only" in output
+
+
+def test_blocks_of_fixed_size_have_a_column_and_a_curve(run, tmp_path):
+    code, output = run("n=400", "eps=0.1", "points=3", "rates=[0,2]")
+    assert code == 0, output
+    zero, *rows = table(tmp_path)
+    assert (zero["dispersion"], zero["normal approximation"]) == ("", "")  # R(D) is zero there
+    for row in rows:
+        # The 90 % quantile of a normal variable, from tables.
+        penalty = math.sqrt(0.5 / 400) * 1.2815516 / math.log(2)
+        expected = float(row["rate_lower"]) + penalty
+        assert float(row["normal approximation"]) == pytest.approx(expected)
+    (path,) = tmp_path.rglob("curve.svg")
+    assert "normal approximation, n=400 eps=0.1" in path.read_text(encoding="utf-8")
+
+
+def test_blocks_of_fixed_size_need_more_than_samples(run, tmp_path):
+    np.save("rows.npy", np.random.default_rng(0).laplace(size=(3000, 3)))
+    for bound in ("auto", "best"):
+        code, output = run("source=array", "source.path=rows.npy", "n=2048", f"bound={bound}")
+        assert (code, "leave n out" in " ".join(output.split())) == (2, True)
+    for bad, expected in [("n=0", "n=0; expected a positive"), ("eps=1", "eps=1; expected")]:
+        code, output = run(bad)
+        assert (code, expected in output) == (2, True)
