@@ -135,7 +135,7 @@ def test_a_configuration_is_trained_and_goes_on(tmp_path, monkeypatch):
     [
         (["source=iid_gausian"], {}, "did you mean iid_gaussian"),
         (["lmbd=2"], {}, "did you mean lmbda"),
-        ([], {"quantizer": "e9"}, "did you mean e8"),
+        ([], {"quantizer": "e88"}, "did you mean e8"),
         ([], {"lmbda": -1}, "lmbda=-1; expected a positive number"),
         ([], {"lmbda": True}, "expected a positive number"),
         ([], {"quantizer.scale": "it's"}, "quantizer.scale=\"it's\"|quantizer.scale=it's"),

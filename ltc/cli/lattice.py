@@ -28,7 +28,7 @@ def main() -> None:
 
 def _task(config: DictConfig, as_json: bool) -> None:
     with Progress("loading"):  # torch
-        from ltc.lattices.card import card
+        from ltc.lattices.card import best, card
         from ltc.runs.build import build_quantizer
 
     samples = integer("samples", config.samples, 2)
@@ -55,6 +55,7 @@ def _task(config: DictConfig, as_json: bool) -> None:
         print(json.dumps(cards, indent=2))
     else:
         console.print(_table(cards))
+        console.print(_best(best(cards)))
 
 
 def _number(value: float | None, digits: int = 6) -> str:
@@ -100,18 +101,42 @@ def _card(found: dict[str, Any]) -> Table:
     return table
 
 
-def _table(cards: list[dict[str, Any]]) -> Table:
-    """Return a table of 80 columns; --json has the rest."""
-    table = Table(
-        title="lattices at unit volume",
+def _best(cards: list[dict[str, Any]]) -> Table:
+    """Return a table of the best lattice of each dimension, between what bounds it."""
+    table = _narrow("the best known quantizer of each dimension")
+    table.caption = (
+        "The best quantizer of a dimension, lattice or not, is between the two bounds. G without a "
+        "literature is measured here."
+    )
+    table.add_column("n", justify="right")
+    table.add_column("lattice", no_wrap=True)
+    for column in ("sphere\nbound", "G,\nliterature", "G,\nmeasured", "±", "Zador's\nbound"):
+        table.add_column(column, justify="right", no_wrap=True)
+    moments = "second_moment", "second_moment_estimate", "second_moment_stderr"
+    for one in cards:
+        values = [_number(one[key]) for key in ("sphere_bound", *moments, "zador_bound")]
+        table.add_row(str(one["dimension"]), one["name"], *values)
+    return table
+
+
+def _narrow(title: str) -> Table:
+    """Return a table without columns that stays narrow."""
+    return Table(
+        title=title,
         box=box.SIMPLE_HEAD,
         title_justify="left",
+        caption_justify="left",
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
+
+
+def _table(cards: list[dict[str, Any]]) -> Table:
+    """Return a table of 80 columns; --json has the rest."""
+    table = _narrow("lattices at unit volume")
     notes = [note for note in map(_estimated, cards) if note]
     notes.append("½ log2(2πeG) is the distance from R(D) at high rate. --json has more.")
-    table.caption, table.caption_justify = " ".join(notes), "left"
+    table.caption = " ".join(notes)
     table.add_column("lattice", no_wrap=True)
     measured = ("G,\nliterature", "G,\nmeasured", "±", "½ log2\n(2πeG)", "gain\n(dB)")
     for column in ("n", *measured, "million\nsamples/s"):

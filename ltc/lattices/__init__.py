@@ -3,34 +3,44 @@
 from ltc.lattices.backend import force_backend
 from ltc.lattices.base import Lattice, TrellisLattice
 from ltc.lattices.families.a2 import A2
-from ltc.lattices.families.an import An, AnDual
+from ltc.lattices.families.an import A11Coxeter, An, AnDual
 from ltc.lattices.families.bw16 import BW16
 from ltc.lattices.families.convolutional import Convolutional
-from ltc.lattices.families.dn import Dn, DnDual
+from ltc.lattices.families.dn import D10Plus, Dn, DnDual
 from ltc.lattices.families.e6 import E6, E6Dual
 from ltc.lattices.families.e7 import E7, E7Dual
 from ltc.lattices.families.e8 import E8
 from ltc.lattices.families.generator import GeneratorLattice
+from ltc.lattices.families.glued import AE9, D6D6, E6E6, Glued13, Glued14
 from ltc.lattices.families.k12 import K12
+from ltc.lattices.families.laminated import LaminatedDual
 from ltc.lattices.families.leech import Leech
 from ltc.lattices.families.zn import Zn
 from ltc.lattices.trellis import Section, Trellis, hermite_normal_form
 
 __all__ = [
     "A2",
+    "AE9",
     "BW16",
+    "D6D6",
     "E6",
+    "E6E6",
     "E7",
     "E8",
     "K12",
+    "A11Coxeter",
     "An",
     "AnDual",
     "Convolutional",
+    "D10Plus",
     "Dn",
     "DnDual",
     "E6Dual",
     "E7Dual",
     "GeneratorLattice",
+    "Glued13",
+    "Glued14",
+    "LaminatedDual",
     "Lattice",
     "Leech",
     "Section",

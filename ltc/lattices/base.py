@@ -28,7 +28,7 @@ class Lattice(ABC):
             the lattice as a quantizer of uniform noise. At high rate the quantizer is
             1/2 log2(2 pi e G) bits per sample from R(D).
         second_moment_stderr: its standard error, where the literature has but an estimate.
-        second_moment_measured: a better estimate than the literature's, where there is one.
+        second_moment_measured: our own estimate, where the literature has none or a worse one.
         minimal_norm: squared length of the shortest points other than the origin.
         kissing_number: how many points have that norm.
         covering_radius: the greatest distance of a vector from the lattice.

@@ -10,7 +10,7 @@ import torch
 
 from ltc.lattices.base import Lattice
 
-__all__ = ["card", "second_moment", "sphere_bound"]
+__all__ = ["best", "card", "second_moment", "sphere_bound", "zador_bound"]
 
 
 def sphere_bound(dimension: int) -> float:
@@ -28,6 +28,42 @@ def sphere_bound(dimension: int) -> float:
     """
     n = dimension
     return math.exp(2 / n * math.lgamma(n / 2 + 1)) / ((n + 2) * math.pi)
+
+
+def zador_bound(dimension: int) -> float:
+    """Return a second moment that the best quantizer of a dimension is not above.
+
+    `Gamma(n/2 + 1)^(2/n) Gamma(2/n + 1) / (n pi)`, that of random points (Zador, IEEE Trans.
+    Inform. Theory 28, 1982; Conway and Sloane, chapter 2, equation 82).
+
+    Arguments:
+        dimension: n.
+
+    Example:
+        >>> round(zador_bound(1), 6)
+        0.5
+    """
+    n = dimension
+    log_gammas = 2 / n * math.lgamma(n / 2 + 1) + math.lgamma(2 / n + 1)
+    return math.exp(log_gammas) / (n * math.pi)
+
+
+def best(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return of each dimension up to 24 the card of the lattice with the least second moment.
+
+    The best number that there is of each counts: the literature's, or a more precise one.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for one in cards:
+        n = one["dimension"]
+        if n <= 24 and (n not in found or _gap(one) < _gap(found[n])):
+            found[n] = one
+    return [found[n] for n in sorted(found)]
+
+
+def _gap(found: dict[str, Any]) -> float:
+    gap: float | None = found["high_rate_gap"]
+    return found["high_rate_gap_estimate"] if gap is None else gap
 
 
 def second_moment(
@@ -99,6 +135,7 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
         "high_rate_gap_estimate": 0.5 * math.log2(2 * math.pi * math.e * moment),
         "gap_to_sphere_bound": 0.5 * math.log2(moment / sphere_bound(lattice.dimension)),
         "sphere_bound": sphere_bound(lattice.dimension),
+        "zador_bound": zador_bound(lattice.dimension),
         "granular_gain_db": 10 * math.log10(1 / 12 / moment),
         "states": None if trellis is None else max(trellis.states),
         "branches": None if trellis is None else trellis.branches,

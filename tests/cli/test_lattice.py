@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 import ltc
-from ltc.cli.lattice import _card, _table, main
+from ltc.cli.lattice import _best, _card, _table, main
 from ltc.lattices import E8, Leech, Zn
-from ltc.lattices.card import card
+from ltc.lattices.card import best, card
 
 
 @pytest.fixture
@@ -38,11 +38,13 @@ def test_table_of_all(run):
     cards = json.loads(out)
     assert {"scalar", "e8", "leech"} <= {card["name"] for card in cards}
     assert all(card["second_moment_estimate"] > card["sphere_bound"] * 0.9 for card in cards)
+    assert [card["dimension"] for card in best(cards)] == list(range(1, 25))
+    assert {card["name"] for card in best(cards)} >= {"e8", "ae9", "d6_d6", "lambda23_dual"}
 
 
 def test_bad_input(run):
     for arguments, expected in (
-        (["quantizer=e9"], "did you mean e8"),
+        (["quantizer=e88"], "did you mean e8"),
         (["quantizer=foo"], "there is no quantizer=foo"),
         (["samples=0"], "samples=0"),
         (["seed=abc"], "seed=abc; expected an integer"),
@@ -71,6 +73,7 @@ def test_nothing_is_cut(width):
     console = Console(width=width, file=io.StringIO())
     found = cards()
     console.print(_table(found))
+    console.print(_best(found))
     for one in found:
         console.print(_card(one))
     printed = console.file.getvalue()

@@ -327,7 +327,7 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
     ("arguments", "expected"),
     [
         (["source=iid_gausian"], "did you mean iid_gaussian"),
-        (["quantizer=e9"], "did you mean e8"),
+        (["quantizer=e88"], "did you mean e8"),
         (["quantizr=e8"], "did you mean quantizer"),
         (["lmbd=2"], "did you mean lmbda"),
         (["quantizer.scal=1"], "did you mean quantizer.scale"),
@@ -348,7 +348,7 @@ def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, mon
             "source.block=12 is no multiple of the lattice's dimension 8",
         ),
         (["quantizer.scale=-1"], "quantizer.scale=-1"),
-        (["quantizer=nested", "quantizer.fine=e9"], "there is no lattice e9; did you mean e8"),
+        (["quantizer=nested", "quantizer.fine=e88"], "there is no lattice e88; did you mean e8"),
         (["quantizer=nested", "quantizer.fine=nested"], "there is no lattice nested"),
         (["quantizer=nested", "quantizer.ratio=1"], "quantizer.ratio=1; expected an integer"),
         (["quantizer=nested", "quantizer.search=-1"], "quantizer.search=-1; expected"),

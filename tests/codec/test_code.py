@@ -16,18 +16,26 @@ from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.lattices import (
     A2,
+    AE9,
     BW16,
+    D6D6,
     E6,
+    E6E6,
     E7,
     E8,
     K12,
+    A11Coxeter,
     An,
     AnDual,
     Convolutional,
+    D10Plus,
     Dn,
     DnDual,
     E6Dual,
     E7Dual,
+    Glued13,
+    Glued14,
+    LaminatedDual,
     Leech,
     Zn,
 )
@@ -35,6 +43,8 @@ from ltc.lattices import (
 GOSSET = E8()
 LATTICES = [Zn(), Zn(3), A2(), Dn(5), DnDual(4), GOSSET, Convolutional(16, 40)]
 REST = [An(5), AnDual(5), E6(), E6Dual(), E7(), E7Dual(), K12(), BW16(), Leech()]
+REST += [AE9(), D10Plus(), A11Coxeter(), D6D6(), E6E6(), Glued13(), Glued14()]
+REST += [LaminatedDual(17), LaminatedDual(23)]
 
 
 def name(lattice):

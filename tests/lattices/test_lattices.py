@@ -89,8 +89,9 @@ def test_second_moment(lattice):
     count = 200_000 if lattice.dimension < 24 else 50_000
     moments = lattice.sample_voronoi(count, generator()).double().square().mean(1)
     error = moments.std() / count**0.5
-    if lattice.second_moment is not None:
-        assert abs(moments.mean() - lattice.second_moment) < 3.5 * error
+    known = lattice.second_moment or lattice.second_moment_measured
+    if known is not None:
+        assert abs(moments.mean() - known) < 3.5 * error
         moment = lattice.second_moment_measured or lattice.second_moment
         assert lattice.high_rate_gap == pytest.approx(
             0.5 * math.log2(2 * math.pi * math.e * moment)
@@ -182,7 +183,10 @@ def test_large_vectors_in_single_precision(lattice):
     x = (2.0**20 * normal(lattice, 50)).float()
     best = sphere_decoder(lattice, x)
     points = lattice.closest_point(x)
-    torch.testing.assert_close(points, best.float(), atol=0, rtol=2e-7)
+    same = torch.isclose(points, best.float(), atol=0, rtol=2e-7).all(1)
+    # A lattice of binary fractions has many vectors with several nearest points among such x.
+    tie = (x.double() - points).norm(dim=1) == (x - best).norm(dim=1)
+    assert (same | tie).all()
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])

@@ -13,6 +13,7 @@ import math
 from abc import abstractmethod
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,11 +21,33 @@ from ltc.checks import integer
 from ltc.lattices.backend import UNRESOLVED
 from ltc.lattices.base import TrellisLattice
 
-__all__ = ["An", "AnDual"]
+__all__ = ["A11Coxeter", "An", "AnDual", "glue", "roots"]
 
 # The trellis has n^3 / 3 branches. From here on sorting is faster (measured; at 8 dimensions the
 # trellis is five times faster).
 SORTED_DIMENSIONS = 16
+
+
+def roots(dimension: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the roots e_i - e_(i+1), a basis of A_n: integers (n, n), and their lengths (n,).
+
+    Example:
+        >>> roots(2)[0].tolist()
+        [[2, 0], [-1, 3]]
+    """
+    k = np.arange(1, dimension + 1)
+    return np.diag(k + 1) - np.diag(k[:-1], -1), 1 / np.sqrt(k * (k + 1))
+
+
+def glue(dimension: int, count: int) -> npt.NDArray[np.int64]:
+    """Return the projection of e_0 + ... + e_(count-1), a point of A_n*, in the same lengths.
+
+    Example: glued to A_2, one makes it A_2*.
+        >>> glue(2, 1).tolist()
+        [1, 1]
+    """
+    k = np.arange(1, dimension + 1)
+    return np.where(k < count, 0, count)
 
 
 class _Hyperplane(TrellisLattice):
@@ -72,9 +95,7 @@ class An(_Hyperplane):
     def __init__(self, dimension: int = 2) -> None:
         n = integer("quantizer.dimension", dimension)
         self.name = f"a{n}"
-        # The roots e_i - e_(i+1).
-        k = np.arange(1, n + 1)
-        super().__init__(np.diag(k + 1) - np.diag(k[:-1], -1), 1 / np.sqrt(k * (k + 1)))
+        super().__init__(*roots(n))
         volume = (n + 1) ** 0.5
         half = (n + 1) // 2
         self.second_moment = (1 / 12 + 1 / (6 * (n + 1))) / volume ** (2 / n)
@@ -138,6 +159,28 @@ class AnDual(_Hyperplane):
         best = cost.argmin(-1, keepdim=True)
         rank = torch.empty_like(index).scatter_(-1, index, count.long().expand_as(index))
         return whole + (rank < best).to(y.dtype)
+
+
+class A11Coxeter(TrellisLattice):
+    """Coxeter's lattice A11^3: A_11 and its cosets along the glue vectors [4] and [8].
+
+    The best known quantizer in eleven dimensions. Coxeter, *Extreme forms*, Canad. J. Math. 3,
+    1951; second moment: Agrell and Allen, *On the best lattice quantizers*, IEEE Trans. Inform.
+    Theory 69, 2023.
+
+    Example:
+        >>> max(A11Coxeter().trellis.states)
+        11
+    """
+
+    name = "a11_coxeter"
+    second_moment = 0.070426259
+    minimal_norm = 2 * (9 / 12) ** (1 / 11)
+    kissing_number = 132
+
+    def __init__(self) -> None:
+        basis, lengths = roots(11)
+        super().__init__(np.vstack([basis, glue(11, 4)]), lengths)
 
 
 def _permutohedron_moment(dimension: int) -> float:
