@@ -28,9 +28,14 @@ EXPERIMENTS = {
     "speech_stft": ("d4_dual", (2, 4, 8), ["transform.latent_dimension=4"]),
     "physics": ("d4_dual", (0.5, 1, 2), []),
 }
-PUBLISHED = ["entropy=monte_carlo", "quantizer.rdo=false", "quantizer.train=ste"]
+PUBLISHED = [
+    "entropy=monte_carlo",
+    "entropy.samples=64",
+    "quantizer.rdo=false",
+    "quantizer.train=ste",
+]
 LIMIT = "bound_rate_lower"
-FLOW = ["entropy.density=realnvp", "entropy.samples=64", "batch=64", "learning_rate=1e-3"]
+FLOW = ["entropy.density=realnvp", "batch=64", "learning_rate=1e-3"]
 
 
 def methods(lattice: str) -> dict[str, list[str]]:

@@ -31,6 +31,8 @@ __all__ = ["GridFileCoder", "Written"]
 # Steps tried for a size or an error that was asked for; octaves of the size, or dB, that are near
 # enough to stop, and too far to be what was asked for.
 TRIES, NEAR, FAR = 14, 0.005, 0.1
+# By how much size, in octaves, and ratio, in dB, fall where the step doubles, about.
+OCTAVES, DECIBELS = 0.8, 4.5
 # What no error is taken as, dB: more than 24 bits can have.
 LOSSLESS = 200.0
 # Bytes that each number takes as latent, level and magnitude.
@@ -190,7 +192,7 @@ class GridFileCoder(ABC):
                     metadata,
                     latents,
                     step,
-                    lambda part: progress((len(tried) + part) / (TRIES + 3)),
+                    lambda part: progress(1 - 0.75 ** (len(tried) + part)),
                 )
                 if aim.name == self.size_aim:
                     found = math.log2(8 * len(written.data) / count)
@@ -202,15 +204,22 @@ class GridFileCoder(ABC):
             miss = tried[step][0]
             return 0.0 if abs(miss) < NEAR else miss
 
-        low = high = math.log2(start)
-        while excess(low) < 0 and low > 1:
-            low -= 1
-        while excess(high) > 0 and high < math.log2(LARGEST_STEP) - 1:
-            high += 1
-        if excess(low) > 0 > excess(high):
-            import scipy.optimize  # not above: it is slow to import, and few files ask for it
+        fall = OCTAVES if aim.name == self.size_aim else DECIBELS
+        at = math.log2(start)
+        miss, stride = excess(at), 0.02
+        while miss:  # onto the other side, from where there are few steps to go
+            stride = max(2 * stride, 1.1 * abs(miss) / fall)
+            beyond = at + math.copysign(stride, miss)
+            beyond = min(max(beyond, 0.0), math.log2(LARGEST_STEP))
+            if beyond == at:
+                break  # there are no others
+            found = excess(beyond)
+            if miss * found < 0:
+                import scipy.optimize  # not above: it is slow to import, and few files ask for it
 
-            scipy.optimize.brentq(excess, low, high, xtol=1e-4, maxiter=TRIES, disp=False)
+                scipy.optimize.brentq(excess, at, beyond, xtol=1e-4, maxiter=TRIES, disp=False)
+                break
+            at, miss = beyond, found
         miss, best = min(tried.values(), key=lambda one: (abs(one[0]), len(one[1].data)))
         better = [one for one in tried.values() if one[0] > 0 and aim.name == self.error_aim]
         if abs(miss) > FAR and better:  # nothing smaller is as good as asked: a flat picture
