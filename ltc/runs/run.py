@@ -48,6 +48,8 @@ STREAMS = {name: number for number, name in enumerate(NAMES, start=1)}
 # What torch's generators on the CPU make of a seed is its last 32 bits. Multiples of this number,
 # 2^64 over the golden ratio, lie evenly among them.
 SPREAD = 0x9E3779B97F4A7C15
+# Scalars that figures of latents are drawn from, about.
+DRAWN = 1 << 21
 
 
 def generator(
@@ -169,7 +171,8 @@ class Run(ABC):
     def latent_samples(self) -> Tensor:
         """Return what is quantized of some training vectors, shape (number, channels)."""
         rng = generator(self.config["seed"], "figures", self.device)
-        return self.latents(self.source.blocks(1000, self.block, rng))
+        of_block = self.block * self.source.dimension
+        return self.latents(self.source.blocks(min(1000, -(-DRAWN // of_block)), self.block, rng))
 
     def shown(self) -> Shown | None:
         """Return a held-out picture or sound and what the decoder makes of it, if there is one."""
