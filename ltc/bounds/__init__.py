@@ -22,6 +22,7 @@ from ltc.bounds.curve import Bracket, Narrowest, RateDistortion
 from ltc.bounds.density_problem import DensityProblem
 from ltc.bounds.grid_problem import GridProblem
 from ltc.bounds.parametric import ParametricRateDistortion
+from ltc.bounds.perception import GaussianPerception
 from ltc.bounds.samples import SampleProblem
 from ltc.bounds.select import bound_by_blahut_arimoto, bound_for, bound_from_samples
 from ltc.progress import ProgressBar
@@ -30,6 +31,7 @@ __all__ = [
     "AlphabetProblem",
     "Bracket",
     "DensityProblem",
+    "GaussianPerception",
     "GridProblem",
     "Narrowest",
     "ParametricRateDistortion",

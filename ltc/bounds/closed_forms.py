@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ltc.bounds.curve import Bracket, RateDistortion
+from ltc.bounds.perception import GaussianPerception
 from ltc.bounds.power_cost import Cost
 from ltc.checks import number
 from ltc.errors import InputError
@@ -67,6 +68,13 @@ class ReverseWaterFilling(RateDistortion):
             self.note = (
                 "only a Gaussian source is known to need as much; bound=samples finds a lower limit"
             )
+
+    def at_perception(self, perception: float, common_bits: float) -> RateDistortion:
+        """Return R(D, P) of Gaussian components that are alike, otherwise R(D)."""
+        variance = float(self.variances[-1])
+        if not self.exact or not np.allclose(self.variances, variance):
+            return self
+        return GaussianPerception(variance, perception, common_bits)
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return R(D), or the upper bound alone where the source is not known to be Gaussian.

@@ -89,6 +89,15 @@ class RateDistortion(ABC):
             f"samples only ({self.name}); leave n out"
         )
 
+    def at_perception(self, perception: float, common_bits: float) -> RateDistortion:
+        """Return R(D, P), where it is known; otherwise R(D), which is a lower limit of it.
+
+        Arguments:
+            perception: squared Wasserstein-2 distance of reconstruction and source per scalar, P.
+            common_bits: bits per scalar of randomness that encoder and decoder share.
+        """
+        return self
+
     def estimate(self, distortion: float) -> float | None:
         """Return a lower bound that is cheap enough for a progress bar, or None."""
         return self.bracket(distortion, 0.05).lower if 0 <= distortion < math.inf else None

@@ -39,7 +39,7 @@ def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = Non
         state: what `state` of its code returned when it was frozen; None: freeze it now.
 
     Returns:
-        The code; None where the entropy model has no bitstream.
+        The code; None where the entropy model has no bitstream, and under a shared dither.
 
     Raises:
         InputError: the state belongs to another coder.
@@ -47,7 +47,7 @@ def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = Non
     channel, entropy = coder.layout.channel, coder.entropy
     if isinstance(coder.quantizer, NestedQuantizer):
         return FixedRateCode(coder.quantizer, len(channel))
-    if entropy.trellis is None:
+    if entropy.trellis is None or coder.quantizer.dither == "shared":
         return None
     if state is not None and not isinstance(state, Mapping):
         raise InputError("its frozen code is no table")

@@ -17,6 +17,9 @@ from ltc.transforms import Transform
 
 __all__ = ["LatticeTransformCoder"]
 
+# Scalars that get a partition function of their own at once.
+PIECE = 1 << 15
+
 
 class LatticeTransformCoder(nn.Module):
     """Analysis, lattice quantization with an entropy model, synthesis (Lei, Hassani and Saeedi
@@ -41,6 +44,8 @@ class LatticeTransformCoder(nn.Module):
             judges errors of the latent; see `linearise`.
         shift: how far from each lattice point its reconstruction point lies, lattice units;
             None without `rdo`.
+        noise: how wide the decoder's own noise is in each channel, times the cell, shape (k,);
+            None where it adds none.
 
     Example:
         >>> from ltc.entropy import Exact
@@ -81,6 +86,9 @@ class LatticeTransformCoder(nn.Module):
         self.register_buffer("origin", torch.zeros(transform.latent_dimension))
         self.register_buffer("sensitivity", torch.ones(transform.latent_dimension))
         self.shift: PointTable | None = entropy.free_points() if quantizer.rdo else None
+        self.noise: Tensor | None
+        noise = torch.zeros(transform.latent_dimension) if quantizer.noisy else None
+        self.register_buffer("noise", noise)
 
     @contextmanager
     def through(self, lattice: Lattice) -> Iterator[None]:
@@ -100,9 +108,12 @@ class LatticeTransformCoder(nn.Module):
     def endless(self) -> Section | None:
         """The section that repeats along each channel, if a path may have any length; or None.
 
-        A context chooses a table for each lattice vector: with one, vectors stay as they are.
+        A context chooses a table for each lattice vector: with one, vectors stay as they are. So
+        they do under a shared dither, with which no section is like another.
         """
         if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
+            return None
+        if self.quantizer.dither == "shared":
             return None
         return self.quantizer.lattice.section
 
@@ -220,19 +231,53 @@ class LatticeTransformCoder(nn.Module):
         Returns:
             Blocks, shape (batch, *positions, d).
         """
-        return self.transform.synthesis(self.latent(points))
+        noise = None
+        if self.noise is not None and self.noise.any():
+            noise = self.noise[self.channel] * self.quantizer.own_noise(points)
+        return self.transform.synthesis(self.latent(points, noise))
 
-    def latent(self, points: Tensor) -> Tensor:
+    def latent(self, points: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the latents that lattice points stand for.
 
         Arguments:
             points: lattice units, shape (batch, repeats, rows, n).
+            noise: what the decoder adds to their reconstruction, same shape.
 
         Returns:
             Latents, shape (batch, *latent positions, k).
         """
-        latents = self.layout.join(self.reconstruct(points) * self.row_scale)
-        return latents * self.quantizer.scale + self.origin
+        found = self.reconstruct(points)
+        found = found if noise is None else found + noise
+        return self.layout.join(found * self.row_scale) * self.quantizer.scale + self.origin
+
+    @torch.no_grad()
+    def set_noise(self, points: Tensor, vectors: Tensor) -> None:
+        """Let the decoder's own noise be what the reconstruction lacks.
+
+        Without shared randomness it is as strong as the error of the best linear estimate of what
+        was quantized: as if it were drawn anew, given the points. With b bits per sample shared
+        its power is 4^-b of that, and of a Gaussian source R + b bits per sample tell the noisy
+        reconstruction from the source, as they should (Saldi, Linder and Yuksel, *Output
+        constrained lossy source coding with limited common randomness*, IEEE Trans. Inform.
+        Theory 61, 2015).
+
+        Arguments:
+            points: lattice units, shape (batch, repeats, rows, n).
+            vectors: what was quantized, likewise.
+        """
+        assert self.noise is not None
+        found, wanted = (
+            self.layout.join(values).flatten(0, -2).double()
+            for values in (self.reconstruct(points), vectors)
+        )
+        found, wanted = found - found.mean(0), wanted - wanted.mean(0)
+        power, whole = found.square().mean(0), wanted.square().mean(0)
+        missing = whole - (found * wanted).mean(0).square() / power.clamp_min(1e-9)
+        missing = missing / 4**self.quantizer.common_bits
+        # A channel that sends nothing is all noise.
+        gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0)
+        cell = self.quantizer.own_noise(points).double().square().mean()
+        self.noise.copy_((missing / (gain * cell)).sqrt())
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""
@@ -253,4 +298,16 @@ class LatticeTransformCoder(nn.Module):
         Returns:
             Bits per block, shape (batch,).
         """
-        return self.entropy.bits(points, self.table(points)).sum((-1, -2))
+        return self.vector_bits(points).sum((-1, -2))
+
+    def vector_bits(self, points: Tensor) -> Tensor:
+        """Return the code length of lattice vectors, shape (..., rows, n), as shape (..., rows).
+
+        Under a shared dither each has a partition function of its own.
+        """
+        table, dither = self.table(points), self.quantizer.shared_dither(points)
+        if dither is None:
+            return self.entropy.bits(points, table)
+        size = max(1, PIECE // points[0].numel())
+        parts = zip(points.split(size), dither.split(size), strict=True)
+        return torch.cat([self.entropy.bits(part, table, shift) for part, shift in parts])

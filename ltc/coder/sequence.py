@@ -90,7 +90,7 @@ def vector_bits(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
     """Return the code length of each lattice vector that `encode` returned, shape (count,)."""
     section = coder.endless
     if section is None:
-        return coder.entropy.bits(points, coder.table(points)).double().sum(-1)
+        return coder.vector_bits(points).double().sum(-1)
     with coder.of_length(len(points)):
         paths = coder.layout.split(points[None].squeeze(-1))
         return coder.entropy.bits_along(paths, coder.table(paths), section).sum((0, 1, 2))

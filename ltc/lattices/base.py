@@ -173,10 +173,27 @@ class Lattice(ABC):
         Returns:
             Points, shape (count, n), on the generator's device.
         """
+        x = self.sample_shift(count, generator, dtype)
+        return x - self._closest_point(x)
+
+    def sample_shift(
+        self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Draw points uniformly from a fundamental cell.
+
+        All fundamental cells serve alike where lattice points make no difference, as to a dither.
+
+        Arguments:
+            count: number of points.
+            generator: where the randomness comes from.
+            dtype: floating-point type.
+
+        Returns:
+            Points, shape (count, n), on the generator's device.
+        """
         device = generator.device
         u = torch.rand(count, self.dimension, generator=generator, device=device, dtype=dtype)
-        x = u @ torch.as_tensor(self.generator_matrix, dtype=dtype, device=device)
-        return x - self._closest_point(x)
+        return u @ torch.as_tensor(self.generator_matrix, dtype=dtype, device=device)
 
     def sample_dither(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32

@@ -15,6 +15,9 @@ from ltc.lattices import Lattice
 
 __all__ = ["LatticeQuantizer", "Layout"]
 
+# Of the dither, which encoder and decoder draw alike, and of the noise that a decoder adds.
+SHARED, OWN = 1, 2
+
 
 class Layout:
     """How the vectors that a lattice quantizes lie in a latent.
@@ -100,9 +103,20 @@ class LatticeQuantizer(nn.Module):
             cell, or `ste`, the nearest point with the gradient passed straight through.
         rdo: whether the encoder chooses the point of least rate + lmbda * distortion instead of
             the nearest, once trained.
+        dither: `none`; `shared`, the lattice is shifted by a dither that encoder and decoder know
+            (Ziv 1985; Zamir and Feder 1992); or `private`, the decoder adds noise of its own
+            (Lei, Hassani and Saeedi Bidokhti, arXiv 2503.17558).
+        shared_bits: of a shared dither, bits per sample of randomness that both sides share, b:
+            the dither is one of the points of a lattice 2^b times as fine, and the decoder adds
+            noise as wide as the cell of that one. None: as many as it takes.
+
+    Attributes:
+        common_bits: bits per sample of randomness that encoder and decoder share.
+        noisy: whether the decoder adds noise of its own.
 
     Raises:
-        InputError: `scale` is not positive or `train` is unknown.
+        InputError: `scale` is not positive, `train` or `dither` is unknown, `shared_bits` is no
+            positive integer, or they do not go together.
 
     Example:
         >>> from ltc.lattices import E8
@@ -117,6 +131,8 @@ class LatticeQuantizer(nn.Module):
         scale: float | None = None,
         train: str = "dither",
         rdo: bool = False,
+        dither: str = "none",
+        shared_bits: int | None = None,
     ) -> None:
         super().__init__()
         if scale is not None:
@@ -124,6 +140,22 @@ class LatticeQuantizer(nn.Module):
         self.lattice = lattice
         self.train_with = choice("quantizer.train", train, ("dither", "ste"))
         self.rdo = choice("quantizer.rdo", rdo, (True, False))
+        self.dither = choice("quantizer.dither", dither, ("none", "shared", "private"))
+        if dither == "shared" and (rdo or train == "ste"):
+            wrong = "rdo=true" if rdo else "train=ste"
+            raise InputError(
+                f"quantizer.{wrong} does not go with quantizer.dither=shared, under which the "
+                "error has to be uniform over the cell: use rdo=false and train=dither"
+            )
+        if shared_bits is not None and dither != "shared":
+            raise InputError(
+                f"quantizer.shared_bits={shared_bits} is of a shared dither; use "
+                "quantizer.dither=shared, or null"
+            )
+        if shared_bits is not None:
+            shared_bits = integer("quantizer.shared_bits", shared_bits, 1, 16)
+        self.common_bits = 0.0 if dither == "private" else float(shared_bits or math.inf)
+        self.noisy = dither != "none" and self.common_bits < math.inf
         self.log_scale = nn.Parameter(
             torch.tensor(math.log(scale or 1.0)), requires_grad=scale is None
         )
@@ -163,9 +195,43 @@ class LatticeQuantizer(nn.Module):
             moment = self.lattice.second_moment or 1 / 12
             self.log_scale.fill_(0.5 * math.log(distortion / moment))
 
+    @torch.no_grad()
+    def shared_dither(self, like: Tensor) -> Tensor | None:
+        """Return the dither that encoder and decoder share, or None where there is none.
+
+        It is drawn from a seed of its own, and is the same for vectors of the same shape.
+
+        Arguments:
+            like: vectors, shape (..., n).
+
+        Returns:
+            Shifts of the lattice for each vector, lattice units, shape (..., n).
+        """
+        if self.dither != "shared":
+            return None
+        generator = torch.Generator(like.device).manual_seed(SHARED)
+        shifts = self.lattice.sample_shift(like[..., 0].numel(), generator, like.dtype)
+        if self.noisy:
+            fineness = 2**self.common_bits
+            shifts = self.lattice.closest_point(fineness * shifts) / fineness
+        return shifts.reshape(like.shape)
+
+    @torch.no_grad()
+    def own_noise(self, like: Tensor) -> Tensor:
+        """Return noise uniform over the cell that the decoder alone knows, shape (..., n)."""
+        generator = torch.Generator(like.device).manual_seed(OWN)
+        noise = self.lattice.sample_voronoi(like[..., 0].numel(), generator, like.dtype)
+        return noise.reshape(like.shape)
+
     def quantize(self, vectors: Tensor) -> Tensor:
-        """Return the nearest lattice points; lattice units, shape (..., n) in and out."""
-        return self.lattice.closest_point(vectors)
+        """Return the nearest points of the lattice, shifted by a dither that is shared.
+
+        Lattice units, shape (..., n) in and out.
+        """
+        dither = self.shared_dither(vectors)
+        if dither is None:
+            return self.lattice.closest_point(vectors)
+        return self.lattice.closest_point(vectors - dither) + dither
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
         """Quantize in training.
@@ -177,13 +243,17 @@ class LatticeQuantizer(nn.Module):
             The points with a gradient, same shape, and the dither by which the lattice that
             they lie on is shifted, or None. All of the first axis share a dither, shape
             (1, ..., n or 1): the partition function is then computed once, not for each of them.
+            Of a coder with a shared dither each vector of few coordinates has its own, as the
+            points of one dither together are distributed as no source is.
         """
         if self.train_with == "ste":
             return vectors + (self.lattice.closest_point(vectors) - vectors).detach(), None
         generator = torch.Generator(vectors.device)
         generator.manual_seed(int(torch.randint(2**62, ()).item()))
-        one = vectors[:1]
-        dither = self.lattice.sample_dither(one[..., 0].numel(), generator, vectors.dtype)
+        own = self.dither == "shared"
+        one = vectors if own and not self.lattice.runs_across else vectors[:1]
+        sample = self.lattice.sample_shift if own else self.lattice.sample_dither
+        dither = sample(one[..., 0].numel(), generator, vectors.dtype)
         dither = dither.reshape(*one.shape[:-1], -1)
         with torch.no_grad():
             points = self.lattice.closest_point(vectors - dither) + dither

@@ -178,6 +178,11 @@ def build_grid_coder(config: DictConfig, known: dict[str, Any]) -> GridCoder:
             "quantizer=trellis or quantizer=scalar"
         )
     quantizer = build_quantizer(config)
+    if quantizer.dither != "none":
+        raise InputError(
+            f"quantizer.dither={quantizer.dither} is of vectors; {called} are coded without one: "
+            "use quantizer.dither=none"
+        )
     known_entropy = {
         "frequencies": transform.frequencies,
         "branches": branches_of(quantizer.lattice).numbers,
@@ -297,6 +302,13 @@ def build_coder(
             "transform=linear or mlp with entropy=exact"
         )
     transform = _made(Transform, "transform", config.transform, dimension=dimension)
+    realism = config.get("realism", 0)
+    if realism and quantizer.dither != "shared":
+        raise InputError(
+            f"realism={realism:g} needs quantizer.dither=shared; with private the decoder adds as "
+            "much noise as the source lacks, and with none it cannot come near the source's "
+            "distribution: use realism=0"
+        )
     lattice, block = quantizer.lattice, config.source.block
     if block is None and lattice.runs_across:
         block = lattice.dimension

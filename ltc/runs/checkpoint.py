@@ -24,7 +24,7 @@ from ltc.runs.build import (
     build_quantizer,
     plain,
 )
-from ltc.runs.run import Run, load_parameters, restored
+from ltc.runs.run import Run, load_parameters, no_bitstream, restored
 
 __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 
@@ -89,7 +89,7 @@ def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
     except InputError as error:
         raise InputError(f"ckpt={checkpoint}: {error}") from error
     if code is None:
-        raise InputError(f"ckpt={checkpoint}: entropy={config.name.entropy} has no bitstream")
+        raise InputError(f"ckpt={checkpoint}: {no_bitstream(config)}")
     return FileCoder(coder.eval(), code, state["source"])
 
 

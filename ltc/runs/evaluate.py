@@ -205,6 +205,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     """
     config, source = run.config, run.source
     measured = run.measure(device)
+    bound = run.limit(measured)
     return {
         "schema": SCHEMA,
         **config["name"],
@@ -213,7 +214,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "lmbda": config["lmbda"],
         "seed": config["seed"],
         "samples": measured.samples,
-        **compare(measured.measurement, run.bound, source.variance, source.entropy, run.distortion),
+        **compare(measured.measurement, bound, source.variance, source.entropy, run.distortion),
         "bitstream_rate": measured.bitstream_rate,
         "high_rate_gap": run.high_rate_gap,
         **measured.more,
@@ -237,7 +238,7 @@ def parameters(config: dict[str, Any]) -> dict[str, Any]:
         {'quantizer.lattice.states': 8, 'quantizer.rdo': True}
     """
     groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "refine")
-    numbers = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip")
+    numbers = ("realism", "batch", "learning_rate", "transform_learning_rate", "gradient_clip")
     chosen = {key: config[key] for key in (*groups, *numbers) if config.get(key) not in (None, {})}
     return {key: value for key, value in dotted(chosen) if not key.endswith("._target_")}
 

@@ -22,6 +22,7 @@ from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measured
 from ltc.media import Vectors
+from ltc.perception import sliced_wasserstein
 from ltc.runs.evaluate import measure
 from ltc.version import __version__
 
@@ -37,11 +38,14 @@ __all__ = [
     "facts",
     "generator",
     "load_parameters",
+    "no_bitstream",
     "restored",
 ]
 
 log = logging.getLogger("ltc")
 
+# Scalars that are reconstructed at once, where paths have an end.
+PIECE = 1 << 18
 # Streams of random numbers that never meet: each use of the seed has its own.
 NAMES = ("initialise", "train", "validation", "held_out", "figures", "refine", "noise")
 STREAMS = {name: number for number, name in enumerate(NAMES, start=1)}
@@ -156,6 +160,10 @@ class Run(ABC):
             device: where what was trained is.
         """
 
+    def limit(self, measured: Measured) -> RateDistortion | None:
+        """Return the rate-distortion function that what was measured is compared with."""
+        return self.bound
+
     @abstractmethod
     def cells(self, blocks: Tensor) -> Tensor:
         """Return numbers that tell the cells of blocks apart, shape (count, numbers)."""
@@ -249,7 +257,7 @@ class LatticeRun(Run):
     def files(self) -> FileCoder:
         """What codes files."""
         if self.code is None:
-            raise InputError(f"entropy={self.config['name']['entropy']} has no bitstream")
+            raise no_bitstream(self.config)
         return FileCoder(self.coder, self.code, facts(self.source))
 
     @torch.no_grad()
@@ -265,7 +273,24 @@ class LatticeRun(Run):
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
                 bias / blocks[0].numel(),
             )
-        return Measured(measurement, blocks.numel(), written)
+        return Measured(measurement, blocks.numel(), written, self._perceived(blocks))
+
+    def limit(self, measured: Measured) -> RateDistortion | None:
+        """Return R(D); under a dither R(D, P) where it is known, with the randomness shared."""
+        if self.bound is None or "perception" not in measured.more:
+            return self.bound
+        common = self.coder.quantizer.common_bits
+        return self.bound.at_perception(measured.more["perception"], common)
+
+    def _perceived(self, blocks: Tensor) -> dict[str, float]:
+        """Return how far the reconstruction of held-out blocks is from them in distribution."""
+        if self.coder.quantizer.dither == "none":
+            return {}
+        vectors = blocks.flatten(0, 1)
+        parts = vectors.split(sequence.piece(self.coder, vectors.shape[-1], PIECE))
+        decoded = torch.cat([self.reconstruct(part) for part in parts])
+        rng = torch.Generator(vectors.device).manual_seed(0)
+        return {"perception": float(sliced_wasserstein(vectors.double(), decoded.double(), rng))}
 
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the lattice points."""
@@ -308,6 +333,14 @@ def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
                 f"trained on {known[key]}; choose data of the same kind"
             )
     source.rescale(known.get("offset", 0.0), known.get("gain", 1.0))
+
+
+def no_bitstream(config: Any) -> InputError:
+    """Return what to say of a configuration whose coder writes no files."""
+    shared = config["quantizer"].get("dither") == "shared"
+    which = "quantizer.dither=shared" if shared else f"entropy={config['name']['entropy']}"
+    other = "; use dither=private or none" if shared else ""
+    return InputError(f"{which} has no bitstream{other}")
 
 
 def load_parameters(coder: nn.Module, state: dict[str, Any]) -> None:

@@ -78,10 +78,15 @@ def train(
     def minimise(run: LatticeRun) -> torch.device:
         with _bounded(run.coder, run.source.dimension):
             device = _minimise(run, config, saved, logger)
-            if run.coder.entropy.trellis is not None:
+            coder = run.coder
+            # Under a shared dither training has seen already what the encoder produces.
+            if coder.entropy.trellis is not None and coder.quantizer.dither != "shared":
                 with Progress("fitting to what the encoder produces") as progress:
                     blocks = _samples_to_refine(run, device)
-                    refine(run.coder, blocks, report=lambda status: progress.update(status=status))
+                    refine(coder, blocks, report=lambda status: progress.update(status=status))
+            if coder.noise is not None:
+                some = _samples_to_refine(run, device)[: max(16, MOST // coder.layout.block)]
+                coder.set_noise(coder.encode(some), coder.vectors(some))
         return device
 
     with opened(plain(config.logger), folder, saved.step) as logger:
@@ -119,6 +124,7 @@ def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger)
     source, coder = run.source, run.coder
     module = CoderTraining(
         coder,
+        realism=config.get("realism", 0.0),
         learning_rate=config.learning_rate,
         transform_learning_rate=config.transform_learning_rate,
         steps=config.steps,

@@ -45,6 +45,7 @@ def check_values(config: DictConfig) -> None:
             OmegaConf.update(config, key, integer(key, value))
     integer("seed", config.seed, 0, 2**32 - 1)
     number("gradient_clip", config.gradient_clip, closed=True)
+    number("realism", config.get("realism", 0), closed=True)
     integer("trainer.val_check_interval", config.trainer.val_check_interval)
     choice("evaluate.bitstream", config.evaluate.bitstream, (True, False))
 

@@ -1,4 +1,4 @@
-"""The training of a coder: rate + lmbda * distortion."""
+"""The training of a coder: rate + lmbda * (distortion + realism * W2^2)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
+from ltc.perception import debiased_wasserstein
 
 __all__ = ["CoderTraining", "TrainingDivergedError"]
 
@@ -22,10 +23,13 @@ class TrainingDivergedError(RuntimeError):
 
 
 class CoderTraining(lightning.LightningModule):
-    """Minimises `rate + lmbda * distortion` of a coder on batches of blocks.
+    """Minimises `rate + lmbda * (distortion + realism * W2^2)` of a coder on batches of blocks.
+
+    W2 is the sliced Wasserstein-2 distance between source and reconstruction.
 
     Arguments:
         coder: what is trained, in place.
+        realism: weight of its square against the distortion.
         learning_rate: the highest step size of Adam, for the entropy model and the lattice's
             scale.
         transform_learning_rate: the highest step size for the transform.
@@ -40,6 +44,7 @@ class CoderTraining(lightning.LightningModule):
     def __init__(
         self,
         coder: LatticeTransformCoder,
+        realism: float = 0.0,
         learning_rate: float = 1e-2,
         transform_learning_rate: float = 1e-3,
         steps: int = 2500,
@@ -49,6 +54,7 @@ class CoderTraining(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.coder = coder
+        self.realism = realism
         self.learning_rate = learning_rate
         self.transform_learning_rate = transform_learning_rate
         self.steps = steps
@@ -63,17 +69,19 @@ class CoderTraining(lightning.LightningModule):
         try:
             if self.training:
                 points, dither = self.coder.quantizer(vectors)
+                bits = self.coder.entropy.bits(points, self.coder.table(points), dither)
+                if self.coder.quantizer.dither == "shared" and self.coder.noise is not None:
+                    self.coder.set_noise(points, vectors)
             else:
-                points, dither = self.coder.quantizer.quantize(vectors), None
-            rate = (
-                self.coder.entropy.bits(points, self.coder.table(points), dither).sum() / x.numel()
-            )
+                points = self.coder.quantizer.quantize(vectors)
+                bits = self.coder.vector_bits(points)
+            rate = bits.sum() / x.numel()
         except InputError as error:  # what is to be quantized is not finite; no input is wrong
             raise self._diverged(str(error)) from None
         except OverflowError as error:
             raise self._diverged(str(error)) from error
-        distortion = self.coder.distortion.cost(self.coder.decode(points) - x).mean()
-        loss = rate + self.coder.lmbda * distortion
+        distortion, cost = self._costs(points, x)
+        loss = rate + self.coder.lmbda * cost
         if stage == "validation" or self.global_step % self.log_every == 0:
             if not torch.isfinite(loss):
                 raise self._diverged(f"the loss is {loss.item()}")
@@ -88,6 +96,17 @@ class CoderTraining(lightning.LightningModule):
                 batch_size=len(x),
             )
         return loss
+
+    def _costs(self, points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distortion, and with what realism adds to it."""
+        decoded = self.coder.decode(points)
+        distortion = self.coder.distortion.cost(decoded - x).mean()
+        if not self.realism:
+            return distortion, distortion
+        seed = int(torch.randint(2**62, ()).item()) if self.training else 0
+        rng = torch.Generator(x.device).manual_seed(seed)
+        distance = debiased_wasserstein(x.flatten(0, -2), decoded.flatten(0, -2), rng)
+        return distortion, distortion + self.realism * distance
 
     def _diverged(self, reason: str) -> TrainingDivergedError:
         return TrainingDivergedError(
@@ -118,12 +137,11 @@ class CoderTraining(lightning.LightningModule):
 
     @torch.no_grad()
     def validation_loss(self, blocks: Tensor) -> float:
-        """Return rate + lmbda * distortion of blocks, (batch, *positions, d), as validated."""
+        """Return the loss of blocks, (batch, *positions, d), as validated."""
         self.eval()  # what is random in training alone would depend on what was before it
         points = self.coder.quantizer.quantize(self.coder.vectors(blocks))
         rate = self.coder.bits(points).sum() / blocks.numel()
-        distortion = self.coder.distortion.cost(self.coder.decode(points) - blocks).mean()
-        return float(rate + self.coder.lmbda * distortion)
+        return float(rate + self.coder.lmbda * self._costs(points, blocks)[1])
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, with step sizes that fall to zero along a cosine."""

@@ -138,14 +138,13 @@ class Convolutional(Lattice):
     def _closest_point(self, x: Tensor) -> Tensor:
         return self.trellis.closest_point(x)
 
-    def sample_voronoi(
+    def sample_shift(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        """Draw quantization errors of uniform noise, arguments as of any lattice."""
+        """Draw points uniformly from a period of the code, arguments as of any lattice."""
         shape = (count, self.length)
-        period = self.trellis.sections[0].step
-        x = period * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
-        return x - self._closest_point(x)
+        period = self.section.step
+        return period * torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
 
     def sample_dither(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
