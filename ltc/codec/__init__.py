@@ -5,7 +5,7 @@ from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import Aim, FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
-from ltc.codec.select import code_for, grid_files
+from ltc.codec.select import code_for, grid_files, no_bitstream
 
 __all__ = [
     "Aim",
@@ -17,4 +17,5 @@ __all__ = [
     "Payload",
     "code_for",
     "grid_files",
+    "no_bitstream",
 ]

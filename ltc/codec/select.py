@@ -16,7 +16,7 @@ from ltc.coder.grid import GridCoder
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
 
-__all__ = ["code_for", "grid_files"]
+__all__ = ["code_for", "grid_files", "no_bitstream"]
 
 GRID_FILES = {"image": PictureFileCoder, "audio": SoundFileCoder}
 
@@ -29,6 +29,14 @@ def grid_files(coder: GridCoder, facts: dict[str, Any]) -> GridFileCoder:
         facts: of the source, see `ltc.runs.run.facts`.
     """
     return GRID_FILES[facts["whole"]](coder, facts)
+
+
+def no_bitstream(config: Any) -> InputError:
+    """Return what to say of a configuration whose coder writes no files."""
+    shared = config["quantizer"].get("dither") == "shared"
+    which = "quantizer.dither=shared" if shared else f"entropy={config['name']['entropy']}"
+    other = "; use dither=private or none" if shared else ""
+    return InputError(f"{which} has no bitstream{other}")
 
 
 def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = None) -> Code | None:

@@ -273,9 +273,9 @@ class LatticeTransformCoder(nn.Module):
         found, wanted = found - found.mean(0), wanted - wanted.mean(0)
         power, whole = found.square().mean(0), wanted.square().mean(0)
         missing = whole - (found * wanted).mean(0).square() / power.clamp_min(1e-9)
-        missing = missing / 4**self.quantizer.common_bits
+        missing = missing.clamp_min(0) / 4**self.quantizer.common_bits
         # A channel that sends nothing is all noise.
-        gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0)
+        gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0).clamp_min(1e-9)
         cell = self.quantizer.own_noise(points).double().square().mean()
         self.noise.copy_((missing / (gain * cell)).sqrt())
 

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ltc.checks import integer, number, refuse_interpolations
-from ltc.codec import FileCoder, grid_files
+from ltc.codec import FileCoder, grid_files, no_bitstream
 from ltc.codec.grid_files import GridFileCoder
 from ltc.errors import InputError
 from ltc.files import config_directories
@@ -24,7 +24,7 @@ from ltc.runs.build import (
     build_quantizer,
     plain,
 )
-from ltc.runs.run import Run, load_parameters, no_bitstream, restored
+from ltc.runs.run import Run, load_parameters, restored
 
 __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 

@@ -16,6 +16,7 @@ from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion, Squared
 from ltc.errors import InputError
 from ltc.measurement import Measurement, summarise
+from ltc.perception import sliced_wasserstein
 from ltc.runs.machine import machine
 from ltc.runs.values import dotted
 
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     from ltc.bounds import RateDistortion
     from ltc.runs.run import Run
 
-__all__ = ["SCHEMA", "check_memory", "compare", "evaluate", "measure", "parameters", "standing"]
+__all__ = [
+    "SCHEMA",
+    "check_memory",
+    "compare",
+    "evaluate",
+    "measure",
+    "parameters",
+    "perceived",
+    "standing",
+]
 
 # Which keys `metrics.json` has and what they mean: one more whenever a key goes, or means something
 # else. Keys that are new change nothing for those who read the others.
@@ -92,6 +102,19 @@ def measure(
     )
     written = None if code is None else 8 * _written(code, torch.cat(encoded)) / blocks.numel()
     return summarise(*of_blocks), written
+
+
+@torch.no_grad()
+def perceived(coder: LatticeTransformCoder, blocks: Tensor, chunk: int = 1 << 18) -> float:
+    """Return the squared sliced Wasserstein-2 distance of held-out blocks and their reconstruction.
+
+    Arguments as of `measure`.
+    """
+    vectors = blocks.flatten(0, 1)
+    parts = vectors.split(sequence.piece(coder, vectors.shape[-1], chunk))
+    decoded = torch.cat([sequence.decode(coder, sequence.encode(coder, part)) for part in parts])
+    rng = torch.Generator(vectors.device).manual_seed(0)
+    return float(sliced_wasserstein(vectors.double(), decoded.double(), rng))
 
 
 def _written(code: Code, points: Tensor) -> int:

@@ -15,15 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ltc.codec import Code, FileCoder, code_for
+from ltc.codec import Code, FileCoder, code_for, no_bitstream
 from ltc.coder import LatticeTransformCoder, sequence
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measured
 from ltc.media import Vectors
-from ltc.perception import sliced_wasserstein
-from ltc.runs.evaluate import measure
+from ltc.runs.evaluate import measure, perceived
 from ltc.version import __version__
 
 if TYPE_CHECKING:  # neither is needed to code files
@@ -38,14 +37,11 @@ __all__ = [
     "facts",
     "generator",
     "load_parameters",
-    "no_bitstream",
     "restored",
 ]
 
 log = logging.getLogger("ltc")
 
-# Scalars that are reconstructed at once, where paths have an end.
-PIECE = 1 << 18
 # Streams of random numbers that never meet: each use of the seed has its own.
 NAMES = ("initialise", "train", "validation", "held_out", "figures", "refine", "noise")
 STREAMS = {name: number for number, name in enumerate(NAMES, start=1)}
@@ -273,7 +269,10 @@ class LatticeRun(Run):
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
                 bias / blocks[0].numel(),
             )
-        return Measured(measurement, blocks.numel(), written, self._perceived(blocks))
+        more = {}
+        if coder.quantizer.dither != "none":
+            more["perception"] = perceived(coder, blocks)
+        return Measured(measurement, blocks.numel(), written, more)
 
     def limit(self, measured: Measured) -> RateDistortion | None:
         """Return R(D); under a dither R(D, P) where it is known, with the randomness shared."""
@@ -281,16 +280,6 @@ class LatticeRun(Run):
             return self.bound
         common = self.coder.quantizer.common_bits
         return self.bound.at_perception(measured.more["perception"], common)
-
-    def _perceived(self, blocks: Tensor) -> dict[str, float]:
-        """Return how far the reconstruction of held-out blocks is from them in distribution."""
-        if self.coder.quantizer.dither == "none":
-            return {}
-        vectors = blocks.flatten(0, 1)
-        parts = vectors.split(sequence.piece(self.coder, vectors.shape[-1], PIECE))
-        decoded = torch.cat([self.reconstruct(part) for part in parts])
-        rng = torch.Generator(vectors.device).manual_seed(0)
-        return {"perception": float(sliced_wasserstein(vectors.double(), decoded.double(), rng))}
 
     def cells(self, blocks: Tensor) -> Tensor:
         """Return the lattice points."""
@@ -333,14 +322,6 @@ def bring_to_scale(source: Source, known: dict[str, Any]) -> None:
                 f"trained on {known[key]}; choose data of the same kind"
             )
     source.rescale(known.get("offset", 0.0), known.get("gain", 1.0))
-
-
-def no_bitstream(config: Any) -> InputError:
-    """Return what to say of a configuration whose coder writes no files."""
-    shared = config["quantizer"].get("dither") == "shared"
-    which = "quantizer.dither=shared" if shared else f"entropy={config['name']['entropy']}"
-    other = "; use dither=private or none" if shared else ""
-    return InputError(f"{which} has no bitstream{other}")
 
 
 def load_parameters(coder: nn.Module, state: dict[str, Any]) -> None:

@@ -35,7 +35,15 @@ from ltc.runs.record import (
 )
 from ltc.runs.run import LatticeRun, Run, generator
 from ltc.threads import one_thread
-from ltc.training import BlockStream, CoderTraining, Saved, TrainingProgress, WholeFiles, refine
+from ltc.training import (
+    BlockStream,
+    CoderTraining,
+    Saved,
+    TrainingProgress,
+    WholeFiles,
+    fit_realism,
+    refine,
+)
 
 __all__ = ["train"]
 
@@ -43,6 +51,8 @@ log = logging.getLogger("ltc")
 
 # Scalars of a block that paths without an end are learned in.
 MOST = 1 << 15
+# Scalars that a decoder is fitted to where their distribution counts.
+SOME = 1 << 17
 
 
 def train(
@@ -84,9 +94,10 @@ def train(
                 with Progress("fitting to what the encoder produces") as progress:
                     blocks = _samples_to_refine(run, device)
                     refine(coder, blocks, report=lambda status: progress.update(status=status))
-            if coder.noise is not None:
-                some = _samples_to_refine(run, device)[: max(16, MOST // coder.layout.block)]
-                coder.set_noise(coder.encode(some), coder.vectors(some))
+            if coder.quantizer.dither != "none":
+                blocks = _samples_to_refine(run, device)
+                scalars = coder.layout.block * run.source.dimension
+                fit_realism(coder, blocks[: max(16, SOME // scalars)], config.get("realism", 0))
         return device
 
     with opened(plain(config.logger), folder, saved.step) as logger:

@@ -1,6 +1,7 @@
 """Training a coder and fitting it to what its encoder produces."""
 
 from ltc.training.batches import BlockStream
+from ltc.training.fitting import fit_realism
 from ltc.training.module import CoderTraining, TrainingDivergedError
 from ltc.training.progress import TrainingProgress
 from ltc.training.refinement import refine
@@ -13,5 +14,6 @@ __all__ = [
     "TrainingDivergedError",
     "TrainingProgress",
     "WholeFiles",
+    "fit_realism",
     "refine",
 ]

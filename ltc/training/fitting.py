@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
+from ltc.perception import debiased_wasserstein
 from ltc.threads import one_thread
 
-__all__ = ["encode", "fit", "lagrangian"]
+__all__ = ["costs", "encode", "fit", "fit_realism", "lagrangian"]
 
 # Scalars that are encoded at once.
 PIECE = 1 << 17
+# Of Adam, to fit a synthesis whose reconstruction is to be distributed as the source.
+STEPS = 200
 
 
 @torch.no_grad()
@@ -51,3 +54,49 @@ def fit(coder: LatticeTransformCoder, points: Tensor, blocks: Tensor) -> None:
     # The gradient of log Z is how often each coset is used, and the surrogate's are the same.
     with coder.through(coder.quantizer.lattice.surrogate):
         coder.entropy.fit(points, coder.table(points))
+
+
+def costs(
+    coder: LatticeTransformCoder, points: Tensor, blocks: Tensor, realism: float, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Return the distortion of points that stand for blocks, and with what realism adds to it.
+
+    Arguments:
+        coder: the coder.
+        points: lattice units, shape (count, repeats, rows, n).
+        blocks: shape (count, *positions, d).
+        realism: weight of the squared Wasserstein-2 distance.
+        seed: of the directions along which vectors are compared.
+    """
+    decoded = coder.decode(points)
+    distortion = coder.distortion.cost(decoded - blocks).mean()
+    if not realism:
+        return distortion, distortion
+    rng = torch.Generator(blocks.device).manual_seed(seed)
+    distance = debiased_wasserstein(blocks.flatten(0, -2), decoded.flatten(0, -2), rng)
+    return distortion, distortion + realism * distance
+
+
+def fit_realism(coder: LatticeTransformCoder, blocks: Tensor, realism: float) -> None:
+    """Fit the decoder's own noise, and the synthesis to distortion + realism * W2^2.
+
+    A batch of training tells little of a distance between distributions.
+
+    Arguments:
+        coder: changed in place.
+        blocks: shape (count, *positions, d).
+        realism: weight of the squared Wasserstein-2 distance; 0: the synthesis stays as it is.
+    """
+    points = encode(coder, blocks)
+    if coder.noise is not None:
+        coder.set_noise(points, coder.vectors(blocks))
+    parameters = [p for p in coder.transform.parameters() if p.requires_grad]
+    if not (realism and parameters):
+        return
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        costs(coder, points, blocks, realism, step)[1].backward()
+        optimizer.step()
+        schedule.step()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
-from ltc.perception import debiased_wasserstein
+from ltc.training.fitting import costs
 
 __all__ = ["CoderTraining", "TrainingDivergedError"]
 
@@ -98,15 +98,8 @@ class CoderTraining(lightning.LightningModule):
         return loss
 
     def _costs(self, points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the distortion, and with what realism adds to it."""
-        decoded = self.coder.decode(points)
-        distortion = self.coder.distortion.cost(decoded - x).mean()
-        if not self.realism:
-            return distortion, distortion
-        seed = int(torch.randint(2**62, ()).item()) if self.training else 0
-        rng = torch.Generator(x.device).manual_seed(seed)
-        distance = debiased_wasserstein(x.flatten(0, -2), decoded.flatten(0, -2), rng)
-        return distortion, distortion + self.realism * distance
+        seed = int(torch.randint(2**62, ()).item()) if self.training and self.realism else 0
+        return costs(self.coder, points, x, self.realism, seed)
 
     def _diverged(self, reason: str) -> TrainingDivergedError:
         return TrainingDivergedError(
