@@ -269,9 +269,8 @@ class LatticeRun(Run):
                 "the logarithm of a Monte Carlo mean makes the rate too high by about %.2g bits",
                 bias / blocks[0].numel(),
             )
-        more = {}
-        if coder.quantizer.dither != "none":
-            more["perception"] = perceived(coder, blocks)
+        dithered = coder.quantizer.dither != "none"
+        more = {"perception": perceived(coder, blocks)} if dithered else {}
         return Measured(measurement, blocks.numel(), written, more)
 
     def limit(self, measured: Measured) -> RateDistortion | None:

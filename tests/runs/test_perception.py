@@ -21,9 +21,9 @@ QUICK = [
 @pytest.mark.parametrize(
     ("settings", "common", "largest"),
     [
-        (["quantizer.dither=shared", "realism=10", "steps=300"], float("inf"), 0.3),
+        (["quantizer.dither=shared", "realism=10", "steps=150"], float("inf"), 0.3),
         (
-            ["quantizer.dither=shared", "quantizer.shared_bits=1", "realism=10", "steps=300"],
+            ["quantizer.dither=shared", "quantizer.shared_bits=1", "realism=10", "steps=150"],
             1.0,
             0.3,
         ),
