@@ -5,6 +5,7 @@ from ltc.codec.code import LatticeCode
 from ltc.codec.container import Container
 from ltc.codec.files import Aim, FileCoder, Payload
 from ltc.codec.fixed_rate import FixedRateCode
+from ltc.codec.fixed_size import FixedSizeCode
 from ltc.codec.select import code_for, grid_files, no_bitstream
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Container",
     "FileCoder",
     "FixedRateCode",
+    "FixedSizeCode",
     "LatticeCode",
     "Payload",
     "code_for",

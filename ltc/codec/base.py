@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 
 from ltc.codec.container import CHUNK, LARGEST_CHUNK
@@ -102,6 +103,30 @@ class Code(ABC):
             raise InputError(f"a stream of {largest} vectors is larger than any that ltc writes")
         pieces = [chunks[start : start + TOGETHER] for start in range(0, len(chunks), TOGETHER)]
         return in_parallel(self._decode, pieces)
+
+    def lengths(self, points: Tensor) -> Tensor:
+        """Return how long the stream of each vector alone is, in bits up to its last one.
+
+        Arguments:
+            points: lattice units, shape (count, rows, n).
+
+        Returns:
+            Shape (count,), float64, on the CPU; inf where there is no stream.
+        """
+        points = self._checked(points).cpu()
+
+        def some(first: int) -> list[float]:
+            return [self._length(point[None]) for point in points[first : first + TOGETHER]]
+
+        found = in_parallel(some, range(0, len(points), TOGETHER))
+        return torch.tensor(found, dtype=torch.float64)
+
+    def _length(self, points: Tensor) -> float:
+        try:
+            stream = self._encode(points, 0, None)[0][1].rstrip(b"\0")
+        except InputError:
+            return math.inf
+        return 8 * len(stream) - (stream[-1] & -stream[-1]).bit_length() + 1 if stream else 0
 
     def _checked(self, points: Tensor) -> Tensor:
         if points.shape[1:] != self.shape:

@@ -143,7 +143,7 @@ class FileCoder:
             if not (values.abs() < LARGEST_VALUE).all():
                 raise self._too_large(payload)
             try:
-                parts.append(sequence.encode(self.model, values))
+                parts.append(sequence.encode(self.model, values, self.code.lengths))
                 waiting += len(parts[-1])
                 whole = waiting if first + piece >= total else waiting // group * group
                 if whole:

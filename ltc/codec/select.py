@@ -8,6 +8,7 @@ from typing import Any
 from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
 from ltc.codec.fixed_rate import FixedRateCode
+from ltc.codec.fixed_size import FixedSizeCode
 from ltc.codec.grid_files import GridFileCoder
 from ltc.codec.picture_files import PictureFileCoder
 from ltc.codec.sound_files import SoundFileCoder
@@ -59,4 +60,5 @@ def code_for(coder: LatticeTransformCoder, state: Mapping[str, Any] | None = Non
         return None
     if state is not None and not isinstance(state, Mapping):
         raise InputError("its frozen code is no table")
-    return LatticeCode.of(entropy, channel, coder.endless, state)
+    code = LatticeCode.of(entropy, channel, coder.endless, state)
+    return code if coder.size is None else FixedSizeCode(code, coder.size // 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,11 +12,15 @@ from torch import Tensor, nn
 from ltc.coder.optimised_encoder import rate_distortion_optimised
 from ltc.distortion import Distortion, Squared
 from ltc.entropy import EntropyModel, PointTable
+from ltc.errors import InputError
 from ltc.lattices import Lattice, Section
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
 
-__all__ = ["LatticeTransformCoder"]
+__all__ = ["GAIN_BITS", "LatticeTransformCoder"]
+
+# Bits that say by which gain a lattice vector of fixed size is louder than others.
+GAIN_BITS = 3
 
 # Scalars that get a partition function of their own at once.
 PIECE = 1 << 15
@@ -46,6 +51,11 @@ class LatticeTransformCoder(nn.Module):
             None without `rdo`.
         noise: how wide the decoder's own noise is in each channel, times the cell, shape (k,);
             None where it adds none.
+        size: bits of each lattice vector, all rows together, where the quantizer has a rate; or
+            None.
+
+    Raises:
+        InputError: these bits are no whole bytes.
 
     Example:
         >>> from ltc.entropy import Exact
@@ -89,6 +99,11 @@ class LatticeTransformCoder(nn.Module):
         self.noise: Tensor | None
         noise = torch.zeros(transform.latent_dimension) if quantizer.noisy else None
         self.register_buffer("noise", noise)
+        self.size: int | None = None
+        if quantizer.rate is not None:
+            self.size = _whole_bytes(
+                quantizer.rate, layout.block * transform.dimension // layout.repeats
+            )
 
     @contextmanager
     def through(self, lattice: Lattice) -> Iterator[None]:
@@ -109,11 +124,12 @@ class LatticeTransformCoder(nn.Module):
         """The section that repeats along each channel, if a path may have any length; or None.
 
         A context chooses a table for each lattice vector: with one, vectors stay as they are. So
-        they do under a shared dither, with which no section is like another.
+        they do where each has bits of its own, and under a shared dither, with which no section is
+        like another.
         """
         if not self.layout.across or self.entropy.context or self.entropy.trellis is None:
             return None
-        if self.quantizer.dither == "shared":
+        if self.size is not None or self.quantizer.dither == "shared":
             return None
         return self.quantizer.lattice.section
 
@@ -185,18 +201,37 @@ class LatticeTransformCoder(nn.Module):
         """
         if not self.quantizer.rdo:
             return self.quantizer.quantize(self.vectors(x))
-        # For squared error and an orthogonal synthesis these costs are exact; otherwise each
-        # coordinate is judged as if the others had no error.
-        length = self.quantizer.scale * self.row_scale
-        weight = self.sensitivity[self.channel] * length**self.distortion.power
+        return self.choose(self.wanted(x), self.lmbda)
+
+    def choose(self, wanted: Tensor, lmbda: float | Tensor) -> Tensor:
+        """Return the points of least rate + lmbda * distortion.
+
+        Arguments:
+            wanted: what the reconstruction points are to come near, lattice units, shape
+                (batch, repeats, rows, n).
+            lmbda: weight of the distortion; of each vector, shape (batch, repeats, 1, 1).
+
+        Returns:
+            Points, same shape.
+        """
         return rate_distortion_optimised(
-            self.wanted(x),
-            self.lmbda * weight,
+            wanted,
+            lmbda * self.price,
             self.entropy,
             self.channel,
             self.shift,
             self.distortion.cost,
         )
+
+    @property
+    def price(self) -> Tensor:
+        """What an error of one in each coordinate costs in the reconstruction, (rows, n or 1).
+
+        For squared error and an orthogonal synthesis it is exact; otherwise each coordinate is
+        judged as if the others had no error.
+        """
+        length = self.quantizer.scale * self.row_scale
+        return self.sensitivity[self.channel] * length**self.distortion.power
 
     @torch.no_grad()
     def wanted(self, x: Tensor) -> Tensor:
@@ -222,11 +257,12 @@ class LatticeTransformCoder(nn.Module):
         """
         self.sensitivity.copy_(self.transform.sensitivity(x, self.distortion))
 
-    def decode(self, points: Tensor) -> Tensor:
+    def decode(self, points: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """Return the reconstruction of blocks.
 
         Arguments:
             points: lattice units, shape (batch, repeats, rows, n).
+            gain: of each vector, shape (batch, repeats, 1, 1).
 
         Returns:
             Blocks, shape (batch, *positions, d).
@@ -234,19 +270,21 @@ class LatticeTransformCoder(nn.Module):
         noise = None
         if self.noise is not None and self.noise.any():
             noise = self.noise[self.channel] * self.quantizer.own_noise(points)
-        return self.transform.synthesis(self.latent(points, noise))
+        return self.transform.synthesis(self.latent(points, gain, noise))
 
-    def latent(self, points: Tensor, noise: Tensor | None = None) -> Tensor:
+    def latent(
+        self, points: Tensor, gain: Tensor | float = 1.0, noise: Tensor | None = None
+    ) -> Tensor:
         """Return the latents that lattice points stand for.
 
         Arguments:
-            points: lattice units, shape (batch, repeats, rows, n).
-            noise: what the decoder adds to their reconstruction, same shape.
+            points, gain: as of `decode`.
+            noise: what the decoder adds to their reconstruction, shape of `points`.
 
         Returns:
             Latents, shape (batch, *latent positions, k).
         """
-        found = self.reconstruct(points)
+        found = self.reconstruct(points) * gain
         found = found if noise is None else found + noise
         return self.layout.join(found * self.row_scale) * self.quantizer.scale + self.origin
 
@@ -278,6 +316,18 @@ class LatticeTransformCoder(nn.Module):
         gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0).clamp_min(1e-9)
         cell = self.quantizer.own_noise(points).double().square().mean()
         self.noise.copy_((missing / (gain * cell)).sqrt())
+
+    def gain(self, index: Tensor) -> Tensor:
+        """Return the gains of lattice vectors of fixed size.
+
+        The energy of n coordinates of a stationary source is spread by about sqrt(2 / n): gains lie
+        0.8 deviations of its root apart.
+
+        Arguments:
+            index: integers from -4 to 3.
+        """
+        coordinates = self.layout.block * self.transform.latent_dimension // self.layout.repeats
+        return torch.exp2(index * 0.8 / math.sqrt(coordinates))
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""
@@ -311,3 +361,18 @@ class LatticeTransformCoder(nn.Module):
         size = max(1, PIECE // points[0].numel())
         parts = zip(points.split(size), dither.split(size), strict=True)
         return torch.cat([self.entropy.bits(part, table, shift) for part, shift in parts])
+
+
+def _whole_bytes(rate: float, scalars: int) -> int:
+    """Return the bits of so many scalars at a rate.
+
+    Raises:
+        InputError: they are no whole bytes.
+    """
+    size = 8 * max(1, round(rate * scalars / 8))
+    if abs(size - rate * scalars) > 1e-6 * size:
+        raise InputError(
+            f"quantizer.rate={rate:g}: blocks of {scalars} scalars would take {rate * scalars:g} "
+            f"bits, no whole bytes; the nearest rate is {size / scalars:.8g}"
+        )
+    return size

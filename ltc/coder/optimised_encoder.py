@@ -39,7 +39,7 @@ def rate_distortion_optimised(
         vectors: what the reconstruction points are to come near, lattice units, shape
             (..., rows, n).
         weight: bits that an error of cost one is worth, for each coordinate, shape (rows, n) or
-            (rows, 1).
+            (rows, 1), or (..., rows, 1) of vectors that weigh it differently.
         entropy: an exact entropy model: `-log2 p` is additive along its trellis.
         channel: the channel of each coordinate, shape (rows, n) or (rows, 1).
         shift: how far from each lattice point its reconstruction point lies; None: nowhere.
@@ -67,7 +67,7 @@ def rate_distortion_optimised(
         table = entropy.table(points, channel)[..., row : row + 1, :]
         wanted = vectors[..., row : row + 1, :]
         points[..., row : row + 1, :] = _best_points(
-            wanted, weight[row : row + 1], entropy, table, shift, cost
+            wanted, weight[..., row : row + 1, :], entropy, table, shift, cost
         )
     return points
 

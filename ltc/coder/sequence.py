@@ -7,10 +7,14 @@ of each path.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ltc.coder.coder import LatticeTransformCoder
+from ltc.coder.fixed_size import fit_to_size
 
 __all__ = [
     "LONGEST",
@@ -59,19 +63,29 @@ def piece(coder: LatticeTransformCoder, dimension: int, scalars: int) -> int:
 
 
 @torch.no_grad()
-def encode(coder: LatticeTransformCoder, x: Tensor) -> Tensor:
+def encode(
+    coder: LatticeTransformCoder, x: Tensor, lengths: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Return the lattice vectors of a sequence.
 
     Arguments:
         coder: the coder.
         x: source vectors, shape (number, d); a multiple of `unit`.
+        lengths: of the streams of lattice vectors, see `ltc.codec.Code.lengths`: where the coder
+            has a `size`, vectors fit into it; None: as if it had none.
 
     Returns:
         Lattice units, shape (count, rows, n); with an endless trellis (positions of the latent,
-        channels, 1).
+        channels, 1); of a coder with a `size` (count, rows, n + 1), of which the last coordinate
+        is the index of the vector's gain, the same in all rows.
     """
     if coder.endless is None:
-        return coder.encode(x.unflatten(0, (-1, coder.layout.block))).flatten(0, 1)
+        blocks = x.unflatten(0, (-1, coder.layout.block))
+        if coder.size is None:
+            return coder.encode(blocks).flatten(0, 1)
+        if lengths is None:
+            return pad(coder.encode(blocks), (0, 1)).flatten(0, 1)
+        return fit_to_size(coder, blocks, lengths, coder.size).flatten(0, 1)
     with coder.of_length(len(x) // coder.transform.stride):
         return coder.layout.join(coder.encode(x[None]))[0].unsqueeze(-1)
 
@@ -80,7 +94,10 @@ def encode(coder: LatticeTransformCoder, x: Tensor) -> Tensor:
 def decode(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
     """Return the reconstruction of a sequence, shape (number, d), from what `encode` returned."""
     if coder.endless is None:
-        return coder.decode(points.unflatten(0, (-1, coder.layout.repeats))).flatten(0, 1)
+        points = points.unflatten(0, (-1, coder.layout.repeats))
+        if coder.size is None:
+            return coder.decode(points).flatten(0, 1)
+        return coder.decode(points[..., :-1], coder.gain(points[..., :1, -1:])).flatten(0, 1)
     with coder.of_length(len(points)):
         return coder.decode(coder.layout.split(points[None].squeeze(-1)))[0]
 
@@ -88,6 +105,8 @@ def decode(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
 @torch.no_grad()
 def vector_bits(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
     """Return the code length of each lattice vector that `encode` returned, shape (count,)."""
+    if coder.size is not None:
+        return points.new_full((len(points),), coder.size, dtype=torch.float64)
     section = coder.endless
     if section is None:
         return coder.vector_bits(points).double().sum(-1)

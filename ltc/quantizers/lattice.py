@@ -109,14 +109,16 @@ class LatticeQuantizer(nn.Module):
         shared_bits: of a shared dither, bits per sample of randomness that both sides share, b:
             the dither is one of the points of a lattice 2^b times as fine, and the decoder adds
             noise as wide as the cell of that one. None: as many as it takes.
+        rate: bits per scalar of the source that every lattice vector takes exactly, which needs
+            `rdo` and brings it; None: as many as it needs.
 
     Attributes:
         common_bits: bits per sample of randomness that encoder and decoder share.
         noisy: whether the decoder adds noise of its own.
 
     Raises:
-        InputError: `scale` is not positive, `train` or `dither` is unknown, `shared_bits` is no
-            positive integer, or they do not go together.
+        InputError: `scale` or `rate` is not positive, `train` or `dither` is unknown, `shared_bits`
+            is no positive integer, or they do not go together.
 
     Example:
         >>> from ltc.lattices import E8
@@ -133,14 +135,23 @@ class LatticeQuantizer(nn.Module):
         rdo: bool = False,
         dither: str = "none",
         shared_bits: int | None = None,
+        rate: float | None = None,
     ) -> None:
         super().__init__()
+        if rate is not None:
+            rate = number("quantizer.rate", rate, 0, 12, hint=", bits per sample, or null")
+        self.rate = rate
         if scale is not None:
             scale = number("quantizer.scale", scale, hint=", or null to learn it")
         self.lattice = lattice
         self.train_with = choice("quantizer.train", train, ("dither", "ste"))
-        self.rdo = choice("quantizer.rdo", rdo, (True, False))
+        self.rdo = choice("quantizer.rdo", rdo, (True, False)) or rate is not None
         self.dither = choice("quantizer.dither", dither, ("none", "shared", "private"))
+        if rate is not None and dither != "none":
+            raise InputError(
+                f"quantizer.dither={dither} does not go with quantizer.rate={rate:g}: use "
+                "dither=none, or rate=null"
+            )
         if dither == "shared" and (rdo or train == "ste"):
             wrong = "rdo=true" if rdo else "train=ste"
             raise InputError(

@@ -123,7 +123,7 @@ def _build_grid_run(config: DictConfig, known: dict[str, Any] | None) -> Run:
             f"distortion={config.name.distortion_measure}: {called} are coded for squared error; "
             "use distortion=squared"
         )
-    for key in ("source.block", "quantizer.scale"):
+    for key in ("source.block", "quantizer.scale", "quantizer.rate"):
         if OmegaConf.select(config, key) is not None:
             raise InputError(
                 f"{key}={OmegaConf.select(config, key)} is of vectors; {called} are coded whole, "

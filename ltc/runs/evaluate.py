@@ -70,7 +70,11 @@ def check_memory(run: Run) -> None:
 
 @torch.no_grad()
 def measure(
-    coder: LatticeTransformCoder, blocks: Tensor, code: Code | None = None, chunk: int = 1 << 18
+    coder: LatticeTransformCoder,
+    blocks: Tensor,
+    code: Code | None = None,
+    chunk: int = 1 << 18,
+    write: bool = True,
 ) -> tuple[Measurement, float | None]:
     """Encode and decode held-out blocks, and write them as an `.ltc` file.
 
@@ -80,6 +84,7 @@ def measure(
             sequence.
         code: its frozen entropy coder; None: write nothing.
         chunk: scalars in flight, where the lattice has an end.
+        write: whether the file is written, if there is a code.
 
     Returns:
         The rate and the distortion; and the bits per scalar of the file, headers included.
@@ -88,9 +93,12 @@ def measure(
         RuntimeError: what was read back from the file is not what was written.
     """
     coder.eval()
+    lengths = None if code is None else code.lengths
+    if not write:
+        code = None
     encoded, bits, errors = [], [], []
     for part in blocks.flatten(0, 1).split(sequence.piece(coder, blocks.shape[-1], chunk)):
-        points = sequence.encode(coder, part)
+        points = sequence.encode(coder, part, lengths)
         bits.append(sequence.vector_bits(coder, points))
         error = (sequence.decode(coder, points) - part).double()
         errors.append(coder.distortion.cost(error).sum(1))

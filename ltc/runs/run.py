@@ -260,8 +260,9 @@ class LatticeRun(Run):
     def measure(self, device: torch.device) -> Measured:
         """Encode and decode held-out blocks, and write them as a file where that is asked for."""
         coder, blocks = self.coder, self.held_out(device)
-        code = self.code if self.config["evaluate"]["bitstream"] else None
-        measurement, written = measure(coder, blocks, code)
+        measurement, written = measure(
+            coder, blocks, self.code, write=self.config["evaluate"]["bitstream"]
+        )
         points = coder.encode(blocks[:1000])
         bias = float(coder.entropy.bias(points, coder.table(points)).sum((-1, -2)).mean())
         if bias:
@@ -288,7 +289,8 @@ class LatticeRun(Run):
         """Return what the decoder makes of vectors; the last is repeated to fill a block."""
         missing = -len(vectors) % sequence.unit(self.coder)
         whole = torch.cat([vectors, vectors[-1:].expand(missing, -1)])
-        return sequence.decode(self.coder, sequence.encode(self.coder, whole))[: len(vectors)]
+        points = sequence.encode(self.coder, whole, self.code.lengths if self.code else None)
+        return sequence.decode(self.coder, points)[: len(vectors)]
 
     def latents(self, blocks: Tensor) -> Tensor:
         """Return what the lattice quantizes, joined to latents."""

@@ -42,6 +42,7 @@ from ltc.training import (
     TrainingProgress,
     WholeFiles,
     fit_realism,
+    initialise_at_rate,
     refine,
 )
 
@@ -98,6 +99,7 @@ def train(
                 blocks = _samples_to_refine(run, device)
                 scalars = coder.layout.block * run.source.dimension
                 fit_realism(coder, blocks[: max(16, SOME // scalars)], config.get("realism", 0))
+            run.config["lmbda"] = coder.lmbda  # another, where the quantizer has a rate
         return device
 
     with opened(plain(config.logger), folder, saved.step) as logger:
@@ -177,7 +179,11 @@ def _minimise(run: LatticeRun, config: DictConfig, saved: Saved, logger: Logger)
     count = min(20_000, max(16, (1 << 20) // (block * source.dimension)))
     coder.to(device)
     rng = generator(config.seed, "initialise", device)
-    coder.initialise(source.blocks(count, block, rng))
+    samples = source.blocks(count, block, rng)
+    if coder.quantizer.rate is None:
+        coder.initialise(samples)
+    else:
+        initialise_at_rate(coder, samples)
     # One fixed batch to choose the best checkpoint by; of a finite source it comes from the
     # training set, so that the held-out one stays untouched.
     (validation,) = stream("validation", count, 1)

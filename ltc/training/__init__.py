@@ -6,6 +6,7 @@ from ltc.training.module import CoderTraining, TrainingDivergedError
 from ltc.training.progress import TrainingProgress
 from ltc.training.refinement import refine
 from ltc.training.saving import Saved, WholeFiles
+from ltc.training.target_rate import initialise_at_rate
 
 __all__ = [
     "BlockStream",
@@ -15,5 +16,6 @@ __all__ = [
     "TrainingProgress",
     "WholeFiles",
     "fit_realism",
+    "initialise_at_rate",
     "refine",
 ]

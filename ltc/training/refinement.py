@@ -16,6 +16,7 @@ from torch import Tensor
 from ltc.coder import LatticeTransformCoder
 from ltc.training.fitting import PIECE, encode, fit, lagrangian
 from ltc.training.starts import STARTS
+from ltc.training.target_rate import STEPS, aim
 
 __all__ = ["refine"]
 
@@ -35,7 +36,8 @@ def refine(
 
     In turn with encoding, until the Lagrangian falls by less than `LEAST_FALL`. What this ends in
     depends on where it starts: all `STARTS` that suit the coder are tried through the lattice's
-    surrogate, on a quarter of the samples, and the best goes on.
+    surrogate, on a quarter of the samples, and the best goes on. Where the quantizer has a rate,
+    the coder's lmbda is changed until the encoder has it, too.
 
     Arguments:
         coder: a trained coder with an exact entropy model; changed in place.
@@ -52,7 +54,16 @@ def refine(
     coder.linearise(blocks)
     with coder.through(coder.quantizer.lattice.surrogate):
         _choose_start(coder, blocks, rounds, report)
-    return _alternate(coder, blocks, rounds, LEAST_FALL, report)
+    found = _alternate(coder, blocks, rounds, LEAST_FALL, report)
+    if coder.quantizer.rate is not None:
+        some = blocks[: max(16, PIECE // blocks[0].numel())]
+        for step in range(STEPS):
+            bits = coder.bits(encode(coder, some)).detach().double()
+            rate = float(bits.mean()) / some[0].numel()
+            if not aim(coder, rate, rescale=step >= 2):
+                break
+            found = _alternate(coder, blocks, rounds, LEAST_FALL, report)
+    return found
 
 
 @torch.no_grad()
