@@ -8,7 +8,7 @@ from torch import Tensor
 from ltc.checks import digest
 from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
-from ltc.coder.coder import GAIN_BITS
+from ltc.coder.fixed_size import GAIN_BITS
 from ltc.errors import InputError
 
 __all__ = ["FixedSizeCode"]

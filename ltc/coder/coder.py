@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,10 +16,7 @@ from ltc.lattices import Lattice, Section
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.transforms import Transform
 
-__all__ = ["GAIN_BITS", "LatticeTransformCoder"]
-
-# Bits that say by which gain a lattice vector of fixed size is louder than others.
-GAIN_BITS = 3
+__all__ = ["LatticeTransformCoder"]
 
 # Scalars that get a partition function of their own at once.
 PIECE = 1 << 15
@@ -287,47 +283,6 @@ class LatticeTransformCoder(nn.Module):
         found = self.reconstruct(points) * gain
         found = found if noise is None else found + noise
         return self.layout.join(found * self.row_scale) * self.quantizer.scale + self.origin
-
-    @torch.no_grad()
-    def set_noise(self, points: Tensor, vectors: Tensor) -> None:
-        """Let the decoder's own noise be what the reconstruction lacks.
-
-        Without shared randomness it is as strong as the error of the best linear estimate of what
-        was quantized: as if it were drawn anew, given the points. With b bits per sample shared
-        its power is 4^-b of that, and of a Gaussian source R + b bits per sample tell the noisy
-        reconstruction from the source, as they should (Saldi, Linder and Yuksel, *Output
-        constrained lossy source coding with limited common randomness*, IEEE Trans. Inform.
-        Theory 61, 2015).
-
-        Arguments:
-            points: lattice units, shape (batch, repeats, rows, n).
-            vectors: what was quantized, likewise.
-        """
-        assert self.noise is not None
-        found, wanted = (
-            self.layout.join(values).flatten(0, -2).double()
-            for values in (self.reconstruct(points), vectors)
-        )
-        found, wanted = found - found.mean(0), wanted - wanted.mean(0)
-        power, whole = found.square().mean(0), wanted.square().mean(0)
-        missing = whole - (found * wanted).mean(0).square() / power.clamp_min(1e-9)
-        missing = missing.clamp_min(0) / 4**self.quantizer.common_bits
-        # A channel that sends nothing is all noise.
-        gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0).clamp_min(1e-9)
-        cell = self.quantizer.own_noise(points).double().square().mean()
-        self.noise.copy_((missing / (gain * cell)).sqrt())
-
-    def gain(self, index: Tensor) -> Tensor:
-        """Return the gains of lattice vectors of fixed size.
-
-        The energy of n coordinates of a stationary source is spread by about sqrt(2 / n): gains lie
-        0.8 deviations of its root apart.
-
-        Arguments:
-            index: integers from -4 to 3.
-        """
-        coordinates = self.layout.block * self.transform.latent_dimension // self.layout.repeats
-        return torch.exp2(index * 0.8 / math.sqrt(coordinates))
 
     def reconstruct(self, points: Tensor) -> Tensor:
         """Return the reconstruction points of lattice points, shape (..., rows, n) both."""

@@ -9,11 +9,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ltc.coder.coder import GAIN_BITS, LatticeTransformCoder
+from ltc.coder.coder import LatticeTransformCoder
 from ltc.errors import InputError
 
-__all__ = ["fit_to_size"]
+__all__ = ["GAIN_BITS", "fit_to_size", "gain"]
 
+# Bits that say by which gain a lattice vector of fixed size is louder than others.
+GAIN_BITS = 3
 # Weights tried at most, and how many bits lie between two that enclose the size closely enough.
 STEPS, BITS = 40, 60.0
 # log2(lmbda) from the coder's own: below it a vector is also clipped, ever more; above it none has
@@ -26,6 +28,20 @@ MIXTURES, WRITTEN, LUCK = 1024, 8, 0.5
 DRAWS, NOISE = 4, 0.07
 
 Lengths = Callable[[Tensor], Tensor]
+
+
+def gain(coder: LatticeTransformCoder, index: Tensor) -> Tensor:
+    """Return the gains of lattice vectors of fixed size.
+
+    The energy of n coordinates of a stationary source is spread by about sqrt(2 / n): gains lie 0.8
+    deviations of its root apart.
+
+    Arguments:
+        coder: the coder.
+        index: integers from -4 to 3.
+    """
+    coordinates = coder.layout.block * coder.transform.latent_dimension // coder.layout.repeats
+    return torch.exp2(index * 0.8 / math.sqrt(coordinates))
 
 
 @torch.no_grad()
@@ -59,11 +75,10 @@ def fit_to_size(coder: LatticeTransformCoder, x: Tensor, lengths: Lengths, size:
     size -= GAIN_BITS
     # At high rate a gain of two is worth a bit per coordinate.
     excess = lengths(coder.choose(vectors, coder.lmbda).squeeze(1)).double() - size
-    spacing = vectors[0].numel() * math.log2(float(coder.gain(torch.tensor(1.0))))
+    spacing = vectors[0].numel() * math.log2(float(gain(coder, torch.tensor(1.0))))
     most = 1 << (GAIN_BITS - 1)
     index = (excess / spacing).round().clamp(-most, most - 1).to(vectors)[:, None, None, None]
-    gain = coder.gain(index)
-    vectors = vectors / gain
+    vectors = vectors / gain(coder, index)
     best, other, log_weight = _enclose(coder, vectors, lengths, size)
     weight = torch.exp2(log_weight).to(vectors)[:, None, None, None]
     error = coder.reconstruct(best) - vectors

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ltc.coder.coder import LatticeTransformCoder
-from ltc.coder.fixed_size import fit_to_size
+from ltc.coder.fixed_size import fit_to_size, gain
 
 __all__ = [
     "LONGEST",
@@ -97,7 +97,7 @@ def decode(coder: LatticeTransformCoder, points: Tensor) -> Tensor:
         points = points.unflatten(0, (-1, coder.layout.repeats))
         if coder.size is None:
             return coder.decode(points).flatten(0, 1)
-        return coder.decode(points[..., :-1], coder.gain(points[..., :1, -1:])).flatten(0, 1)
+        return coder.decode(points[..., :-1], gain(coder, points[..., :1, -1:])).flatten(0, 1)
     with coder.of_length(len(points)):
         return coder.decode(coder.layout.split(points[None].squeeze(-1)))[0]
 

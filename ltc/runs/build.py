@@ -25,7 +25,8 @@ from ltc.errors import InputError
 from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.grid_run import PictureRun, SoundRun
-from ltc.runs.run import LatticeRun, Run, bring_to_scale, facts
+from ltc.runs.lattice_run import LatticeRun
+from ltc.runs.run import Run, bring_to_scale, facts
 from ltc.runs.values import check_values
 from ltc.runs.vector_run import VectorRun
 from ltc.transforms import GridTransform, Transform

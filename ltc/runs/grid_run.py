@@ -21,7 +21,8 @@ from ltc.measurement import Measured, summarise
 from ltc.media import Payload
 from ltc.media.sounds import FULL_SCALE
 from ltc.progress import Progress
-from ltc.runs.run import LatticeRun, Run, Shown, facts, load_parameters
+from ltc.runs.lattice_run import LatticeRun
+from ltc.runs.run import Run, Shown, facts, load_parameters
 
 if TYPE_CHECKING:  # not needed to code files
     from ltc.sources import Images, Sounds

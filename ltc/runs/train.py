@@ -24,6 +24,7 @@ from ltc.progress import Progress
 from ltc.runs.build import build, plain
 from ltc.runs.cards import show
 from ltc.runs.evaluate import check_memory, evaluate, standing
+from ltc.runs.lattice_run import LatticeRun
 from ltc.runs.record import (
     Regions,
     choices,
@@ -33,7 +34,7 @@ from ltc.runs.record import (
     record,
     write_metrics,
 )
-from ltc.runs.run import LatticeRun, Run, generator
+from ltc.runs.run import Run, generator
 from ltc.threads import one_thread
 from ltc.training import (
     BlockStream,

@@ -15,7 +15,8 @@ from torch import Tensor
 from ltc.errors import InputError
 from ltc.files import atomic_write
 from ltc.measurement import Measured, summarise
-from ltc.runs.run import LatticeRun, Run, generator
+from ltc.runs.lattice_run import LatticeRun
+from ltc.runs.run import Run, generator
 
 if TYPE_CHECKING:  # not needed to code files
     from ltc.baselines import VectorQuantizer

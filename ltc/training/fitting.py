@@ -9,7 +9,7 @@ from ltc.coder import LatticeTransformCoder
 from ltc.perception import debiased_wasserstein
 from ltc.threads import one_thread
 
-__all__ = ["costs", "encode", "fit", "fit_realism", "lagrangian"]
+__all__ = ["costs", "encode", "fit", "fit_noise", "fit_realism", "lagrangian"]
 
 # Scalars that are encoded at once.
 PIECE = 1 << 17
@@ -77,6 +77,36 @@ def costs(
     return distortion, distortion + realism * distance
 
 
+@torch.no_grad()
+def fit_noise(coder: LatticeTransformCoder, points: Tensor, vectors: Tensor) -> None:
+    """Let the decoder's own noise be what the reconstruction lacks.
+
+    Without shared randomness it is as strong as the error of the best linear estimate of what was
+    quantized: as if it were drawn anew, given the points. With b bits per sample shared its power
+    is 4^-b of that, and of a Gaussian source R + b bits per sample tell the noisy reconstruction
+    from the source, as they should (Saldi, Linder and Yuksel, *Output constrained lossy source
+    coding with limited common randomness*, IEEE Trans. Inform. Theory 61, 2015).
+
+    Arguments:
+        coder: changed in place; its decoder adds noise.
+        points: lattice units, shape (batch, repeats, rows, n).
+        vectors: what was quantized, likewise.
+    """
+    assert coder.noise is not None
+    found, wanted = (
+        coder.layout.join(values).flatten(0, -2).double()
+        for values in (coder.reconstruct(points), vectors)
+    )
+    found, wanted = found - found.mean(0), wanted - wanted.mean(0)
+    power, whole = found.square().mean(0), wanted.square().mean(0)
+    missing = whole - (found * wanted).mean(0).square() / power.clamp_min(1e-9)
+    missing = missing.clamp_min(0) / 4**coder.quantizer.common_bits
+    # A channel that sends nothing is all noise.
+    gain = torch.where(power > 1e-6, (whole - missing) / power, 1.0).clamp_min(1e-9)
+    cell = coder.quantizer.own_noise(points).double().square().mean()
+    coder.noise.copy_((missing / (gain * cell)).sqrt())
+
+
 def fit_realism(coder: LatticeTransformCoder, blocks: Tensor, realism: float) -> None:
     """Fit the decoder's own noise, and the synthesis to distortion + realism * W2^2.
 
@@ -89,7 +119,7 @@ def fit_realism(coder: LatticeTransformCoder, blocks: Tensor, realism: float) ->
     """
     points = encode(coder, blocks)
     if coder.noise is not None:
-        coder.set_noise(points, coder.vectors(blocks))
+        fit_noise(coder, points, coder.vectors(blocks))
     parameters = [p for p in coder.transform.parameters() if p.requires_grad]
     if not (realism and parameters):
         return

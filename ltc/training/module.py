@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
 from ltc.errors import InputError
-from ltc.training.fitting import costs
+from ltc.training.fitting import costs, fit_noise
 
 __all__ = ["CoderTraining", "TrainingDivergedError"]
 
@@ -71,7 +71,7 @@ class CoderTraining(lightning.LightningModule):
                 points, dither = self.coder.quantizer(vectors)
                 bits = self.coder.entropy.bits(points, self.coder.table(points), dither)
                 if self.coder.quantizer.dither == "shared" and self.coder.noise is not None:
-                    self.coder.set_noise(points, vectors)
+                    fit_noise(self.coder, points, vectors)
             else:
                 points = self.coder.quantizer.quantize(vectors)
                 bits = self.coder.vector_bits(points)

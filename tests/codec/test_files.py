@@ -19,7 +19,7 @@ from ltc.quantizers import LatticeQuantizer, Layout
 class Coder(nn.Module):
     """Lattice quantization of Gaussian vectors without any transform."""
 
-    endless = None
+    endless = size = None
 
     def __init__(self, lattice, dimension, scale, block=None):
         super().__init__()

@@ -9,7 +9,7 @@ import torch
 import ltc
 from ltc.codec import Container, FileCoder, Payload, code_for
 from ltc.coder import LatticeTransformCoder, fixed_size, sequence
-from ltc.coder.coder import GAIN_BITS
+from ltc.coder.fixed_size import GAIN_BITS
 from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.lattices import Convolutional

@@ -10,6 +10,7 @@ from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.lattices import A2, E8, Convolutional, Zn
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.training.fitting import fit_noise
 from ltc.transforms import Identity
 
 LATTICES = [Zn(), A2(), E8(), Convolutional(8, 64)]
@@ -91,7 +92,7 @@ def test_private_noise_fills_what_the_reconstruction_lacks(lattice):
     estimate = model.decode(points)
     gain = (estimate * x).mean() / estimate.square().mean()
     least = (gain * estimate - x).square().mean()
-    model.set_noise(points, model.vectors(x))
+    fit_noise(model, points, model.vectors(x))
     decoded = gain * model.decode(points)
     assert torch.equal(decoded, gain * model.decode(points))  # seeded
     assert decoded.var() == pytest.approx(float(x.var()), rel=0.01)
@@ -102,7 +103,7 @@ def test_private_noise_fills_what_the_reconstruction_lacks(lattice):
 def test_noise_beside_shared_bits_costs_as_much_as_they_allow(bits):
     model, x = coder(E8(), 1.0, dither="shared", shared_bits=bits)
     points = model.quantizer.quantize(model.vectors(x))
-    model.set_noise(points, model.vectors(x))
+    fit_noise(model, points, model.vectors(x))
     correlations = [
         float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
         for one, other in ((points, x), (points, model.decode(points)))

@@ -131,7 +131,8 @@ def test_latents_shorter_than_the_source(tmp_path, dimension, quantizer):
     np.save(tmp_path / "covariance.npy", dimension / 4 * axes @ axes.T)
     given = ["source=correlated_vector", f"source.covariance={tmp_path / 'covariance.npy'}"]
     latent = ["transform.latent_dimension=4", f"lmbda={64 / dimension}", "steps=300"]
-    trained, metrics = run(tmp_path / "run", *given, *latent, f"quantizer={quantizer}")
+    latent += [f"quantizer={quantizer}", "evaluate.samples=200000"]
+    trained, metrics = run(tmp_path / "run", *given, *latent)
     assert trained.coder.layout.block == {"d4_dual": 1, "e8": 8}[quantizer]
     # The gap of each latent is the lattice's, and so is the best that an error of four can do.
     per_latent = dimension / 4 * metrics["gap_bits"]
