@@ -84,7 +84,7 @@ def main() -> None:
 
     binary = {(2, states): code for states, code in CODES.items() if states >= 256}
     for (field, states), code in {**OTHERS, **binary}.items():
-        second_moment(field, code, 1, 0)  # compiles
+        second_moment(field, code, 2 * LENGTH, 0)  # compiles
         start = time.perf_counter()
         moment, error = second_moment(field, code, options.samples, 2)
         length = LENGTH / (LENGTH - 32 * states.bit_length())  # of which margins are cut off
