@@ -48,6 +48,8 @@ def table(metrics: dict[str, Any]) -> Table:
         ),
         ("SNR", number(metrics["snr_db"]), "dB"),
     ]
+    if "perception" in metrics:
+        rows.append(("perception, W2²", number(metrics["perception"], form=".2g"), "MSE"))
     if "psnr_db" in metrics:
         rows.append(("mean of pictures", number(metrics["bits_per_pixel"]), "bits per pixel"))
         rows.append(("mean PSNR of pictures", number(metrics["psnr_db"]), "dB"))
@@ -57,7 +59,8 @@ def table(metrics: dict[str, Any]) -> Table:
     notes = [f"±: standard error over {blocks}. Held out: {_held_out(metrics)}."]
     if lower is not None and upper is not None:
         value = number(lower) if lower == upper else f"{number(lower)} to {number(upper)}"
-        rows.append((f"R(D), {metrics['bound']}", value, "bits per sample"))
+        name = metrics["bound"] if "perception" in metrics else f"R(D), {metrics['bound']}"
+        rows.append((name, value, "bits per sample"))
         rows.append(("gap to R(D)", number(metrics["gap_bits"]), "bits per sample"))
         if written is not None:
             rows.append(
