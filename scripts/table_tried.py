@@ -4,8 +4,9 @@
 
 Second moments of uniform noise, bits per sample above R(D) at high rate without `rdo`, and
 thousands of samples per second of the search: codes over other fields, found by `search_codes.py
---field`, more states, and the M-algorithm, which keeps the best so many of 2^20 states (Anderson
-and Mohan, *Sequential coding algorithms*, IEEE Trans. Commun. 32, 1984).
+--field`, more states, the M-algorithm, which keeps the best so many of 2^20 states (Anderson and
+Mohan, *Sequential coding algorithms*, IEEE Trans. Commun. 32, 1984), and blocks that bite their
+tail, measured in one go with those that do not.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import torch
 from search_codes import LENGTH, second_moment
 from torch import Tensor
 
+from ltc.lattices import Convolutional
 from ltc.lattices.families.convolutional import CODES
 
 OTHERS = {
@@ -66,6 +68,20 @@ def m_algorithm(x: Tensor, code: tuple[str, str], survivors: int) -> Tensor:
     return torch.cat(errors[::-1], 1)
 
 
+def tail_biting(x: Tensor, states: int) -> tuple[Tensor, Tensor]:
+    """Return the squared errors of blocks, (count, n), from state 0, and of those that close.
+
+    Three turns are decoded; the one in the middle closes where it ends in the state it began in.
+    """
+    n = x.shape[1]
+    block, turns = Convolutional(states, n), Convolutional(states, 3 * n)
+    points = turns.closest_point(x.repeat(1, 3))
+    after = turns.trellis.states_after(points)
+    closed = after[:, n - 1] == after[:, 2 * n - 1]
+    errors = (x - block.closest_point(x)).square(), (x - points[:, n : 2 * n])[closed].square()
+    return errors[0].double().mean(1), errors[1].double().mean(1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=1_000_000)
@@ -100,6 +116,16 @@ def main() -> None:
         speed = x.numel() / (time.perf_counter() - start)
         moment, error = float(errors.mean()), float(errors.std() / count**0.5)
         show("binary, 2^20 states", f"best {survivors:,}", 2 * survivors, moment, error, speed)
+    for n in (256, 2048):
+        x = 2 * torch.rand(options.samples // n, n, generator=torch.Generator().manual_seed(4))
+        start = time.perf_counter()
+        found = tail_biting(x, 256)
+        speed = x.numel() / (time.perf_counter() - start)
+        share = f"tail-biting, {len(found[1]) / len(x):.0%} of them"
+        for search, errors in zip(("from state 0", share), found, strict=True):
+            error = float(errors.std() / len(errors) ** 0.5)
+            name = f"binary, 256 states, blocks of {n:,}"
+            show(name, search, 512, float(errors.mean()), error, speed)
 
 
 if __name__ == "__main__":
