@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numba
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ltc.checks import integer
-from ltc.lattices.backend import in_parallel, runs_on_numba
-from ltc.lattices.families.convolutional import CODES, beginning
+from ltc.lattices import Convolutional
 
 __all__ = ["TrellisCodedQuantizer"]
-
-Array = NDArray[Any]
 
 # Iterations of the generalised Lloyd algorithm at most, and the share by which each has to help.
 ITERATIONS, LEAST_FALL = 40, 1e-4
@@ -54,7 +47,8 @@ class TrellisCodedQuantizer:
 
     def __init__(self, rate: int = 2, states: int = 256) -> None:
         self.rate = integer("rate", rate, 1, 8)
-        section = beginning(*CODES[states])[-1]
+        self.states = states
+        section = Convolutional(states).section
         # Which branch leaves a state: the bit that enters the register is the lowest of the next.
         self._previous = torch.as_tensor(section.previous, dtype=torch.int64)
         self._subset = torch.as_tensor(section.coset, dtype=torch.int64)
@@ -90,17 +84,10 @@ class TrellisCodedQuantizer:
         """
         subsets = self.codebook.to(x).reshape(-1, 4).T.contiguous()  # (4, numbers of each)
         distance, number = (x[..., None, None] - subsets).square().min(-1)
-        if runs_on_numba(x):
-            state = torch.empty(x.shape, dtype=torch.int64)
-            arrays = (part.numpy() for part in (self._previous, self._subset, state))
-            in_parallel(_viterbi, len(x), 4, distance.contiguous().numpy(), *arrays)
-        else:
-            state = self._viterbi(distance)
-        before = torch.cat([torch.zeros_like(state[:, :1]), state[:, :-1]], 1)
-        previous, subset = self._previous.to(x.device), self._subset.to(x.device)
-        which = (previous[state] == before.unsqueeze(-1)).int().argmax(-1)
-        used = subset[state, which]
-        bit = state & 1
+        trellis = Convolutional(self.states).of_length(x.shape[1]).trellis
+        used = trellis.shortest_path(distance)
+        # The lattice's cosets are half as far apart as their numbers.
+        bit = trellis.states_after(used.to(x) / 2).long() & 1
         return bit << (self.rate - 1) | number.gather(-1, used.unsqueeze(-1))[..., 0]
 
     def decode(self, index: Tensor) -> Tensor:
@@ -123,53 +110,3 @@ class TrellisCodedQuantizer:
             register = (2 * register + bits[:, t]) % states
         numbers = index & ((1 << (self.rate - 1)) - 1)
         return 4 * numbers + torch.stack(found, 1)
-
-    def _viterbi(self, distance: Tensor) -> Tensor:
-        """Return the states after each sample, as `_viterbi` of the module, with torch."""
-        previous, subset = self._previous.to(distance.device), self._subset.to(distance.device)
-        count, n, _ = distance.shape
-        total = torch.full((count, len(previous)), math.inf).to(distance)
-        total[:, 0] = 0
-        choices = []
-        for t in range(n):
-            total, choice = (total[:, previous] + distance[:, t][:, subset]).min(-1)
-            choices.append(choice)
-        state = torch.empty(count, n, dtype=torch.int64, device=distance.device)
-        here = total.argmin(1)
-        for t in range(n - 1, -1, -1):
-            state[:, t] = here
-            here = previous[here, choices[t].gather(1, here[:, None])[:, 0]]
-        return state
-
-
-@numba.njit(cache=True, nogil=True)
-def _viterbi(
-    begin: int, end: int, distance: Array, previous: Array, subset: Array, state: Array
-) -> None:
-    """Write the states after each sample of blocks `begin` to `end`.
-
-    Arguments:
-        begin, end: blocks.
-        distance: of each sample to each subset, shape (count, n, 4).
-        previous: the states that the branches into each state leave, shape (states, 2).
-        subset: of these branches, likewise.
-        state: receives the result, shape (count, n).
-    """
-    n, states = distance.shape[1], len(previous)
-    choice = np.empty((n, states), np.uint8)
-    total, after = np.empty(states, distance.dtype), np.empty(states, distance.dtype)
-    for i in range(begin, end):
-        total[:] = np.inf
-        total[0] = 0
-        for t in range(n):
-            cost = distance[i, t]
-            for s in range(states):
-                first = total[previous[s, 0]] + cost[subset[s, 0]]
-                second = total[previous[s, 1]] + cost[subset[s, 1]]
-                choice[t, s] = second < first
-                after[s] = min(first, second)
-            total, after = after, total
-        here = np.argmin(total)
-        for t in range(n - 1, -1, -1):
-            state[i, t] = here
-            here = previous[here, choice[t, here]]
