@@ -91,15 +91,17 @@ def train(
         with _bounded(run.coder, run.source.dimension):
             device = _minimise(run, config, saved, logger)
             coder = run.coder
-            # Under a shared dither training has seen already what the encoder produces.
-            if coder.entropy.trellis is not None and coder.quantizer.dither != "shared":
+            dither, has_trellis = coder.quantizer.dither, coder.entropy.trellis is not None
+            if has_trellis or dither != "none":
                 with Progress("fitting to what the encoder produces") as progress:
                     blocks = _samples_to_refine(run, device)
-                    refine(coder, blocks, report=lambda status: progress.update(status=status))
-            if coder.quantizer.dither != "none":
-                blocks = _samples_to_refine(run, device)
-                scalars = coder.layout.block * run.source.dimension
-                fit_realism(coder, blocks[: max(16, SOME // scalars)], config.get("realism", 0))
+                    # Under a shared dither training has seen already what the encoder produces.
+                    if has_trellis and dither != "shared":
+                        refine(coder, blocks, report=lambda status: progress.update(status=status))
+                    if dither != "none":
+                        scalars = coder.layout.block * run.source.dimension
+                        some = blocks[: max(16, SOME // scalars)]
+                        fit_realism(coder, some, config.get("realism", 0))
             run.config["lmbda"] = coder.lmbda  # another, where the quantizer has a rate
         return device
 
