@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ltc.errors import InputError
-from ltc.media import ARRAYS, SAMPLE_TYPES, SOUNDS, Payload
+from ltc.media import ARRAYS, SAMPLE_TYPES, Payload
+from ltc.media.sounds import WRITTEN_SOUNDS
 
 __all__ = ["describe", "described", "described_sound"]
 
@@ -16,7 +17,7 @@ __all__ = ["describe", "described", "described_sound"]
 DESCRIBED = {
     "array": (ARRAYS, "[<>|]([iu][1248]|f[248]|b1)", range(65)),
     "image": ((".png", ".jpg", ".jpeg"), r"\|u1|[<>]u2", (2, 3)),
-    "audio": (SOUNDS, "[<>]f[48]", (1, 2)),
+    "audio": (WRITTEN_SOUNDS, "[<>]f[48]", (1, 2)),
 }
 
 

@@ -16,7 +16,7 @@ from ltc.errors import InputError
 from ltc.media.arrays import read_archive, read_array, write_archive
 from ltc.media.pictures import PICTURES, check_picture, read_picture, write_picture
 from ltc.media.size import LARGEST, PIECE
-from ltc.media.sounds import SAMPLE_TYPES, check_sound, read_sound, write_sound
+from ltc.media.sounds import SAMPLE_TYPES, WRITTEN_SOUNDS, check_sound, read_sound, write_sound
 
 __all__ = ["ARRAYS", "IMAGES", "SOUNDS", "Payload"]
 
@@ -24,7 +24,9 @@ Array = npt.NDArray[Any]
 
 ARRAYS = (".npy", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
-SOUNDS = (".wav", ".flac")
+# soundfile's names of codecs whose samples have no type: they come back as floats.
+LOSSY = ("VORBIS", "OPUS")
+SOUNDS = (*WRITTEN_SOUNDS, ".ogg")
 
 
 @dataclass
@@ -95,8 +97,11 @@ class Payload:
             if suffix in IMAGES:
                 return cls("image", {"image": read_picture(data, largest)}, ".png")
             if suffix in SOUNDS:
-                stream = io.BytesIO(data)
-                sound, rate, subtype = read_sound(stream, largest, SAMPLE_TYPES, mono=False)
+                types = (*SAMPLE_TYPES, *LOSSY) if suffix == ".ogg" else SAMPLE_TYPES
+                sound, rate, subtype = read_sound(io.BytesIO(data), largest, types, mono=False)
+                if suffix == ".ogg":
+                    subtype = "FLOAT" if subtype in LOSSY else subtype
+                    return cls("audio", {"audio": sound}, ".wav", rate, subtype)
                 if suffix == ".flac" and len(sound) == 0:  # which could not be written again
                     raise InputError("this .flac holds no samples; expected one at least")
                 check_sound(sound, subtype, suffix)  # of a WAV that is named .flac
@@ -131,7 +136,7 @@ class Payload:
         """
         suffix = suffix.lower()
         arrays = ARRAYS if len(self.arrays) == 1 else ARRAYS[1:]  # a .npy holds one
-        if suffix not in {"image": PICTURES, "audio": SOUNDS, "array": arrays}[self.kind]:
+        if suffix not in {"image": PICTURES, "audio": WRITTEN_SOUNDS, "array": arrays}[self.kind]:
             raise InputError(f"cannot write {self.kind} as {suffix}; use {self.suffix}")
         if self.kind == "image":
             check_picture(self.arrays["image"], suffix)

@@ -18,6 +18,7 @@ __all__ = [
     "FULL_SCALE",
     "LARGEST_SAMPLE",
     "SAMPLE_TYPES",
+    "WRITTEN_SOUNDS",
     "check_sound",
     "read_sound",
     "round_sound",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+# Endings that a sound can be written with.
+WRITTEN_SOUNDS = (".wav", ".flac")
 
 # What full scale is in the units in which whole sounds are coded, and steps are 1/1024 of one.
 FULL_SCALE = 1024.0

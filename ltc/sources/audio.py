@@ -54,7 +54,7 @@ def free_spoken_digits() -> Path:
     Raises:
         InputError: it is not in the cache and cannot be fetched, or what came is something else.
     """
-    instead = "set source.root=DIR, a folder of WAV or FLAC files, to use that instead"
+    instead = "set source.root=DIR, a folder of WAV, FLAC or Ogg files, to use that instead"
 
     def fill(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -129,7 +129,7 @@ class Audio(FiniteSource):
 
     Arguments:
         frame: samples per vector, the dimension.
-        root: folder of WAV and FLAC files, also in folders within, all mono and of one sample
+        root: folder of WAV, FLAC and Ogg files, also in folders within, all mono and of one sample
             rate; None: the Free Spoken Digit Dataset.
 
     Attributes:

@@ -29,8 +29,6 @@ __all__ = ["Sounds"]
 
 log = logging.getLogger("ltc")
 
-# Formats that libsndfile reads, though ltc writes none of them.
-READ = (*SOUNDS, ".ogg")
 # Samples that are held in memory at most: of a training sound, of all of them (half a minute on
 # one core), and of the held-out sounds.
 MOST_OF_ONE, MOST_TRAIN, MOST_TEST = 1 << 16, 1 << 21, 1 << 27
@@ -89,7 +87,7 @@ class Sounds(WholeSource):
     dimension = 1
 
     def __init__(self, root: str | Path | None = None, rate: int | None = None) -> None:
-        paths = find_files(free_spoken_digits() if root is None else root, READ)
+        paths = find_files(free_spoken_digits() if root is None else root, SOUNDS)
         known = dict(read_files(paths, _known))
         rates = Counter(info.samplerate for info in known.values())
         most = rates.most_common(1)[0][0]

@@ -69,7 +69,7 @@ class SpeechSTFT(FiniteSource):
         step: samples from one frame to the next.
         speaker: whose recordings, as in `DIGIT_SPEAKER_INDEX.wav`; None: all of the folder,
             whatever they are called.
-        root: folder of mono WAV and FLAC files of one sample rate; None: the Free Spoken Digit
+        root: folder of mono WAV, FLAC and Ogg files of one sample rate; None: the Free Spoken Digit
             Dataset, fetched once.
 
     Raises:

@@ -42,6 +42,17 @@ def test_a_file_comes_back_as_what_it_was(done, trained, form, channels, subtype
         assert float(told.split(" bits per sample")[0].split()[-1]) == pytest.approx(rate, rel=0.02)
 
 
+def test_what_ogg_holds_comes_back_as_floats(done, trained):
+    run = f"ckpt={trained('sounds')}"
+    soundfile.write("x.ogg", waves(9000, 2), 8000, "VORBIS")
+    done(compress, "x.ogg", run, "snr=25")
+    done(decompress, "x.ogg.ltc", "y.wav", run)
+    assert soundfile.info("y.wav").subtype == "FLOAT"
+    (before, _), (after, _) = soundfile.read("x.ogg"), soundfile.read("y.wav")
+    ratio = np.square(before).mean() / np.square(before - after).mean()
+    assert 10 * np.log10(ratio) == pytest.approx(25, abs=0.3)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "aims", "told"),
     [

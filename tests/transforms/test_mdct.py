@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from ltc.errors import InputError
 from ltc.transforms import MDCT
@@ -22,6 +23,24 @@ def test_it_is_orthonormal_and_is_undone(bins, frames, alpha):
     assert y.shape == (2, frames, bins)
     assert torch.allclose(y.square().sum(), x.square().sum())
     assert torch.allclose(transform.synthesis(y), x, atol=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2.0, 6.0])
+def test_a_learned_window_codes_other_samples_shorter_and_is_undone(alpha):
+    """On a resonance; the measure is that of `learn`, on samples that it has not seen."""
+    noise = sound(64 * 600).numpy()
+    x = lfilter([1], [1, -1.8, 0.999], noise).astype(np.float32)
+    x /= x.std()
+    seen, other = x[: 64 * 300], torch.from_numpy(x[64 * 300 :]).double()[None, :, None]
+    lengths = {}
+    for window in ("kaiser", "learned"):
+        transform = MDCT(bins=64, window=window, alpha=alpha)
+        transform.learn([seen], lambda status: None)
+        y = transform.analysis(other)
+        assert torch.allclose(y.square().sum(), other.square().sum())
+        assert torch.allclose(transform.synthesis(y), other, atol=1e-10)
+        lengths[window] = np.mean([torch.log2(1 + (y * 2**i).square()).mean() for i in range(5)])
+    assert lengths["learned"] < 0.98 * lengths["kaiser"]
 
 
 @pytest.mark.parametrize("samples", [1, 23, 24, 25, 7000])
@@ -68,7 +87,8 @@ def test_frames_have_24_milliseconds_unless_asked_for_otherwise():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bins": 20}, {"bins": 8}, {"bins": 0}, {"bins": 8192}, {"alpha": -1}]
+    "wrong",
+    [{"bins": 20}, {"bins": 8}, {"bins": 0}, {"bins": 8192}, {"alpha": -1}, {"window": "sine"}],
 )
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(InputError):
