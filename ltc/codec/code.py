@@ -145,7 +145,7 @@ class LatticeCode(Code):
         start = 0
         while start < len(values):
             stream, end, whole = walk.encode(
-                values, start, words, patterns, state, self.graph.states, *self._arrays
+                values, start, words, patterns, state, self.graph.states, self._arrays
             )
             if not whole:
                 raise InputError(
@@ -165,10 +165,8 @@ class LatticeCode(Code):
             """Decode the next rows of a chunk."""
             found = values[which][vectors, rows]
             state = states[which, rows]
-            if not walk.decode(
-                words[which], readers[which], found, patterns, state, self.graph.states,
-                *self._arrays,
-            ):  # fmt: skip
+            where = readers[which], found, patterns, state, self.graph.states
+            if not walk.decode(words[which], *where, self._arrays):
                 raise InputError("the stream is damaged: no lattice points have it")
 
         if self.context is None:

@@ -19,6 +19,7 @@ from ltc.codec.range_coder import (
     get_uniform,
     put,
     start_decoder,
+    start_encoder,
     to_bytes,
     with_room,
 )
@@ -100,29 +101,22 @@ kernel = numba.njit(cache=True, nogil=True)
 
 @kernel
 def _write(digits, ratio):  # type: ignore[no-untyped-def]
-    words, count = np.empty(1024, dtype=np.uint32), 0
-    lower, width = np.uint64(0), ~np.uint64(0)
-    pending, first = 0, np.uint64(0)
+    words, encoder = start_encoder()
     for digit in digits:
-        words = with_room(words, count + pending + 2)
+        words = with_room(words, encoder, 2)
         left = digit * TOTAL // ratio  # `put_uniform`, whose call would cost a third of the speed
-        count, lower, width, pending, first = put(
-            words, count, lower, width, pending, first, left, (digit + 1) * TOTAL // ratio - left
-        )
-    count = finish(words, count, lower, width, pending, first)
-    return words[:count]
+        encoder = put(words, encoder, left, (digit + 1) * TOTAL // ratio - left)
+    return finish(words, encoder)
 
 
 @kernel
 def _read(words, digits, ratio):  # type: ignore[no-untyped-def]
-    position, lower, width, point = start_decoder(words)
+    decoder = start_decoder(words)
     for i in range(len(digits)):
         # The decoder reads at most one word beyond the last that the encoder wrote.
-        if position > len(words) + 2:
+        if decoder[0] > len(words) + 2:
             return False
-        position, lower, width, point, digit = get_uniform(
-            words, position, lower, width, point, ratio
-        )
+        decoder, digit = get_uniform(words, decoder, ratio)
         if digit < 0:
             return False
         digits[i] = digit

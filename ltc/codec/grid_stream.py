@@ -24,6 +24,7 @@ from ltc.codec.range_coder import (
     put_uniform,
     quantile,
     start_decoder,
+    start_encoder,
     with_room,
 )
 from ltc.coder.grid_search import predicted
@@ -128,13 +129,11 @@ def encode_planes(  # type: ignore[no-untyped-def]
     """
     planes, rows, columns = level.shape
     escape = left.shape[-1] - 2
-    words, count = np.empty(1024, dtype=np.uint32), 0
-    lower, width = np.uint64(0), ~np.uint64(0)
-    pending, first = 0, np.uint64(0)
+    words, encoder = start_encoder()
     state = 0
     for plane in range(planes):
         for r in range(rows):
-            words = with_room(words, count + pending + MOST_WORDS * columns + 1)
+            words = with_room(words, encoder, MOST_WORDS * columns + 1)
             for c in range(columns):
                 found_class, guess = _expected(
                     plane, r, c, level, magnitude, related, weights, bias, prediction
@@ -148,27 +147,17 @@ def encode_planes(  # type: ignore[no-untyped-def]
                         return words[:0], False
                     rank = rank_of(rest, offered[b])
                 table = branch[group[plane], found_class, state]
-                count, lower, width, pending, first = put(
-                    words, count, lower, width, pending, first, table[b], table[b + 1] - table[b]
-                )
+                encoder = put(words, encoder, table[b], table[b + 1] - table[b])
                 table = left[group[plane], found_class, kind_of(offered[b])]
                 symbol = min(rank, escape)
-                count, lower, width, pending, first = put(
-                    words, count, lower, width, pending, first,
-                    table[symbol], table[symbol + 1] - table[symbol],
-                )  # fmt: skip
+                encoder = put(words, encoder, table[symbol], table[symbol + 1] - table[symbol])
                 if symbol == escape:  # how far beyond
-                    count, lower, width, pending, first = put_gamma(
-                        words, count, lower, width, pending, first, rank - escape + 1
-                    )
+                    encoder = put_gamma(words, encoder, rank - escape + 1)
                 if signed(rest, offered[b]):
-                    count, lower, width, pending, first = put_uniform(
-                        words, count, lower, width, pending, first, int(rest < 0), 2
-                    )
+                    encoder = put_uniform(words, encoder, int(rest < 0), 2)
                 magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
                 state = following[state, b]
-    count = finish(words, count, lower, width, pending, first)
-    return words[:count], True
+    return finish(words, encoder), True
 
 
 @kernel
@@ -191,54 +180,44 @@ def decode_plane(  # type: ignore[no-untyped-def]
     """
     _, rows, columns = level.shape
     escape = left.shape[-1] - 2
+    decoder = np.int64(walk[0]), walk[1], walk[2], walk[3]
     if plane == 0:
-        position, lower, width, point = start_decoder(words)
-    else:
-        position, lower, width, point = np.int64(walk[0]), walk[1], walk[2], walk[3]
+        decoder = start_decoder(words)
     state = np.int64(walk[4])
     g = group[plane]
     for r in range(rows):
         # The decoder reads at most one word beyond the last that the encoder wrote.
-        if position > len(words) + 2:
+        if decoder[0] > len(words) + 2:
             return False
         for c in range(columns):
             found_class, guess = _expected(
                 plane, r, c, level, magnitude, related, weights, bias, prediction
             )
-            part = quantile(lower, width, point)
+            part = quantile(decoder)
             if part >= TOTAL:
                 return False
             table, b = branch[g, found_class, state], 0
             while np.uint64(table[b + 1]) <= part:
                 b += 1
-            position, lower, width, point = get(
-                words, position, lower, width, point, table[b], table[b + 1] - table[b]
-            )
+            decoder = get(words, decoder, table[b], table[b + 1] - table[b])
             where = coset[int(found_class >= PLAIN), state, b]
             kind = kind_of(where)
             table = left[g, found_class, kind]
-            part = quantile(lower, width, point)
+            part = quantile(decoder)
             if part >= TOTAL:
                 return False
             rank = 0
             while np.uint64(table[rank + 1]) <= part:
                 rank += 1
-            position, lower, width, point = get(
-                words, position, lower, width, point,
-                table[rank], table[rank + 1] - table[rank],
-            )  # fmt: skip
+            decoder = get(words, decoder, table[rank], table[rank + 1] - table[rank])
             if rank == escape:
-                position, lower, width, point, excess = get_gamma(
-                    words, position, lower, width, point, MOST_ZEROS
-                )
+                decoder, excess = get_gamma(words, decoder, MOST_ZEROS)
                 if excess < 0:
                     return False
                 rank += excess - 1
             rest = level_of(where, rank)
             if signed(rest, where):
-                position, lower, width, point, negative = get_uniform(
-                    words, position, lower, width, point, 2
-                )
+                decoder, negative = get_uniform(words, decoder, 2)
                 if negative < 0:
                     return False
                 if negative:
@@ -251,6 +230,6 @@ def decode_plane(  # type: ignore[no-untyped-def]
                 place[plane, r, c] = guess + rest - (inside if rest > 0 else -inside)
             magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
             state = following[state, b]
-    walk[0], walk[1], walk[2], walk[3] = np.uint64(position), lower, width, point
+    walk[0], walk[1], walk[2], walk[3] = decoder
     walk[4] = np.uint64(state)
     return True

@@ -6,6 +6,9 @@ so that the coder has to run inside the walk. This is constriction's algorithm (
 state of 64 bits, 24 bits of precision) as functions that a numba kernel can inline; the tests hold
 both to the same words up to the last, and let each decode what the other encoded (Martin, *Range
 encoding*, 1979; Bamler, arXiv 2201.01741, section 3).
+
+An encoder is (words written, lower end of the interval, its width, words that wait for a carry, the
+first of them), a decoder (words read, lower end, width, the number that it reads).
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ __all__ = [
     "put_uniform",
     "quantile",
     "start_decoder",
+    "start_encoder",
     "to_bytes",
     "with_room",
 ]
@@ -45,11 +49,18 @@ inline = numba.njit(inline="never", cache=True, nogil=True)
 
 
 @inline
-def with_room(words, count):  # type: ignore[no-untyped-def]
-    """Return words, uint32, with room for so many: themselves, or a copy of twice the length."""
-    if count <= len(words):
+def start_encoder():  # type: ignore[no-untyped-def]
+    """Return words with room for some, and an encoder at their start."""
+    return np.empty(1024, dtype=np.uint32), (0, _ZERO, ~_ZERO, 0, _ZERO)
+
+
+@inline
+def with_room(words, encoder, more):  # type: ignore[no-untyped-def]
+    """Return words with room for so many more: themselves, or a longer copy."""
+    size = encoder[0] + encoder[3] + more
+    if size <= len(words):
         return words
-    larger = np.empty(2 * count, dtype=np.uint32)
+    larger = np.empty(2 * size, dtype=np.uint32)
     # Not by a slice: numba would compile the text of the error of unequal shapes, for 3 s.
     for i in range(len(words)):
         larger[i] = words[i]
@@ -67,22 +78,19 @@ def _flush(words, count, pending, first, carry):  # type: ignore[no-untyped-def]
 
 
 @inline
-def put(words, count, lower, width, pending, first, left, probability):  # type: ignore[no-untyped-def]
+def put(words, encoder, left, probability):  # type: ignore[no-untyped-def]
     """Encode one symbol.
 
     Arguments:
-        words: receives the output, uint32; with room for `count + pending + 1`.
-        count: words written.
-        lower: lower end of the interval, uint64.
-        width: width of the interval, uint64; 2^64 - 1 at the start.
-        pending: words that wait for a carry.
-        first: the first of them, uint64.
+        words: receives the output, uint32; with room for one more word.
+        encoder: as of `start_encoder`.
         left: sum of the probabilities of the symbols before this one, in units of 2^-24.
         probability: of the symbol, in units of 2^-24, at least 1.
 
     Returns:
-        (count, lower, width, pending, first), updated.
+        The encoder after it.
     """
+    count, lower, width, pending, first = encoder
     scale = width >> _PRECISION
     width = scale * np.uint64(probability)
     moved = lower + scale * np.uint64(left)
@@ -106,15 +114,16 @@ def put(words, count, lower, width, pending, first, left, probability):  # type:
 
 
 @inline
-def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyped-def]
-    """Write the last word; arguments as in `put`, returns the count.
+def finish(words, encoder):  # type: ignore[no-untyped-def]
+    """Write the last word, and return all words.
 
     Where constriction writes enough for whatever may follow, this writes the point of the interval
     with the most zeros at its end: a decoder reads zeros beyond the end, so that they need not be
     kept. See `to_bytes`.
     """
+    count, lower, width, pending, first = encoder
     if width == ~_ZERO:
-        return count
+        return words[:count]
     # An interval is at least 2^32 wide: one word is always enough.
     point = lower
     for bits in range(63, -1, -1):
@@ -126,7 +135,7 @@ def finish(words, count, lower, width, pending, first):  # type: ignore[no-untyp
     if pending > 0:
         count = _flush(words, count, pending, first, _ONE if point < lower else _ZERO)
     words[count] = np.uint32(point >> _32)
-    return count + 1
+    return words[: count + 1]
 
 
 @inline
@@ -136,13 +145,14 @@ def _next(words, position):  # type: ignore[no-untyped-def]
 
 @inline
 def start_decoder(words):  # type: ignore[no-untyped-def]
-    """Return the decoder's (position, lower, width, point) at the start of words, uint32."""
+    """Return a decoder at the start of words, uint32."""
     return 2, _ZERO, ~_ZERO, (_next(words, 0) << _32) | _next(words, 1)
 
 
 @inline
-def get(words, position, lower, width, point, left, probability):  # type: ignore[no-untyped-def]
-    """Consume the symbol that `quantile` showed; returns (position, lower, width, point)."""
+def get(words, decoder, left, probability):  # type: ignore[no-untyped-def]
+    """Consume the symbol that `quantile` showed; returns the decoder after it."""
+    position, lower, width, point = decoder
     scale = width >> _PRECISION
     lower = lower + scale * np.uint64(left)
     width = scale * np.uint64(probability)
@@ -155,37 +165,33 @@ def get(words, position, lower, width, point, left, probability):  # type: ignor
 
 
 @inline
-def quantile(lower, width, point):  # type: ignore[no-untyped-def]
+def quantile(decoder):  # type: ignore[no-untyped-def]
     """Return which of the 2^24 parts of the interval holds the point; more: invalid data."""
-    return (point - lower) // (width >> _PRECISION)
+    return (decoder[3] - decoder[1]) // (decoder[2] >> _PRECISION)
 
 
 @inline
-def put_uniform(words, count, lower, width, pending, first, digit, number):  # type: ignore[no-untyped-def]
+def put_uniform(words, encoder, digit, number):  # type: ignore[no-untyped-def]
     """Encode one of `number` equally likely digits; returns what `put` returns."""
     left = digit * TOTAL // number
-    probability = (digit + 1) * TOTAL // number - left
-    return put(words, count, lower, width, pending, first, left, probability)
+    return put(words, encoder, left, (digit + 1) * TOTAL // number - left)
 
 
 @inline
-def get_uniform(words, position, lower, width, point, number):  # type: ignore[no-untyped-def]
-    """Decode one of `number` digits: the decoder's new state, and the digit; -1: invalid data."""
-    part = np.int64(quantile(lower, width, point))
+def get_uniform(words, decoder, number):  # type: ignore[no-untyped-def]
+    """Decode one of `number` digits: the decoder after it, and the digit; -1: invalid data."""
+    part = np.int64(quantile(decoder))
     if not 0 <= part < TOTAL:
-        return position, lower, width, point, -1
+        return decoder, -1
     digit = part * number // TOTAL
     if (digit + 1) * TOTAL // number <= part:
         digit += 1
     left = digit * TOTAL // number
-    position, lower, width, point = get(
-        words, position, lower, width, point, left, (digit + 1) * TOTAL // number - left
-    )
-    return position, lower, width, point, digit
+    return get(words, decoder, left, (digit + 1) * TOTAL // number - left), digit
 
 
 @inline
-def put_gamma(words, count, lower, width, pending, first, number):  # type: ignore[no-untyped-def]
+def put_gamma(words, encoder, number):  # type: ignore[no-untyped-def]
     """Encode a positive integer in Elias's gamma code; returns what `put` returns.
 
     It takes `2 log2(number) + 1` words at most, for which there is room.
@@ -194,28 +200,23 @@ def put_gamma(words, count, lower, width, pending, first, number):  # type: igno
     while number >> (length + 1):
         length += 1
     for position in range(2 * length + 1):
-        bit = 0
-        if position >= length:
-            bit = (number >> (2 * length - position)) & 1
-        count, lower, width, pending, first = put_uniform(
-            words, count, lower, width, pending, first, bit, 2
-        )
-    return count, lower, width, pending, first
+        bit = (number >> (2 * length - position)) & 1 if position >= length else 0
+        encoder = put_uniform(words, encoder, bit, 2)
+    return encoder
 
 
 @inline
-def get_gamma(words, position, lower, width, point, most):  # type: ignore[no-untyped-def]
-    """Decode what `put_gamma` wrote: the decoder's new state, and the integer; -1: invalid data.
+def get_gamma(words, decoder, most):  # type: ignore[no-untyped-def]
+    """Decode what `put_gamma` wrote: the decoder after it, and the integer; -1: invalid data.
 
     Arguments:
         most: zeros that it may begin with.
     """
     length, number = 0, 0
     while number == 0 or length > 0:
-        position, lower, width, point, bit = get_uniform(words, position, lower, width, point, 2)
+        decoder, bit = get_uniform(words, decoder, 2)
         if bit < 0 or (number == 0 and bit == 0 and length == most):
-            number = -1
-            break
+            return decoder, -1
         if number > 0:
             number = (number << 1) | bit
             length -= 1
@@ -223,14 +224,14 @@ def get_gamma(words, position, lower, width, point, most):  # type: ignore[no-un
             number = 1
         else:
             length += 1
-    return position, lower, width, point, number
+    return decoder, number
 
 
 def to_bytes(words: npt.NDArray[np.uint32]) -> bytes:
     """Return the bytes of a stream, without the zeros at the end of its last word.
 
     Arguments:
-        words: what `finish` returned, cut to its count.
+        words: what `finish` returned.
 
     Example:
         >>> to_bytes(np.array([1, 2 << 24], np.uint32)).hex()

@@ -15,6 +15,7 @@ from ltc.codec.range_coder import (
     put,
     quantile,
     start_decoder,
+    start_encoder,
     to_bytes,
     with_room,
 )
@@ -22,28 +23,22 @@ from ltc.codec.range_coder import (
 
 @numba.njit
 def encode(symbols, left, probability):
-    words, count, lower, width = np.empty(2, np.uint32), 0, np.uint64(0), ~np.uint64(0)
-    pending, first = 0, np.uint64(0)
+    words, encoder = start_encoder()
     for s in symbols:
-        words = with_room(words, count + pending + 2)
-        count, lower, width, pending, first = put(
-            words, count, lower, width, pending, first, left[s], probability[s]
-        )
-    count = finish(words, count, lower, width, pending, first)
-    return words[:count].copy()
+        words = with_room(words, encoder, 2)
+        encoder = put(words, encoder, left[s], probability[s])
+    return finish(words, encoder).copy()
 
 
 @numba.njit
 def decode(words, count, left, probability):
     symbols = np.empty(count, np.int32)
-    position, lower, width, point = start_decoder(words)
+    decoder = start_decoder(words)
     for i in range(count):
-        part = quantile(lower, width, point)
+        part = quantile(decoder)
         s = np.searchsorted(left, part, side="right") - 1
         symbols[i] = s
-        position, lower, width, point = get(
-            words, position, lower, width, point, left[s], probability[s]
-        )
+        decoder = get(words, decoder, left[s], probability[s])
     return symbols
 
 
