@@ -78,9 +78,8 @@ def _task(options: argparse.Namespace) -> None:
     beside = [curve for text in options.beside for curve in read_beside(text)]
     rate = "bitstream_rate" if options.bytes else "rate"
     report = Report.of(options.folders, beside, rate)
-    settings = [setting for setting, _ in report.settings]
-    unplaced = [one for one in beside if all(one.curve(setting) is None for setting in settings)]
-    if settings and unplaced:
+    unplaced = [one for one in beside if not any(map(one.curve, report.settings))]
+    if report.settings and unplaced:
         named = ", ".join(f"{one.label} ({_told(one.particulars)})" for one in unplaced)
         errors.print(f"warning: no run to lay beside, so left out: {named}", markup=False)
     if report.runs or report.unfinished:
@@ -130,13 +129,13 @@ def _write(report: Report, options: argparse.Namespace) -> None:
 
 
 def _show(report: Report) -> None:
-    for setting, _ in report.settings:
+    for setting in report.settings:
         table = Table(title=escape(setting.title), title_justify="left")
         keys = (*setting.axes, "gap_bits")
         for heading in ("curve", "points", "seeds", *(COLUMNS[key][0] for key in keys)):
             justify: JustifyMethod = "left" if heading == "curve" else "right"
             table.add_column(heading, justify=justify, overflow="fold")
-        for curve in report.curves(setting):
+        for curve in setting.shown:
             seeds = max(len(point.runs) for point in curve.points)
             ranges = (
                 _range([getattr(point, key) for point in curve.points], COLUMNS[key][1])

@@ -98,10 +98,11 @@ class Setting:
     Attributes:
         title: the source and what else is particular.
         particulars: the choices that change what is to be coded, and what an error costs.
-        curves: the curves.
+        curves: the curves of runs.
         bounds: the brackets of R(D) that runs were compared with, by the bound's name, in the
             order of falling distortion.
         variance: of the source, per scalar; None where no run has an SNR.
+        others: curves from elsewhere, laid beside.
     """
 
     title: str
@@ -109,6 +110,12 @@ class Setting:
     curves: tuple[Curve, ...]
     bounds: dict[str, tuple[BoundPoint, ...]]
     variance: float | None
+    others: tuple[Curve, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Curve, ...]:
+        """All curves, those from elsewhere last."""
+        return self.curves + self.others
 
     @property
     def source(self) -> str:

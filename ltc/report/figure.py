@@ -29,16 +29,15 @@ def draw(report: Report) -> Figure:
     """
     count = len(report.settings)
     # Below the axes, so that a long list hides no curve.
-    rows = [-(-(len(report.curves(setting)) + 1) // LEGEND) for setting, _ in report.settings]
+    rows = [-(-(len(setting.shown) + 1) // LEGEND) for setting in report.settings]
     heights = [4.2 + 0.2 * number for number in rows]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
     parts = figure.subfigures(count, 1, squeeze=False, height_ratios=heights)
-    for (setting, _), (part,) in zip(report.settings, parts, strict=True):
+    for setting, (part,) in zip(report.settings, parts, strict=True):
         left, right = part.subplots(1, 2)
         abscissa, ordinate = setting.axes
         _bounds(setting, left, right)
-        curves = report.curves(setting)
-        for colour, curve in zip(colours(curves), curves, strict=True):
+        for colour, curve in zip(colours(setting.shown), setting.shown, strict=True):
             marker = "x" if curve.beside else MARKERS[colour // 10 % len(MARKERS)]
             style = {"color": f"C{colour % 10}", "marker": marker, "markersize": 4, "linewidth": 1}
             _curve(curve, abscissa, ordinate, left, style)

@@ -42,7 +42,7 @@ def write_page(report: Report, file: Path) -> None:
     from plotly.offline import get_plotlyjs
 
     graphs = []
-    for number, (setting, _) in enumerate(report.settings):
+    for number, setting in enumerate(report.settings):
         graph = to_html(
             _figure(report, setting),
             config={"displaylogo": False, "responsive": True},
@@ -51,7 +51,7 @@ def write_page(report: Report, file: Path) -> None:
             div_id=f"graph{number}",
         )
         abouts: dict[str, list[str]] = {}
-        for curve in report.curves(setting):
+        for curve in setting.shown:
             if curve.about:
                 abouts.setdefault(curve.about, []).append(curve.label)
         sources = "".join(
@@ -121,8 +121,7 @@ def _figure(report: Report, setting: Setting) -> dict[str, Any]:
     places = {run.folder: i for i, run in enumerate(report.runs)}
     abscissa, ordinate = setting.axes
     traces = _bounds(setting, ordinate)
-    curves = report.curves(setting)
-    for colour, curve in zip(colours(curves), curves, strict=True):
+    for colour, curve in zip(colours(setting.shown), setting.shown, strict=True):
         for key, axis in ((ordinate, ""), ("gap_bits", "2")):
             traces.append(_curve(curve, (abscissa, key), axis, colour, places))
     rate = {"title": {"text": report.abscissa(setting)}, "rangemode": "tozero"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ltc.report.beside import Beside
 from ltc.report.bjontegaard import Difference, difference
-from ltc.report.curves import Curve, Point, Setting, settings
+from ltc.report.curves import Point, Setting, settings
 from ltc.report.runs import FinishedRun, UnfinishedRun, find_runs
 from ltc.report.style import LABELS
 from ltc.version import __version__
@@ -33,7 +33,7 @@ class Report:
     runs: tuple[FinishedRun, ...]
     unfinished: tuple[UnfinishedRun, ...]
     rate: str
-    settings: tuple[tuple[Setting, tuple[Curve, ...]], ...]
+    settings: tuple[Setting, ...]
 
     @classmethod
     def of(
@@ -53,13 +53,8 @@ class Report:
         found = []
         for setting in settings(finished, rate):
             others = (one.curve(setting) for one in beside)
-            found.append((setting, tuple(curve for curve in others if curve is not None)))
+            found.append(replace(setting, others=tuple(filter(None, others))))
         return cls(tuple(finished), tuple(unfinished), rate, tuple(found))
-
-    def curves(self, setting: Setting) -> tuple[Curve, ...]:
-        """Return the curves of a setting, those from elsewhere last."""
-        others = next(others for one, others in self.settings if one is setting)
-        return (*setting.curves, *others)
 
     def abscissa(self, setting: Setting) -> str:
         """Return what is below the figures of a setting."""
@@ -72,11 +67,11 @@ class Report:
         return {
             setting.title: tuple(
                 difference(reference, curve, setting.axes)
-                for reference in self.curves(setting)
-                for curve in self.curves(setting)
+                for reference in setting.shown
+                for curve in setting.shown
                 if curve is not reference and setting.squared
             )
-            for setting, _ in self.settings
+            for setting in self.settings
         }
 
     def run_rows(self) -> list[dict[str, Any]]:
@@ -86,7 +81,7 @@ class Report:
         """
         places = {
             run.folder: (setting.title, curve.label)
-            for setting, _ in self.settings
+            for setting in self.settings
             for curve in setting.curves
             for point in curve.points
             for run in point.runs
@@ -108,8 +103,8 @@ class Report:
                 "quantizer": curve.quantizer or None,
                 **row(point),
             }
-            for setting, _ in self.settings
-            for curve in self.curves(setting)
+            for setting in self.settings
+            for curve in setting.shown
             for point in curve.points
         ]
 
@@ -144,10 +139,10 @@ class Report:
                         "about": curve.about,
                         "points": [row(point) for point in curve.points],
                     }
-                    for curve in self.curves(setting)
+                    for curve in setting.shown
                 ],
             }
-            for setting, _ in self.settings
+            for setting in self.settings
         ]
         return {
             "version": __version__,

@@ -72,7 +72,7 @@ def test_the_table_of_a_report_can_be_laid_beside(write_run, tmp_path):
     report = Report.of([tmp_path / "runs"])
     write_tables(report, tmp_path)
     (old,) = read_beside(f"old={tmp_path / 'points.csv'}")
-    ((setting, _),) = report.settings
+    (setting,) = report.settings
     (curve,) = setting.curves
     again = old.curve(setting)
     assert again.label == "old e8"
@@ -144,14 +144,12 @@ def test_published_pictures_lie_beside_runs_measured_on_the_same(write_run, tmp_
                 f"{root}{i}", source="images", lmbda=i + 1, **measured, **{"source.root": root}
             )
     report = Report.of([tmp_path], read_beside("kodak"))
-    others = {setting.particulars["source.root"]: beside for setting, beside in report.settings}
+    others = {s.particulars["source.root"]: s.others for s in report.settings}
     assert not others[None]
     assert {"JPEG", "VTM", "hyperprior, 2018"} <= {curve.label for curve in others["kodak"]}
     for curve in others["kodak"]:
         assert "InterDigitalInc/CompressAI" in curve.about
-        bits, psnr = (
-            [getattr(p, k).value for p in curve.points] for k in report.settings[0][0].axes
-        )
+        bits, psnr = ([getattr(p, k).value for p in curve.points] for k in report.settings[0].axes)
         assert bits == sorted(bits)
         assert psnr == sorted(psnr)
     write_page(report, tmp_path / "index.html")
@@ -168,7 +166,7 @@ def test_published_curves_have_the_colour_of_their_lattice(write_run, tmp_path):
         for rdo in (False, True):
             write_run(f"{name}{rdo}", quantizer=name, **{"quantizer.rdo": rdo})
     report = Report.of([tmp_path], read_beside("paper"))
-    curves = report.curves(report.settings[0][0])
+    curves = report.settings[0].shown
     colour = dict(zip((curve.label for curve in curves), colours(curves), strict=True))
     ours = {c.label: colour[c.label] for c in curves if not c.beside}
     assert len(set(ours.values())) == 6
