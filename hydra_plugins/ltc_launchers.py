@@ -5,8 +5,6 @@ engines end a sweep with the first process that is killed, and that of submitit 
 once on this machine.
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """What an error costs."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

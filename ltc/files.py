@@ -1,7 +1,5 @@
 """Files that are either whole or absent, and the cache of expensive results."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

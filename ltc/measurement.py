@@ -1,7 +1,5 @@
 """Rate and distortion of what was measured, with their standard errors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The laboratory in Python: what `ltc-train` does, with a table, a figure and a coder as result."""
 
-from __future__ import annotations
-
 import json
 import signal
 import time

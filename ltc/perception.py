@@ -1,7 +1,5 @@
 """How far the distribution of reconstructions is from that of the source."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,10 +1,9 @@
 """Signs of life of what takes longer than a few seconds."""
 
-from __future__ import annotations
-
 import threading
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -45,7 +44,7 @@ class Progress:
         self._thread: threading.Thread | None = None
         self._bar: Bar | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Show it."""
         self._began = time.monotonic()
         if self.console.is_terminal:

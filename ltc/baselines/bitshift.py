@@ -1,7 +1,5 @@
 """The bitshift trellis: states are the last bits of the stream, and have computed numbers."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

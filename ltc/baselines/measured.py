@@ -3,8 +3,6 @@
 They are made from training samples of a source and measured on held-out ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

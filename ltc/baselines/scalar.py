@@ -1,7 +1,5 @@
 """Entropy-constrained scalar quantization at its optimum."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

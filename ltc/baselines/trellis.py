@@ -1,7 +1,5 @@
 """Trellis codes of fixed rate: an exact number of bits for each sample, no entropy coding."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,9 +1,7 @@
 """Entropy-constrained vector quantization: any points, each with a code length of its own."""
 
-from __future__ import annotations
-
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -55,7 +53,7 @@ class VectorQuantizer(NamedTuple):
     lmbda: float
 
     @classmethod
-    def fit(cls, samples: ArrayLike, lmbda: float, limit: int = 100) -> VectorQuantizer:
+    def fit(cls, samples: ArrayLike, lmbda: float, limit: int = 100) -> Self:
         """Return a quantizer with a small rate + lmbda * distortion on training samples.
 
         Like Lloyd's, the iteration falls into the local optimum next to its start. There are
@@ -105,7 +103,7 @@ class VectorQuantizer(NamedTuple):
     @classmethod
     def _descend(
         cls, x: Array, label: NDArray[np.int64], lmbda: float, limit: int
-    ) -> tuple[VectorQuantizer, float]:
+    ) -> tuple[Self, float]:
         """Give each cell its centroid and its code length, and each vector its best cell, in turn.
 
         Returns:

@@ -1,7 +1,5 @@
 """Discrete sources in space: finitely many values, reproduced by any point."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

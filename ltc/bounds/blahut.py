@@ -1,7 +1,5 @@
 """The Blahut-Arimoto algorithm on a finite alphabet."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,9 +1,7 @@
 """Closed forms: reverse water-filling, and Shannon's lower bound where it is attained."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,7 +133,7 @@ class ShannonLowerBound(RateDistortion):
         self.cost, self.d_max = cost, d_max
 
     @classmethod
-    def of(cls, density: Any, cost: Cost) -> ShannonLowerBound | None:
+    def of(cls, density: Any, cost: Cost) -> Self | None:
         """Return it for a `scipy.stats` distribution; None where it is not attained."""
         if density is None or not cost.decomposable:
             return None

@@ -1,7 +1,5 @@
 """What every rate-distortion function offers: a bracket at any distortion."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -89,7 +87,7 @@ class RateDistortion(ABC):
             f"samples only ({self.name}); leave n out"
         )
 
-    def at_perception(self, perception: float, common_bits: float) -> RateDistortion:
+    def at_perception(self, perception: float, common_bits: float) -> "RateDistortion":
         """Return R(D, P), where it is known; otherwise R(D), which is a lower limit of it.
 
         Arguments:

@@ -1,7 +1,5 @@
 """Sources with a density, in one to three dimensions."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

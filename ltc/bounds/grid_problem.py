@@ -1,7 +1,5 @@
 """Sources with a density and any distortion, on product grids."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any, NamedTuple

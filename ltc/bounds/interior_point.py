@@ -1,7 +1,5 @@
 """The best output distribution on a finite alphabet, by an interior-point method."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

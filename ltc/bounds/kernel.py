@@ -1,7 +1,5 @@
 """exp(-s d(x, y)) of source values x and outputs y, as a linear map."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 

@@ -1,7 +1,5 @@
 """R(D) between the lines that support it and the points that can be reached."""
 
-from __future__ import annotations
-
 import logging
 import math
 import zipfile

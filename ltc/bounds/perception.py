@@ -1,7 +1,5 @@
 """The rate-distortion-perception function of a Gaussian source."""
 
-from __future__ import annotations
-
 import math
 
 from ltc.bounds.curve import Bracket, RateDistortion

@@ -1,7 +1,5 @@
 """What bounds need to know of a distortion, all of it from its cost."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One slope of a rate-distortion function: what is asked and what is answered."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple

@@ -1,12 +1,10 @@
 """Sources with a density: expectations as sums over nodes."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.integrate
@@ -47,7 +45,7 @@ class Nodes(NamedTuple):
         marginals = [self.p.sum(other) for other in others]
         return sum(cost.centre(x, p)[1] for x, p in zip(self.axes, marginals, strict=True))
 
-    def trim(self, share: float) -> tuple[Nodes, Array]:
+    def trim(self, share: float) -> tuple[Self, Array]:
         """Set the unlikeliest nodes, of this probability in all, to zero, and shrink the box.
 
         They are where lambda is largest and hardest to get right, and matter least. Returned are

@@ -1,7 +1,5 @@
 """Sources known by samples, in up to 64 dimensions: limits with 95 % confidence, all together."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import NamedTuple

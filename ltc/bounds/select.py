@@ -1,7 +1,5 @@
 """Which bound a source gets."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """What there is to choose from, composed as Hydra composes it."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

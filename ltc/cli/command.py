@@ -1,7 +1,5 @@
 """What all commands share: configuration, folders of their own, errors for people."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

@@ -1,7 +1,5 @@
 """`ltc-eval`: a finished run again, on other data, with another seed, of other sample counts."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import re

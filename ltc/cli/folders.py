@@ -1,7 +1,5 @@
 """The folders of runs: each is one run's alone, which may go on in it."""
 
-from __future__ import annotations
-
 import fcntl
 import re
 from collections.abc import Iterator

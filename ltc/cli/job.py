@@ -1,7 +1,5 @@
 """A run of a sweep as it is sent to another process."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from typing import Any

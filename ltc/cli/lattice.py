@@ -1,7 +1,5 @@
 """`ltc-lattice`: what is known and measured about a lattice, or about all."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any

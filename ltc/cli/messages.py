@@ -1,7 +1,5 @@
 """What the commands say of an error: what is wrong, what was expected, what to do."""
 
-from __future__ import annotations
-
 import errno
 import re
 import sys

@@ -1,7 +1,5 @@
 """What a sweep ends with: a table of all its runs."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`ltc-train`: train a coder, measure it, compare it with the bound."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What every bitstream of lattice points offers."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 

@@ -8,12 +8,10 @@ the same for all coordinates of a channel. Both are rounded once to units of 2^-
 the model, so that no decoder ever recomputes a floating-point number.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +87,7 @@ class LatticeCode(Code):
         channel: Tensor,
         endless: Section | None = None,
         state: Mapping[str, Any] | None = None,
-    ) -> LatticeCode:
+    ) -> Self:
         """Return the code of an entropy model with a trellis.
 
         Arguments:

@@ -26,14 +26,12 @@ A chunk is the stream of one `encode` of a code: words of 32 bits, most signific
 a range coder that starts anew in each chunk, so that a damaged one costs only itself.
 """
 
-from __future__ import annotations
-
 import binascii
 import json
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ltc.coder.sequence import LONGEST
 from ltc.errors import InputError
@@ -81,7 +79,7 @@ class Parts(NamedTuple):
         return bytes(head) + CHECKSUM.pack(zlib.crc32(head)) + self.body
 
     @classmethod
-    def unpack(cls, data: bytes) -> tuple[Parts, int]:
+    def unpack(cls, data: bytes) -> tuple[Self, int]:
         """Return the parts of a file, and the CRC-32 that its chunks should have.
 
         Raises:
@@ -165,7 +163,7 @@ class Container:
         return Parts(self.fingerprint, metadata, bytes(table), b"".join(streams)).pack()
 
     @classmethod
-    def unpack(cls, data: bytes, salvage: bool = False) -> Container:
+    def unpack(cls, data: bytes, salvage: bool = False) -> Self:
         """Read a file's bytes.
 
         Arguments:

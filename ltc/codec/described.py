@@ -1,7 +1,5 @@
 """What the header of an `.ltc` file says of its contents, checked."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The coding of nested lattice codewords by their indices, digit by digit."""
 
-from __future__ import annotations
-
 import math
 
 import numba

@@ -1,7 +1,5 @@
 """The coding of lattice vectors as streams of the same size, so that each has a fixed address."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

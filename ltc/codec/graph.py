@@ -1,7 +1,5 @@
 """A trellis as flat arrays, for compiled loops to walk along."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

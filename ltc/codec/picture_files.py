@@ -1,7 +1,5 @@
 """Whole pictures as `.ltc` files."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -11,8 +11,6 @@ An encoder is (words written, lower end of the interval, its width, words that w
 first of them), a decoder (words read, lower end, width, the number that it reads).
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,5 @@
 """Which code writes the points of a coder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whole sounds as `.ltc` files."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -13,8 +13,6 @@ A pattern is the tables of an entropy model that the coordinates of a lattice ve
 vectors has one, or a context chooses. All probabilities are in units of 2^-24.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Mapping

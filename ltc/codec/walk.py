@@ -8,8 +8,6 @@ with those of all paths, after a bit that tells whether any is not 0, and `state
 vector to vector.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

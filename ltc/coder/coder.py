@@ -1,7 +1,5 @@
 """The lattice transform coder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

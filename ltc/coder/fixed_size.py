@@ -1,7 +1,5 @@
 """Lattice vectors of exactly the asked size: each has a weight of the distortion of its own."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import lru_cache

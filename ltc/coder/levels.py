@@ -16,8 +16,6 @@ A lattice of one length has its trellis again and again along a row: its states 
 sections, one after another, and of most states only some branches there are.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numba

@@ -5,8 +5,6 @@ common is one number for four blocks, and the rest is mostly zero. A place that 
 the last of an odd number of rows or columns, is taken as one of two that are alike.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

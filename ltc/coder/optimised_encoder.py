@@ -5,8 +5,6 @@ synthesis with orthogonal columns: Viterbi with the metric `lmbda * distortion -
 best point.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

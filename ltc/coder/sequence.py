@@ -5,8 +5,6 @@ as one path for each channel: what a code then calls a lattice vector is one pos
 of each path.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

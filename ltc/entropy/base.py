@@ -1,7 +1,5 @@
 """What every entropy model offers."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import torch

@@ -1,7 +1,5 @@
 """The probability of a picture's latent, by the class of each coordinate's neighbours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -128,7 +126,7 @@ class Context(nn.Module):
         self.inward.copy_(torch.from_numpy(np.clip(inward, -FINE, FINE)))
 
     @torch.no_grad()
-    def take(self, other: Context, odd: NDArray[np.int64], own: NDArray[np.int64]) -> None:
+    def take(self, other: "Context", odd: NDArray[np.int64], own: NDArray[np.int64]) -> None:
         """Take the tables of a code with fewer states, whose parity says how likely cosets are.
 
         Arguments:

@@ -1,7 +1,5 @@
 """The exact entropy model of a lattice with a trellis."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

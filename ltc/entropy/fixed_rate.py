@@ -1,7 +1,5 @@
 """The code length of fixed-rate codes."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Mixtures of Gaussian bumps, and what they are fitted to."""
 
-from __future__ import annotations
-
 import math
 
 import torch

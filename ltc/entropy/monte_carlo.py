@@ -1,7 +1,5 @@
 """The published entropy model: a density, integrated over Voronoi cells by Monte Carlo."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -8,8 +8,6 @@ is to be expected; its logarithm in quarters of an octave is the class.
 Magnitudes are stored with a border of zeros, `BORDER` on each side: shape (k, R + 4, C + 4).
 """
 
-from __future__ import annotations
-
 import math
 
 import numba

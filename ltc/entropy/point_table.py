@@ -1,7 +1,5 @@
 """Numbers for the values that a coordinate of a lattice point can take."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

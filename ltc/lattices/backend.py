@@ -1,7 +1,5 @@
 """Which code computes: compiled for the CPU, or torch; and on how many threads."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What every lattice offers."""
 
-from __future__ import annotations
-
 import functools
 import math
 from abc import ABC, abstractmethod
@@ -90,7 +88,7 @@ class Lattice(ABC):
         return self._closest_point(x)
 
     @property
-    def surrogate(self) -> Lattice:
+    def surrogate(self) -> "Lattice":
         """A lattice of the same dimension and volume to train through, where that is cheaper."""
         return self
 
@@ -102,7 +100,7 @@ class Lattice(ABC):
         """
         return None
 
-    def of_length(self, length: int) -> Lattice:
+    def of_length(self, length: int) -> "Lattice":
         """Return the lattice of another dimension whose trellis has the same `section`.
 
         Arguments:

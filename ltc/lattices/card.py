@@ -1,7 +1,5 @@
 """What is known and measured about a lattice."""
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Any

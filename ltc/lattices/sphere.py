@@ -3,8 +3,6 @@
 Importing this module imports numba: do it when it is needed, not before.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

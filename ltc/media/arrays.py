@@ -1,7 +1,5 @@
 """Arrays in `.npy` and `.npz` files; nothing in a file is executed."""
 
-from __future__ import annotations
-
 import io
 import math
 import zipfile

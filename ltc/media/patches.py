@@ -1,7 +1,5 @@
 """Square patches of pictures, and the order in which they are coded."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

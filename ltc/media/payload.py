@@ -1,12 +1,10 @@
 """What a file holds: arrays, a picture or a sound."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +57,7 @@ class Payload:
         """The largest value that a number can have, for the PSNR of images."""
         return float(np.iinfo(self.arrays["image"].dtype).max) if self.kind == "image" else None
 
-    def squared_error(self, other: Payload) -> float:
+    def squared_error(self, other: "Payload") -> float:
         """Return the mean squared error between two payloads of the same shapes; 0 of nothing."""
         total = 0.0
         for name, array in self.arrays.items():
@@ -75,7 +73,7 @@ class Payload:
         return sum(map(float, squares)) / count
 
     @classmethod
-    def read(cls, data: bytes, suffix: str, largest: int | None = None) -> Payload:
+    def read(cls, data: bytes, suffix: str, largest: int | None = None) -> Self:
         """Read a file's bytes.
 
         Arguments:

@@ -1,7 +1,5 @@
 """Pictures as arrays: grey or colour, 8 or 16 bits, upright and opaque."""
 
-from __future__ import annotations
-
 import io
 import math
 import struct

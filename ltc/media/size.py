@@ -1,7 +1,5 @@
 """How much memory a file may ask for: checked against its header, before anything is read."""
 
-from __future__ import annotations
-
 from ltc.errors import InputError
 
 __all__ = ["LARGEST", "PIECE", "check_size"]

@@ -1,7 +1,5 @@
 """Sounds, in the sample type that they came in."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The numbers of arrays as source vectors, a piece at a time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

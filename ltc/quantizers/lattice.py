@@ -1,7 +1,5 @@
 """Lattice quantization of latents of any size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Fixed-rate quantization with nested lattices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A step of the search for a nested lattice's codewords, compiled for the CPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

@@ -1,7 +1,5 @@
 """Curves from elsewhere, laid beside those of the runs: a CSV or JSON file, or a published one."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

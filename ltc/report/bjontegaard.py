@@ -1,7 +1,5 @@
 """Bjontegaard differences: what a curve saves over another, on average over what they share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

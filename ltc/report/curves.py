@@ -1,7 +1,5 @@
 """Rate-distortion curves: runs that differ in nothing but lmbda, and in seeds."""
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

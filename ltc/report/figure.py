@@ -1,7 +1,5 @@
 """The curves of a report as a figure for print."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A report as one page that needs nothing else: curves to look into, tables to sort."""
 
-from __future__ import annotations
-
 import html
 import json
 import os

@@ -1,13 +1,11 @@
 """A report: everything that is known of the runs below some folders, and the files it becomes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ltc.report.beside import Beside
 from ltc.report.bjontegaard import Difference, difference
@@ -36,9 +34,7 @@ class Report:
     settings: tuple[Setting, ...]
 
     @classmethod
-    def of(
-        cls, folders: Sequence[Path], beside: Sequence[Beside] = (), rate: str = "rate"
-    ) -> Report:
+    def of(cls, folders: Sequence[Path], beside: Sequence[Beside] = (), rate: str = "rate") -> Self:
         """Read the runs below folders.
 
         Arguments:

@@ -1,7 +1,5 @@
 """The runs below some folders: those that have results, and those that have none, and why."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """What the figure and the page of a report have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from ltc.report.curves import Curve

@@ -1,7 +1,5 @@
 """The tables of a report as CSV, JSON and Parquet."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """A finished run again: on other data, with another seed, of other sample counts."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What loggers show beside curves: choices, tables, figures and sounds, each in its own way."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

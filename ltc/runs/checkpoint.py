@@ -1,7 +1,5 @@
 """Checkpoints: a coder, its frozen code and all that a decoder needs, in one file."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What a run was computed with: kept with its numbers, so that others can repeat them."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform

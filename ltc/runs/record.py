@@ -1,7 +1,5 @@
 """What a run leaves behind: `metrics.json` and the log."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """What a sweep leaves in the log: its rate-distortion curves, as a run of its own."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Values of a configuration: numbers checked before anything is loaded, and all by name."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

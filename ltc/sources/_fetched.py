@@ -1,7 +1,5 @@
 """Data that is fetched once into the user's cache."""
 
-from __future__ import annotations
-
 import tarfile
 import tempfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Folders of pictures and sounds: what can be read is read, the rest is named."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Rows of a matrix in a file."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

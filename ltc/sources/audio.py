@@ -1,7 +1,5 @@
 """Frames of waveforms."""
 
-from __future__ import annotations
-
 import hashlib
 import tarfile
 import tempfile

@@ -1,7 +1,5 @@
 """The banana-shaped source of the neural compression literature."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

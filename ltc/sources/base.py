@@ -1,7 +1,5 @@
 """What every source offers: samples to train on, held-out samples, and its known facts."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Gaussian vectors with a known covariance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Independent, identically distributed scalars of unit variance."""
 
-from __future__ import annotations
-
 import math
 
 import scipy.stats

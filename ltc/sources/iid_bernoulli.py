@@ -1,7 +1,5 @@
 """Independent, identically distributed bits."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

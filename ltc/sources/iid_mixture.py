@@ -1,7 +1,5 @@
 """Independent, identically distributed scalars of a Gaussian mixture."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

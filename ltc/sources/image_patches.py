@@ -1,7 +1,5 @@
 """Patches of grey photographs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

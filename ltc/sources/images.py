@@ -1,7 +1,5 @@
 """Whole pictures."""
 
-from __future__ import annotations
-
 import logging
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The Kodak pictures, which picture codecs are compared on."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Patches of grey pictures, wherever these come from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

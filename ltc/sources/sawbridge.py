@@ -1,7 +1,5 @@
 """The sawbridge: a random process that nonlinear transforms code far better than linear ones."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Whole sounds."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Logarithms of the short-time spectrum of speech."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is held out of data: files, recordings, rows. It is the same every time."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Sources of whole pictures or sounds."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any
 

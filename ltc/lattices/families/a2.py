@@ -1,7 +1,5 @@
 """The hexagonal lattice."""
 
-from __future__ import annotations
-
 from ltc.lattices.base import TrellisLattice
 
 __all__ = ["A2"]

@@ -7,8 +7,6 @@ integer lattices with a unit of length for each coordinate, and have a trellis. 
 states after t coordinates. In many dimensions they are decoded by sorting.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 

@@ -1,7 +1,5 @@
 """The lattice of Barnes and Wall in sixteen dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ltc.lattices.base import TrellisLattice

@@ -1,7 +1,5 @@
 """Trellis codes of any length over the integers modulo 4."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
@@ -93,7 +91,7 @@ class Convolutional(Lattice):
         """The trellis, of unit volume per point: there are 2 points in 4 at each coordinate."""
         return _trellis(self.states, self.length)
 
-    def of_length(self, length: int) -> Convolutional:
+    def of_length(self, length: int) -> "Convolutional":
         """Return the lattice of the same code with another number of coordinates.
 
         One path, whose state goes on from the first coordinate to the last; a path of millions of

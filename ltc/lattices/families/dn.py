@@ -1,7 +1,5 @@
 """The checkerboard lattices and their duals."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The lattice E7 and its dual."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ltc.lattices.base import TrellisLattice

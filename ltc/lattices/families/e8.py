@@ -1,7 +1,5 @@
 """The lattice of Gosset, the best known quantizer in eight dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ltc.lattices.base import TrellisLattice

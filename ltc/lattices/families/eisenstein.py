@@ -1,7 +1,5 @@
 """Lattices over the Eisenstein integers a + b w, w = exp(2 pi i / 3)."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

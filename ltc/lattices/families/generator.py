@@ -1,7 +1,5 @@
 """Any lattice, from its generator matrix."""
 
-from __future__ import annotations
-
 import functools
 import math
 import os

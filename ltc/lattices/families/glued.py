@@ -5,8 +5,6 @@ coordinates is the same (Zamir and Feder, *On lattice quantization noise*, IEEE 
 Theory 42, 1996; Agrell and Allen, *On the best lattice quantizers*, there 69, 2023).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg import block_diag
 

@@ -1,7 +1,5 @@
 """The lattice of Coxeter and Todd."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ltc.lattices.base import TrellisLattice

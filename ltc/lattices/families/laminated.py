@@ -1,7 +1,5 @@
 """The duals of the laminated lattices in 15 and in 17 to 23 dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ltc.checks import choice

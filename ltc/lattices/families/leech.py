@@ -1,7 +1,5 @@
 """The lattice of Leech, the best known quantizer in 24 dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,7 +1,5 @@
 """The integers: rounding, the quantizer of nearly all neural codecs."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

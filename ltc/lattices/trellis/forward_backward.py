@@ -1,7 +1,5 @@
 """The forward-backward algorithm, compiled for the CPU; see `viterbi` for how kernels work."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

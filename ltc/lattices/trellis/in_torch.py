@@ -3,8 +3,6 @@
 Items and ends as in `ltc.lattices.trellis.viterbi`; `kinds` are the kinds of the sections.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

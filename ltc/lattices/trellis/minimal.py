@@ -1,7 +1,5 @@
 """The minimal trellises of integer lattices."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -6,8 +6,6 @@ So windows around the joints of the pieces decide the states there, and the piec
 from joint to joint. What comes out is a path, whatever the windows decide.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -4,12 +4,10 @@ On the CPU kernels compiled by numba compute. Those are imported when the first 
 command that computes nothing starts without numba.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +52,7 @@ class Trellis(Structure):
     @classmethod
     def from_integer_basis(
         cls, generators: npt.ArrayLike, unit: npt.ArrayLike | float = 1.0
-    ) -> Trellis:
+    ) -> Self:
         """Return the minimal trellis of an integer lattice, arguments as of `minimal_sections`.
 
         Example: D4 has two states, the parity of what has been seen.

@@ -8,8 +8,6 @@ memory and registers, and LLVM maps it to the widest registers that the processo
 Everything here can be called from functions compiled by numba only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The stationary model of a trellis whose sections repeat without end."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

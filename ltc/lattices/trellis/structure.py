@@ -5,8 +5,6 @@ Section t of a trellis has branches between states, each labelled with a coset
 of the coset on its branch (Forney, *Coset codes II*, IEEE Trans. Inform. Theory 34, 1988).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ shorter; what it is shorter by costs nothing. Its `ends` are the states that it 
 in, -1 where it is free. No items at all are the whole rows, free at both ends.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba
