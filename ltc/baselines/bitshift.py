@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ltc.checks import choice, integer
 from ltc.errors import InputError
-from ltc.lattices.backend import in_parallel, runs_on_numba
+from ltc.lattices.backend import in_parallel
 
 __all__ = ["BitshiftQuantizer", "mad1", "three_inst"]
 
@@ -141,17 +141,6 @@ class BitshiftQuantizer:
         """Return the numbers of states, shape (count, n) in and out."""
         return self.codebook.to(states.device)[states]
 
-    def pack(self, states: Tensor) -> Tensor:
-        """Return the new bits of each sample, which are all of a block: integers, (count, n)."""
-        return states & ((1 << self.rate) - 1)
-
-    def unpack(self, digits: Tensor) -> Tensor:
-        """Return the states of blocks from their new bits, shape (count, n) in and out."""
-        states = torch.zeros_like(digits)
-        for age in range(-(-self.memory // self.rate)):
-            states |= torch.roll(digits, age, 1) << (age * self.rate)
-        return states & ((1 << self.memory) - 1)
-
     def _states(self, x: Tensor, overlap: Tensor) -> Tensor:
         """Return the states of least squared error, shape (count, n).
 
@@ -159,36 +148,11 @@ class BitshiftQuantizer:
             x: blocks, shape (count, n).
             overlap: the L - rate bits that a block begins and ends with, shape (count,); -1: any.
         """
-        if not runs_on_numba(x):
-            return self._states_in_torch(x, overlap)
         states = torch.empty(x.shape, dtype=torch.int64)
-        in_parallel(
-            _viterbi, len(x), 1, x.float().contiguous().numpy(), overlap.numpy(),
-            self.codebook.numpy(), self.rate, states.numpy(),
-        )  # fmt: skip
-        return states
-
-    def _states_in_torch(self, x: Tensor, overlap: Tensor) -> Tensor:
-        """Do what `_viterbi` does, with torch."""
-        x, codebook = x.float(), self.codebook.to(x.device)
-        size, k = len(codebook), self.rate
-        state = torch.arange(size, device=x.device)
-        held = overlap[:, None] >= 0
-        total = (x[:, :1] - codebook).square()
-        total = total.masked_fill(held & (state >> k != overlap[:, None]), math.inf)
-        origins = []
-        for t in range(1, x.shape[1]):
-            least, origin = total.unflatten(1, (1 << k, -1)).min(1)
-            origins.append(origin.to(torch.uint8))
-            total = least.repeat_interleave(1 << k, 1) + (x[:, t : t + 1] - codebook).square()
-        last = state & (size >> k) - 1
-        total = total.masked_fill(held & (last != overlap[:, None]), math.inf)
-        found = [total.argmin(1)]
-        for origin in reversed(origins):
-            group = found[-1] >> k
-            before = origin.gather(1, group[:, None])[:, 0].long()
-            found.append(before * (size >> k) + group)
-        return torch.stack(found[::-1], 1)
+        values, held = (array.cpu().numpy() for array in (x.float().contiguous(), overlap))
+        codebook = self.codebook.numpy()
+        in_parallel(_viterbi, len(x), 1, values, held, codebook, self.rate, states.numpy())
+        return states.to(x.device)
 
 
 @numba.njit(cache=True, nogil=True)
