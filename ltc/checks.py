@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import numbers
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +24,6 @@ __all__ = [
     "digest",
     "integer",
     "load_array",
-    "nearest_names",
     "number",
     "refuse_interpolations",
 ]
@@ -106,24 +104,6 @@ def choice(name: str, value: T, valid: Collection[T]) -> T:
         expected = " or ".join(names) if len(names) < 3 else f"one of {', '.join(names)}"
         raise InputError(f"{name}={value}; expected {expected}")
     return value
-
-
-def nearest_names(
-    name: str, valid: Iterable[str], count: int = 3, cutoff: float = 0.4
-) -> list[str]:
-    """Return the valid names that look most like `name`, best first.
-
-    Arguments:
-        name: what was typed.
-        valid: the names that would have been accepted.
-        count: how many to return at most.
-        cutoff: how much alike they have to be, from 0 to 1.
-
-    Example:
-        >>> nearest_names("e9", ["scalar", "e8", "leech"])
-        ['e8']
-    """
-    return difflib.get_close_matches(name, list(valid), n=count, cutoff=cutoff)
 
 
 def refuse_interpolations(values: DictConfig) -> None:

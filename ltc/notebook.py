@@ -95,16 +95,11 @@ class Result:
         Raises:
             InputError: there is no bitstream, or a number is not finite or too large.
         """
-        numbers = np.asarray(array)
-        payloads = {
-            "": Payload("array", {"array": numbers}, ".npy"),
-            "image": Payload("image", {"image": numbers}, ".png"),
-            "audio": Payload(
-                "audio", {"audio": numbers}, ".wav", getattr(self.source, "sample_rate", None),
-                "FLOAT",
-            ),
-        }  # fmt: skip
-        return self._file_coder().compress(payloads[self.source.whole])
+        kind = self.source.whole or "array"
+        suffix = {"array": ".npy", "image": ".png", "audio": ".wav"}[kind]
+        rate = getattr(self.source, "sample_rate", None)
+        payload = Payload(kind, {kind: np.asarray(array)}, suffix, rate, "FLOAT")
+        return self._file_coder().compress(payload)
 
     def decompress(self, data: bytes) -> NDArray[Any]:
         """Return the array of an `.ltc` file, in its shape and type.

@@ -1,5 +1,6 @@
 """What there is to choose from, composed as Hydra composes it."""
 
+import difflib
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 
-from ltc.checks import nearest_names
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory
 
@@ -79,7 +79,7 @@ def _lattice(name: str, *, _parent_: DictConfig) -> DictConfig:
     """
     known = lattices()
     if name not in known:
-        near = " or ".join(nearest_names(str(name), known))
+        near = " or ".join(difflib.get_close_matches(str(name), known, cutoff=0.4))
         hint = f"; did you mean {near}?" if near else "."
         raise InputError(f"there is no lattice {name}{hint} Valid names: {', '.join(known)}")
     chosen = known[name].copy()

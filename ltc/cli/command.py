@@ -8,6 +8,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ if not console.is_terminal:  # a file has no width
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+@dataclass
 class Task:
     """A task that says how it failed, and can be sent to the process of a launcher.
 
@@ -55,18 +57,11 @@ class Task:
         resumable: whether a run that was ended can go on.
     """
 
-    def __init__(
-        self,
-        task: Callable[[DictConfig], Any],
-        config_name: str,
-        own_folder: bool = True,
-        resumable: bool = False,
-    ) -> None:
-        self.task = task
-        self.resumable = resumable
-        self.own_folder = own_folder
-        self.config_name = config_name
-        self.failures: list[Exception] = []
+    task: Callable[[DictConfig], Any]
+    config_name: str
+    own_folder: bool = True
+    resumable: bool = False
+    failures: list[Exception] = field(default_factory=list, init=False)
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the task."""
@@ -108,11 +103,7 @@ def command(
     Bad input ends in one message and exit code 2; `-v` or HYDRA_FULL_ERROR=1 shows the
     traceback as well. In a sweep each failed run is reported and the others go on.
 
-    Arguments:
-        task: gets the composed configuration.
-        config_name: the name of the primary configuration in `conf/`.
-        own_folder: whether its runs have folders, which they claim.
-        resumable: whether a run that was ended can go on.
+    Arguments as of `Task`.
     """
     if "--version" in sys.argv[1:]:  # Hydra would tell its own
         print(f"{Path(sys.argv[0]).stem} {__version__}")

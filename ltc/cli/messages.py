@@ -1,5 +1,6 @@
 """What the commands say of an error: what is wrong, what was expected, what to do."""
 
+import difflib
 import errno
 import re
 import sys
@@ -12,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ltc.checks import nearest_names
 from ltc.cli.choices import composed, lattices
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory
@@ -93,7 +93,7 @@ def describe(error: BaseException) -> str:
         options = sorted(option for option in error.options if not option.endswith("_base"))
         if group == "quantizer" and "ltc-lattice" in Path(sys.argv[0]).name:
             options = list(lattices())
-        near = nearest_names(name, options)
+        near = difflib.get_close_matches(name, options, cutoff=0.4)
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
     if _is_too_large(error):
@@ -174,7 +174,7 @@ def no_such_key(key: str, config_name: str, arguments: list[str]) -> str:
     if others:
         hint = f"{' and '.join(f'{group}={other}' for other in others[:3])} would take it "
     else:
-        near = nearest_names(key, _valid_keys(config_name, arguments), cutoff=0.6)
+        near = difflib.get_close_matches(key, _valid_keys(config_name, arguments))
         keys = ", ".join(sorted(top_level_keys(config_name)))
         hint = f"did you mean {' or '.join(near)}? " if near else f"there are {keys} "
     return f"there is no key {key}; {hint}(--cfg job shows all keys)"
