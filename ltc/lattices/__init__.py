@@ -2,14 +2,11 @@
 
 from ltc.lattices.backend import force_backend
 from ltc.lattices.base import Lattice, TrellisLattice
-from ltc.lattices.families.a2 import A2
-from ltc.lattices.families.an import A11Coxeter, An, AnDual
+from ltc.lattices.families.an import A2, A11Coxeter, An, AnDual
 from ltc.lattices.families.bw16 import BW16
 from ltc.lattices.families.convolutional import Convolutional
 from ltc.lattices.families.dn import D10Plus, Dn, DnDual
-from ltc.lattices.families.e6 import E6, E6Dual
-from ltc.lattices.families.e7 import E7, E7Dual
-from ltc.lattices.families.e8 import E8
+from ltc.lattices.families.en import E6, E7, E8, E6Dual, E7Dual
 from ltc.lattices.families.generator import GeneratorLattice
 from ltc.lattices.families.glued import AE9, D6D6, E6E6, Glued13, Glued14
 from ltc.lattices.families.k12 import K12

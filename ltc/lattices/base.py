@@ -180,14 +180,7 @@ class Lattice(ABC):
         """Draw points uniformly from a fundamental cell.
 
         All fundamental cells serve alike where lattice points make no difference, as to a dither.
-
-        Arguments:
-            count: number of points.
-            generator: where the randomness comes from.
-            dtype: floating-point type.
-
-        Returns:
-            Points, shape (count, n), on the generator's device.
+        Arguments and result as of `sample_voronoi`.
         """
         device = generator.device
         u = torch.rand(count, self.dimension, generator=generator, device=device, dtype=dtype)
@@ -198,13 +191,8 @@ class Lattice(ABC):
     ) -> Tensor:
         """Draw shifts of the lattice under which quantization is noise uniform over the cell.
 
-        Arguments:
-            count: number of shifts.
-            generator: where the randomness comes from.
-            dtype: floating-point type.
-
-        Returns:
-            Shifts, shape (count, n), or (count, 1) where all coordinates are shifted alike.
+        Arguments and result as of `sample_voronoi`; of shape (count, 1) where all coordinates are
+        shifted alike.
         """
         return self.sample_voronoi(count, generator, dtype)
 

@@ -139,17 +139,9 @@ def _search(lower: Any, target: Any, bound: float, every: bool, exact: bool, fou
 
 
 @compiled
-def closest_point(
-    start: int,
-    stop: int,
-    x: Any,
-    points: Any,
-    basis: Any,
-    inverse: Any,
-    lower: Any,
-    rotation: Any,
-    exact: bool,
-) -> None:
+def closest_point(  # type: ignore[no-untyped-def]
+    start, stop, x, points, basis, inverse, lower, rotation, exact
+):
     """Write a nearest lattice point to each row of `x`, shape (count, n), to `points`."""
     n = len(basis)
     found = np.zeros((1, n))

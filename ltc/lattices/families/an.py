@@ -1,4 +1,4 @@
-"""The root lattices A_n and their duals.
+"""The root lattices A_n and their duals, and the hexagonal lattice.
 
 They lie in the hyperplane of the n + 1 coordinates that sum to zero. A point is handed over in n
 coordinates, along the orthogonal vectors h_k = (1, ..., 1, -k, 0, ..., 0), k = 1, ..., n, with k
@@ -19,7 +19,7 @@ from ltc.checks import integer
 from ltc.lattices.backend import UNRESOLVED
 from ltc.lattices.base import TrellisLattice
 
-__all__ = ["A11Coxeter", "An", "AnDual", "glue", "roots"]
+__all__ = ["A2", "A11Coxeter", "An", "AnDual", "glue", "roots"]
 
 # The trellis has n^3 / 3 branches. From here on sorting is faster (measured; at 8 dimensions the
 # trellis is five times faster).
@@ -46,6 +46,29 @@ def glue(dimension: int, count: int) -> npt.NDArray[np.int64]:
     """
     k = np.arange(1, dimension + 1)
     return np.where(k < count, 0, count)
+
+
+class A2(TrellisLattice):
+    """The hexagonal lattice A2, the best quantizer in the plane.
+
+    Two cosets of the rectangular lattice with steps 1 and sqrt 3. Second moment: Fejes Toth,
+    *Sur la representation d'une population infinie par un nombre fini d'elements*, 1959; the
+    rest: Conway and Sloane, *Sphere Packings, Lattices and Groups*, chapter 4, section 6.2.
+
+    Example:
+        >>> import torch
+        >>> A2().closest_point(torch.zeros(2))
+        tensor([0., 0.])
+    """
+
+    name = "a2"
+    second_moment = 5 / (36 * 3**0.5)
+    minimal_norm = 2 / 3**0.5
+    kissing_number = 6
+    covering_radius = (2 / 3**1.5) ** 0.5
+
+    def __init__(self) -> None:
+        super().__init__([[1, 1], [0, 2]], [1, 3**0.5])
 
 
 class _Hyperplane(TrellisLattice):

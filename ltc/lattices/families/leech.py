@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ltc.lattices.base import TrellisLattice
 from ltc.lattices.families.dn import checkerboard
-from ltc.lattices.families.e8 import HAMMING
+from ltc.lattices.families.en import HAMMING
 
 __all__ = ["Leech", "golay_code", "leech_generators"]
 

@@ -59,17 +59,7 @@ class Flat(NamedTuple):
 
 
 class Structure:
-    """The sections of a trellis, and what is read off them.
-
-    It starts in state 0 and may end in every state of the last section.
-
-    Arguments:
-        sections: one for each coordinate. Sections that are the same object are stored once.
-        length: number of coordinates, n, if the last section repeats. The sections before it must
-            be what it offers to paths that start in state 0.
-
-    Raises:
-        InputError: the branches of neighbouring sections do not fit together.
+    """The sections of a trellis, and what is read off them; arguments and errors as of `Trellis`.
 
     Attributes:
         dimension: number of coordinates, n.

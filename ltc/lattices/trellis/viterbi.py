@@ -181,17 +181,9 @@ def _trace_back(
 
 
 @compiled
-def _in_steps(
-    x: Any,
-    items: Any,
-    block: int,
-    used: int,
-    start: int,
-    stop: int,
-    step: Any,
-    scaled: Any,
-    residual: Any,
-) -> None:
+def _in_steps(  # type: ignore[no-untyped-def]
+    x, items, block, used, start, stop, step, scaled, residual
+):
     """Write coordinates `start` to `stop` of a block in steps, and what is left after rounding.
 
     In double precision, whatever the type of x: what is left is then as exact for a large x as
@@ -211,18 +203,9 @@ def _in_steps(
 
 
 @compiled
-def decode(
-    start: int,
-    stop: int,
-    given: Any,
-    items: Any,
-    ends: Any,
-    result: Any,
-    joint: Any,
-    trellis: Any,
-    offset: Any,
-    step: Any,
-) -> None:
+def decode(  # type: ignore[no-untyped-def]
+    start, stop, given, items, ends, result, joint, trellis, offset, step
+):
     """Write the best paths of items to the same places of `result`, (rows, n).
 
     With the `offset` and the `step` of the cosets of each section, `given` are vectors, (rows, n,
