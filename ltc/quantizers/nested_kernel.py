@@ -1,7 +1,5 @@
 """A step of the search for a nested lattice's codewords, compiled for the CPU."""
 
-from typing import Any
-
 import numba
 from torch import Tensor
 
@@ -15,18 +13,9 @@ def move(*tensors: Tensor, back: float, push: float, same: float) -> None:
 
 # Sums in any order, which the processor does several at a time.
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _move(
-    x: Any,
-    target: Any,
-    nearest: Any,
-    coarse: Any,
-    at: Any,
-    best: Any,
-    least: Any,
-    back: Any,
-    push: Any,
-    same: Any,
-) -> None:
+def _move(  # type: ignore[no-untyped-def]
+    x, target, nearest, coarse, at, best, least, back, push, same
+):
     n = x.shape[1]
     back, push, same = x.dtype.type(back), x.dtype.type(push), x.dtype.type(same)
     zero = x.dtype.type(0)
