@@ -187,11 +187,7 @@ class LatticeTransformCoder(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Return the lattice points of blocks: the nearest, or with `rdo` the best.
 
-        Arguments:
-            x: blocks, shape (batch, *positions, d).
-
-        Returns:
-            Lattice units, shape (batch, repeats, rows, n).
+        Shapes as of `vectors`.
         """
         if not self.quantizer.rdo:
             return self.quantizer.quantize(self.vectors(x))
@@ -208,13 +204,9 @@ class LatticeTransformCoder(nn.Module):
         Returns:
             Points, same shape.
         """
+        price = lmbda * self.price
         return rate_distortion_optimised(
-            wanted,
-            lmbda * self.price,
-            self.entropy,
-            self.channel,
-            self.shift,
-            self.distortion.cost,
+            wanted, price, self.entropy, self.channel, self.shift, self.distortion.cost
         )
 
     @property
@@ -229,14 +221,7 @@ class LatticeTransformCoder(nn.Module):
 
     @torch.no_grad()
     def wanted(self, x: Tensor) -> Tensor:
-        """Return the vectors that the synthesis would want for blocks, unquantized.
-
-        Arguments:
-            x: blocks, shape (batch, *positions, d).
-
-        Returns:
-            Lattice units, shape (batch, repeats, rows, n).
-        """
+        """Return the vectors that the synthesis would want for blocks; shapes as of `vectors`."""
         return self._in_lattice_units(self.transform.invert_synthesis(x))
 
     @torch.no_grad()

@@ -57,34 +57,8 @@ def rate_distortion_optimised(
         >>> [choose(100.0), choose(0.1)]
         [1.0, 0.0]
     """
-    if not entropy.context:
-        table = entropy.table(vectors, channel)
-        return _best_points(vectors, weight, entropy, table, shift, cost)
-    points = torch.zeros_like(vectors)
-    for row in range(len(channel)):
-        table = entropy.table(points, channel)[..., row : row + 1, :]
-        wanted = vectors[..., row : row + 1, :]
-        points[..., row : row + 1, :] = _best_points(
-            wanted, weight[..., row : row + 1, :], entropy, table, shift, cost
-        )
-    return points
-
-
-def _best_points(
-    vectors: Tensor,
-    weight: Tensor,
-    entropy: EntropyModel,
-    table: Tensor,
-    shift: PointTable | None,
-    cost: Callable[[Tensor], Tensor],
-) -> Tensor:
     trellis = entropy.trellis
     assert trellis is not None
-    n, size = vectors.shape[-1], max(1, PIECE // vectors.shape[-2])
-    pieces = [slice(start, start + size) for start in range(0, n, size)]
-
-    def piece_of(values: Tensor, piece: slice) -> Tensor:
-        return values[..., piece] if values.shape[-1] > 1 else values
 
     def geometry(piece: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return the offsets of the cosets, shape (n, cosets), and their steps, shape (n, 1)."""
@@ -94,60 +68,51 @@ def _best_points(
         )
         return offset, step.unsqueeze(-1)
 
-    costs, integers = [], []
-    for piece in pieces:
-        least, integer = _coset_costs(
-            vectors[..., piece],
-            piece_of(weight, piece),
-            entropy,
-            piece_of(table, piece),
-            shift,
-            cost,
-            *geometry(piece, vectors.dtype),
-        )
-        costs.append(least)
-        integers.append(integer)
-    chosen = trellis.shortest_path(torch.cat(costs, -2)).unsqueeze(-1)
-    points = []
-    for piece, integer in zip(pieces, integers, strict=True):
-        # In double precision, as the decoder of the bitstream does: the same to the last place.
-        offset, step = geometry(piece, torch.float64)
-        index = chosen[..., piece, :]
-        points.append(
-            offset.expand_as(integer).gather(-1, index) + step * integer.gather(-1, index)
-        )
-    return torch.cat(points, -2).squeeze(-1).to(vectors.dtype)
-
-
-def _coset_costs(
-    vectors: Tensor,
-    weight: Tensor,
-    entropy: EntropyModel,
-    table: Tensor,
-    shift: PointTable | None,
-    cost: Callable[[Tensor], Tensor],
-    offset: Tensor,
-    step: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Return the least cost in each coset and the integer of its point, (..., rows, n, cosets)."""
-    wanted = vectors.unsqueeze(-1)
-    weight = weight.unsqueeze(-1)
-    missing = torch.isnan(offset)  # where a section has fewer cosets than others
-    offset = offset.nan_to_num(0.0)
-    nearest = torch.round((wanted - offset) / step)
-    least = integer = None
-    for neighbour in (0, -1, 1):  # of each coset the nearest point and its neighbours
-        candidate = offset + step * (nearest + neighbour)
-        points = candidate.movedim(-1, 0)
-        log_density = entropy.log_density(points, table).movedim(0, -1)
-        if shift is not None:
-            candidate = candidate + shift(points, entropy.kinds(table)).movedim(0, -1)
-        found = weight * cost(candidate - wanted) - log_density / math.log(2)
-        if least is None or integer is None:
-            least, integer = found, nearest
-        else:
+    def coset_costs(wanted: Tensor, weight: Tensor, table: Tensor, piece: slice) -> list[Tensor]:
+        """Return the least cost in each coset and the integer of its point, (..., n, cosets)."""
+        wanted, weight = wanted[..., piece].unsqueeze(-1), _piece(weight, piece).unsqueeze(-1)
+        offset, step = geometry(piece, vectors.dtype)
+        table, missing = _piece(table, piece), torch.isnan(offset)  # where others have more cosets
+        offset = offset.nan_to_num(0.0)
+        nearest = torch.round((wanted - offset) / step)
+        integer, least = nearest, torch.full_like(nearest, math.inf)
+        for neighbour in (0, -1, 1):  # of each coset the nearest point and its neighbours
+            candidate = offset + step * (nearest + neighbour)
+            points = candidate.movedim(-1, 0)
+            log_density = entropy.log_density(points, table).movedim(0, -1)
+            if shift is not None:
+                candidate = candidate + shift(points, entropy.kinds(table)).movedim(0, -1)
+            found = weight * cost(candidate - wanted) - log_density / math.log(2)
             integer = torch.where(found < least, nearest + neighbour, integer)
             least = torch.minimum(found, least)
-    assert least is not None
-    assert integer is not None
-    return least.masked_fill(missing, math.inf), integer
+        return [least.masked_fill(missing, math.inf), integer]
+
+    def best_points(wanted: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+        n, size = wanted.shape[-1], max(1, PIECE // wanted.shape[-2])
+        pieces = [slice(start, start + size) for start in range(0, n, size)]
+        parts = [coset_costs(wanted, weight, table, piece) for piece in pieces]
+        costs, integers = zip(*parts, strict=True)
+        chosen = trellis.shortest_path(torch.cat(costs, -2)).unsqueeze(-1)
+        points = []
+        for piece, integer in zip(pieces, integers, strict=True):
+            # In double precision, as the decoder of the bitstream does: the same to the last place.
+            offset, step = geometry(piece, torch.float64)
+            index = chosen[..., piece, :]
+            offset = offset.expand_as(integer).gather(-1, index)
+            points.append(offset + step * integer.gather(-1, index))
+        return torch.cat(points, -2).squeeze(-1).to(vectors.dtype)
+
+    if not entropy.context:
+        return best_points(vectors, weight, entropy.table(vectors, channel))
+    points = torch.zeros_like(vectors)
+    for row in range(len(channel)):
+        here = (..., slice(row, row + 1), slice(None))
+        points[here] = best_points(
+            vectors[here], weight[here], entropy.table(points, channel)[here]
+        )
+    return points
+
+
+def _piece(values: Tensor, piece: slice) -> Tensor:
+    """Return a piece of values along the last axis, where they are not the same for all."""
+    return values[..., piece] if values.shape[-1] > 1 else values
