@@ -23,9 +23,7 @@ def evaluate_again(
     """Evaluate what a checkpoint holds, and write `metrics.json` to a folder.
 
     Arguments:
-        config: that of the checkpoint, or one that differs in the source, the bound, the seed,
-            or the evaluation.
-        state: the contents of the checkpoint.
+        config, state: as of `rebuild`.
         checkpoint: where it came from.
         folder: where the metrics go.
 
@@ -60,15 +58,7 @@ def evaluate_again(
 
 
 def _refuse_leak(trained: Any, now: Any) -> None:
-    """Refuse another split of the same rows: it would hold out what was trained on.
-
-    Arguments:
-        trained: the `rows` of the source that the coder was trained on, if it had any.
-        now: those of the source that it is to be measured on.
-
-    Raises:
-        InputError: that is what was asked for.
-    """
+    """Refuse another split of the same `rows`: it would hold out what was trained on."""
     same = now and isinstance(trained, list) and trained[:1] == now[:1]
     if same and trained != now and now[1] != "file":
         raise InputError(

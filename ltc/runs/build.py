@@ -262,17 +262,7 @@ def build_quantizer(config: DictConfig) -> LatticeQuantizer:
 
 
 def _made(kind: type, name: str, settings: Any, **known: Any) -> Any:
-    """Make what a group of the configuration names.
-
-    Arguments:
-        kind: the class that it has to be of.
-        name: of the group.
-        settings: the group.
-        known: what a run adds to it.
-
-    Raises:
-        InputError: it names no class, or one of another kind.
-    """
+    """Make what a group of the configuration names, of a kind, with what a run adds to it."""
     target = settings.get("_target_") if hasattr(settings, "get") else None
     if not isinstance(target, str):
         raise InputError(

@@ -30,11 +30,7 @@ __all__ = ["check_targets", "load", "load_coder", "read", "rebuild"]
 def load(checkpoint: str | Path) -> Run:
     """Rebuild a run, its source and its bound from its checkpoint, on the CPU.
 
-    Arguments:
-        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
-
-    Raises:
-        InputError: the file is missing, or is no checkpoint of ltc.
+    Arguments and errors as of `read`.
     """
     config, state = read(checkpoint)
     run, _ = rebuild(config, state, f"ckpt={checkpoint}", torch.device("cpu"))
@@ -69,11 +65,7 @@ def rebuild(
 def load_coder(checkpoint: str | Path) -> FileCoder | GridFileCoder:
     """Rebuild what codes files from a checkpoint; the source's data is not needed.
 
-    Arguments:
-        checkpoint: a checkpoint file, or the folder of a run (its best checkpoint).
-
-    Raises:
-        InputError: the file is missing, is no checkpoint of ltc, or has no bitstream.
+    Arguments and errors as of `read`; it also raises one where there is no bitstream.
     """
     config, state = read(checkpoint)
     try:

@@ -257,14 +257,6 @@ def load_parameters(coder: nn.Module, state: dict[str, Any]) -> None:
 
 
 def restored(coder: LatticeTransformCoder, state: dict[str, Any]) -> Code | None:
-    """Give a coder the parameters of a checkpoint, and return its frozen entropy model.
-
-    Arguments:
-        coder: changed in place.
-        state: the contents of a checkpoint.
-
-    Raises:
-        InputError: they do not fit.
-    """
+    """Return the frozen entropy model of a checkpoint, and do what `load_parameters` does."""
     load_parameters(coder, state)
     return None if state.get("code") is None else code_for(coder, state["code"])
