@@ -57,9 +57,6 @@ def _arguments(name: str, what: str, epilog: str | None = None) -> argparse.Argu
 def _size(text: str) -> int:
     """Return a number of bytes; as everywhere a K is 1,024, and a KB, as everywhere, 1,000.
 
-    Raises:
-        InputError: it is none.
-
     Example:
         >>> _size("1.5k"), _size("2GB"), _size("1GiB"), _size("1e6")
         (1536, 2000000000, 1073741824, 1000000)
@@ -103,11 +100,7 @@ def _run(
 
 
 def _aim(words: list[str]) -> tuple[str, float] | None:
-    """Return what a file is to have, of words such as `bpp=0.5`.
-
-    Raises:
-        InputError: there are several, or one is no positive number.
-    """
+    """Return what a file is to have, of words such as `bpp=0.5`."""
     if not words:
         return None
     if len(words) > 1:
@@ -127,9 +120,6 @@ def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
         path: the file, or - for standard input.
         largest: bytes that its numbers may take in memory.
         begins: how files of its kind begin.
-
-    Raises:
-        InputError: it cannot be read, or is larger than any file of so many numbers.
     """
     # Some devices never end. No format takes twice what its numbers do in memory.
     most = 2 * largest + (1 << 20)
@@ -147,12 +137,7 @@ def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
 
 
 def _check_output(path: str, options: argparse.Namespace) -> None:
-    """Refuse an output that would replace what is there.
-
-    Raises:
-        InputError: it is no regular file, is this program's input or own output, or exists and is
-            not to be overwritten.
-    """
+    """Refuse an output that would replace what is there."""
     if path == "-":
         return
     try:
@@ -183,11 +168,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        InputError: there is no room, or nobody reads.
-    """
+    """Write a file, whole or not at all."""
     try:
         if path == "-":
             sys.stdout.buffer.write(data)
@@ -288,11 +269,7 @@ def decompress() -> None:
 
 
 def _output(payload: Payload, options: argparse.Namespace) -> tuple[str, str]:
-    """Return where a payload is to be written, and as a file of which ending.
-
-    Raises:
-        InputError: no such file can be written.
-    """
+    """Return where a payload is to be written, and as a file of which ending."""
     output, suffix = options.output, payload.suffix
     if output is None:
         name = options.input.removesuffix(".ltc")

@@ -104,11 +104,7 @@ def _folder(wanted: str | None) -> Path:
 
 
 def _apply(config: DictConfig, override: Override) -> None:
-    """Change a configuration as one argument says.
-
-    Raises:
-        InputError: it would change what was trained, or there is nothing of this name.
-    """
+    """Change a configuration as one argument says."""
     key, text = override.key_or_group, str(override.input_line)
     group = re.split(r"[./@]", key)[0]
     if group not in MAY_CHANGE or key == "source.block" or override.is_delete():

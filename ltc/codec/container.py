@@ -226,11 +226,7 @@ def _number(data: bytes, at: int, wrong: InputError) -> tuple[int, int]:
 
 
 def _entries(table: bytes) -> list[tuple[int, int, int]]:
-    """Return vectors, bytes and checksum of each chunk.
-
-    Raises:
-        InputError: these bytes are no table, or a chunk is larger than any.
-    """
+    """Return vectors, bytes and checksum of each chunk."""
     entries: list[tuple[int, int, int]] = []
     numbers = [0, 0]
     at = 0

@@ -302,11 +302,7 @@ class LatticeTransformCoder(nn.Module):
 
 
 def _whole_bytes(rate: float, scalars: int) -> int:
-    """Return the bits of so many scalars at a rate.
-
-    Raises:
-        InputError: they are no whole bytes.
-    """
+    """Return the bits of so many scalars at a rate."""
     size = 8 * max(1, round(rate * scalars / 8))
     if abs(size - rate * scalars) > 1e-6 * size:
         raise InputError(

@@ -87,11 +87,7 @@ def read_sound(
 
 
 def _refuse_truncated(log: str) -> None:
-    """Refuse a WAV file that ends before its samples do, which libsndfile only notes in its log.
-
-    Raises:
-        EOFError: it does.
-    """
+    """Refuse a WAV file that ends before its samples do, which libsndfile only notes in its log."""
     sizes = re.search(r"^data : (\d+) \(should be (\d+)\)", log, re.M)
     # Who writes to a pipe cannot know the size, and says that it is the largest.
     if sizes and int(sizes[2]) < int(sizes[1]) < 0xFFFFFFFF:

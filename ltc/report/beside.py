@@ -169,11 +169,7 @@ def _from_json(data: Any) -> list[dict[str, Any]]:
 
 
 def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
-    """Return the numbers of a point.
-
-    Raises:
-        InputError: one is missing or cannot be used.
-    """
+    """Return the numbers of a point."""
     numbers: dict[str, float] = {}
     for key, (low, high) in COLUMNS.items():
         if row.get(key) in (None, ""):

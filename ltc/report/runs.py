@@ -112,11 +112,7 @@ def _below(top: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path) -> FinishedRun:
-    """Return a finished run.
-
-    Raises:
-        ValueError: `metrics.json` is not what `ltc-train` writes.
-    """
+    """Return a finished run."""
     file = folder / "metrics.json"
     metrics = json.loads(
         file.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=lambda name: None
