@@ -105,13 +105,13 @@ class GridFileCoder(ABC):
     ) -> NDArray[Any]:
         """Return the array of latents, which may be overwritten, in units of the values."""
 
-    @abstractmethod
     def rate_and_type(self, metadata: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-        """Return what a payload has beside its array, of a checked header.
+        """Return what a payload has beside its array, of a checked header: of a picture nothing.
 
         Raises:
             InputError: the header is not of this model.
         """
+        return {}
 
     @abstractmethod
     def step_of(self, aim: Aim) -> int:
@@ -275,12 +275,9 @@ class GridFileCoder(ABC):
             )
         more = self.rate_and_type(container.metadata, shape)
         step = container.metadata.get("step")
-        if type(step) is not int or not 0 < step <= LARGEST_STEP:
-            raise InputError(
-                f"the header's metadata describes no {self.called} that this model codes"
-            )
-        self._check_size(shape, largest)
-        if len(streams) != len(self.sizes(shape)):
+        self._check_size(shape, largest)  # before its pieces are counted
+        whole = type(step) is int and 0 < step <= LARGEST_STEP
+        if not whole or len(streams) != len(self.sizes(shape)):
             raise InputError(
                 f"the header's metadata describes no {self.called} that this model codes"
             )

@@ -70,10 +70,6 @@ class PictureFileCoder(GridFileCoder):
         pixels: NDArray[Any] = np.clip(values, 0, np.iinfo(dtype).max).astype(dtype)
         return pixels.reshape(shape)
 
-    def rate_and_type(self, metadata: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-        """Return nothing: a picture has neither."""
-        return {}
-
     def step_of(self, aim: Aim) -> int:
         """Return the step of a quality or a lmbda."""
         return quality_step(aim.value) if aim.name == "quality" else self.model.step(aim.value)

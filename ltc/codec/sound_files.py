@@ -87,11 +87,8 @@ class SoundFileCoder(GridFileCoder):
 
     def values(self, array: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Return the channels of a sound, in 1/1024 of full scale."""
-        return list(
-            (array.reshape(len(array), math.prod(array.shape[1:])) * FULL_SCALE)
-            .astype(np.float32)
-            .T
-        )
+        channels = array.reshape(len(array), math.prod(array.shape[1:]))
+        return list((channels * FULL_SCALE).astype(np.float32).T)
 
     @property
     def _piece(self) -> int:
