@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 
 import torch
+from fixed_rate_codes import BitshiftQuantizer, TrellisCodedQuantizer
 from sweep import train_once
 from table_nested import lloyd_max
 from torch import Tensor
 
-from ltc.baselines import BitshiftQuantizer, TrellisCodedQuantizer
 from ltc.coder import sequence
 
 # There is nothing to train on this source but what the fit at the end finds.

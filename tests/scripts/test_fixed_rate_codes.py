@@ -1,14 +1,29 @@
 """Trellis codes of fixed rate against brute force, and their codebooks as published."""
 
+import doctest
+import importlib.util
 import itertools
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from ltc.baselines import BitshiftQuantizer, TrellisCodedQuantizer, mad1, three_inst
 from ltc.errors import InputError
 from ltc.lattices import force_backend
+
+SPEC = importlib.util.spec_from_file_location(
+    "fixed_rate_codes", Path(__file__).parents[2] / "scripts/fixed_rate_codes.py"
+)
+codes = sys.modules["fixed_rate_codes"] = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(codes)
+BitshiftQuantizer, TrellisCodedQuantizer = codes.BitshiftQuantizer, codes.TrellisCodedQuantizer
+
+
+def test_examples_hold():
+    found = doctest.testmod(codes, optionflags=doctest.ELLIPSIS)
+    assert (found.failed, found.attempted > 9) == (0, True)
 
 
 def normal(*shape, seed=0):
@@ -73,7 +88,8 @@ def test_fitting_a_trellis_code_helps_on_other_samples():
 
 
 def test_codebooks_as_a_straight_computation_has_them():
-    for s, one, three in zip(range(300), mad1(300).tolist(), three_inst(300).tolist(), strict=True):
+    computed = codes.mad1(300).tolist(), codes.three_inst(300).tolist()
+    for s, one, three in zip(range(300), *computed, strict=True):
         word = (34038481 * s + 76625530) & 0xFFFFFFFF
         assert one == pytest.approx((sum(word.to_bytes(4, "little")) - 510) / 147.800537109375)
         word = (89226354 * s + 64248484) & 0xFFFFFFFF
