@@ -2,7 +2,6 @@
 
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -71,12 +70,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=completed, status=status)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove it, and give the terminal its cursor back; a second time does nothing."""
         self._ended.set()
         if self._bar is not None:

@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,9 +146,10 @@ def _check_output(path: str, options: argparse.Namespace) -> None:
         return  # it does not exist, or what is wrong is said where it is written
     if stat.S_ISDIR(found.st_mode):
         raise InputError(f"{path} is a folder; name a file in it")
-    own = [os.fstat(number) for number in (1, 2) if _is_open(number)]
-    if any(os.path.samestat(found, other) for other in own):
-        raise InputError(f"{path} is where this command prints; use - for standard output")
+    for descriptor in (1, 2):
+        with suppress(OSError):  # it is closed
+            if os.path.samestat(found, os.fstat(descriptor)):
+                raise InputError(f"{path} is where this command prints; use - for standard output")
     if not stat.S_ISREG(found.st_mode):
         raise InputError(
             f"{path} is no regular file, and would be replaced by one; use - for standard output"
@@ -157,14 +158,6 @@ def _check_output(path: str, options: argparse.Namespace) -> None:
         raise InputError(f"{path} is the input, which would be lost; name another output")
     if not options.force:
         raise InputError(f"{path} exists; --force overwrites it")
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def _write(path: str, data: bytes) -> None:

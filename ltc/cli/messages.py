@@ -52,7 +52,9 @@ def is_input_error(error: BaseException) -> bool:
                 "Error locating target" in str(link)
             )
     kinds = HydraException | OmegaConfBaseException | YAMLError
-    return isinstance(error, kinds) or _is_unwritable(error) or NO_CHOICE in str(error)
+    # Of a file: Hydra could not make the folder of a run.
+    unwritable = isinstance(error, OSError) and error.filename is not None
+    return isinstance(error, kinds) or unwritable or NO_CHOICE in str(error)
 
 
 def _is_too_large(error: BaseException) -> bool:
@@ -61,11 +63,6 @@ def _is_too_large(error: BaseException) -> bool:
         isinstance(link, MemoryError) or re.search("can't allocate|out of memory", str(link))
         for link in chain(error)
     )
-
-
-def _is_unwritable(error: BaseException) -> bool:
-    """Tell whether Hydra could not make the folder of a run."""
-    return isinstance(error, OSError) and error.filename is not None
 
 
 def is_full(error: BaseException) -> bool:
@@ -119,8 +116,7 @@ def describe(error: BaseException) -> str:
         return f"a configuration file is no YAML: {' '.join(text.split())}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text
-    if _is_unwritable(error):
-        assert isinstance(error, OSError)
+    if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -62,26 +62,17 @@ class Trellis(Structure):
         """
         return cls(minimal_sections(generators, unit))
 
-    def _tables(self, values: Tensor, name: str) -> Tensor:
-        """Return tables, one number for each coset of each section, as (count, n, cosets)."""
-        if values.shape[-2:] != (self.dimension, self.cosets):
+    def _rows(self, values: Tensor, name: str, *cosets: int) -> Tensor:
+        """Return vectors as (count, n); or tables, a number for each coset, (count, n, cosets)."""
+        shape = self.dimension, *cosets
+        if values.shape[-len(shape) :] != shape:
             raise InputError(
-                f"`{name}` has shape {tuple(values.shape)}; this trellis needs "
-                f"(..., {self.dimension}, {self.cosets}): sections, cosets"
+                f"got {name} of shape {tuple(values.shape)}; this trellis needs (..., "
+                f"{', '.join(map(str, shape))})" + (": sections, cosets" if cosets else "")
             )
         if values.dtype not in (torch.float32, torch.float64):
-            raise InputError(f"`{name}` is {values.dtype}; expected float32 or float64")
-        return values.reshape(-1, self.dimension, self.cosets)
-
-    def _vectors(self, x: Tensor) -> Tensor:
-        """Return vectors as (count, n)."""
-        if x.shape[-1:] != (self.dimension,):
-            raise InputError(
-                f"got vectors of shape {tuple(x.shape)}; this trellis needs (..., {self.dimension})"
-            )
-        if x.dtype not in (torch.float32, torch.float64):
-            raise InputError(f"got vectors of {x.dtype}; expected float32 or float64")
-        return x.detach().reshape(-1, self.dimension)
+            raise InputError(f"got {name} of {values.dtype}; expected float32 or float64")
+        return values.reshape(-1, *shape)
 
     def closest_point(self, x: Tensor) -> Tensor:
         """Return a nearest point of the lattice to each row, by the Viterbi algorithm.
@@ -97,7 +88,7 @@ class Trellis(Structure):
         Raises:
             InputError: the shape or the type of `x` is not as above.
         """
-        rows = self._vectors(x)
+        rows = self._rows(x.detach(), "vectors")
         if runs_on_numba(x):
             points = torch.empty(rows.shape, dtype=x.dtype)
             self._compiled(rows.unsqueeze(-1), points, self.offset, self.step)
@@ -143,7 +134,7 @@ class Trellis(Structure):
             >>> d2.shortest_path(torch.tensor([[1.0, 0.0], [0.3, 0.4]]))
             tensor([1, 1])
         """
-        tables = self._tables(cost.detach(), "cost")
+        tables = self._rows(cost.detach(), "cost", self.cosets)
         shape = cost.shape[:-1]
         path = torch.empty(tables.shape[:-1], dtype=torch.int64, device=cost.device)
         if runs_on_numba(cost):
@@ -223,7 +214,7 @@ class Trellis(Structure):
             tensor([[1, 0],
                     [0, 0]])
         """
-        rows = self._vectors(points)
+        rows = self._rows(points.detach(), "vectors")
         if runs_on_numba(points):
             from ltc.lattices.trellis import viterbi
 
@@ -272,7 +263,7 @@ class Trellis(Structure):
         """
         if runs_on_numba(log_mass):
             return _ForwardBackward.apply(log_mass, self)  # type: ignore[no-untyped-call]
-        tables = self._tables(log_mass, "log_mass")
+        tables = self._rows(log_mass, "log_mass", self.cosets)
         return self._log_partition(tables).reshape(log_mass.shape[:-2])
 
     def _log_partition(self, tables: Tensor) -> Tensor:
@@ -293,7 +284,7 @@ class _ForwardBackward(torch.autograd.Function):
         from ltc.lattices.trellis import forward_backward
 
         # One type, so that one kernel is compiled.
-        given = trellis._tables(log_mass, "log_mass").double().contiguous()
+        given = trellis._rows(log_mass, "log_mass", trellis.cosets).double().contiguous()
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
