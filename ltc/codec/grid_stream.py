@@ -98,7 +98,7 @@ def _expected(  # type: ignore[no-untyped-def]
 
     Arguments:
         plane, r, c: its place; what comes before it is whole.
-        level, magnitude, related, weights, bias, prediction: as in `encode_plane`.
+        level, magnitude, related, weights, bias, prediction: as in `encode_planes`.
     """
     own, weight = magnitude[plane, r + BORDER], weights[plane, place_of(r, c)]
     total = known(
