@@ -104,9 +104,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help="folders of runs of source=sounds")
-    parser.add_argument(
-        "--root", help="source.root of the runs, where they have one"
-    )
+    parser.add_argument("--root", help="source.root of the runs, where they have one")
     parser.add_argument("--audio", type=Path, help="folder of a sweep of source=audio")
     parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 1.5, 2.0])
     options = parser.parse_args()
