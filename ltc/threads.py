@@ -2,19 +2,35 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
 
-__all__ = ["each_in_parallel", "in_parallel", "one_thread"]
+__all__ = ["each_in_parallel", "in_parallel", "one_thread", "threads"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @contextmanager
-def one_thread(when: bool = True) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Let torch use a number of threads for a while.
+
+    Example:
+        >>> with threads(2):
+        ...     torch.get_num_threads()
+        2
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def one_thread(when: bool = True) -> AbstractContextManager[None]:
     """Let torch use one thread while tensors are small: more would wait longer than they work.
 
     Arguments:
@@ -25,13 +41,7 @@ def one_thread(when: bool = True) -> Iterator[None]:
         ...     torch.get_num_threads()
         1
     """
-    threads = torch.get_num_threads()
-    if when:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return threads(1) if when else nullcontext()
 
 
 def each_in_parallel(task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

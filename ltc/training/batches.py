@@ -26,6 +26,7 @@ class BlockStream(IterableDataset[Tensor]):
         count: number of batches.
         generator: returns where the randomness of the piece of a number comes from.
         first: the batch to begin with: those before it are what a run had that goes on.
+        part: the blocks of each batch that are wanted.
 
     Example:
         >>> from ltc.sources import IIDGaussian
@@ -44,19 +45,22 @@ class BlockStream(IterableDataset[Tensor]):
         count: int,
         generator: Callable[[int], torch.Generator],
         first: int = 0,
+        part: slice = slice(None),
     ) -> None:
         self.source = source
         self.shape = (batch, block, source.dimension)
         self.count = count
         self.generator = generator
         self.first = first
+        self.part = part
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield tensors of shape (batch, block, d), from the first wanted to the last."""
+        """Yield the wanted part of (batch, block, d), from the first wanted batch to the last."""
         batch, block, dimension = self.shape
         piece = max(1, min(self.count, PIECE // (batch * block * dimension)))
-        for part in range(self.first // piece, -(-self.count // piece)):
-            start = part * piece
+        for index in range(self.first // piece, -(-self.count // piece)):
+            start = index * piece
             number = min(piece, self.count - start)
-            samples = self.source.blocks(number * batch, block, self.generator(part))
-            yield from samples.reshape(number, *self.shape)[max(0, self.first - start) :]
+            samples = self.source.blocks(number * batch, block, self.generator(index))
+            batches = samples.reshape(number, *self.shape)[max(0, self.first - start) :]
+            yield from batches[:, self.part]

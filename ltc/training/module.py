@@ -94,6 +94,7 @@ class CoderTraining(lightning.LightningModule):
                 },
                 logger=False,
                 batch_size=len(x),
+                sync_dist=True,  # the mean over devices
             )
         return loss
 
