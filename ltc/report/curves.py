@@ -17,7 +17,14 @@ __all__ = ["BoundPoint", "Curve", "Mean", "Point", "Setting", "mean", "settings"
 NAMES = ("source", "transform", "quantizer", "entropy", "distortion_measure")
 # `bound.` is left out: it says what a run is compared with, not what it is.
 GROUPS = ("source.", "transform.", "quantizer.", "entropy.", "distortion.")
-NUMBERS = ("batch", "learning_rate", "transform_learning_rate", "gradient_clip", "steps")
+NUMBERS = (
+    "batch",
+    "trainer.devices",
+    "learning_rate",
+    "transform_learning_rate",
+    "gradient_clip",
+    "steps",
+)
 
 
 class Mean(NamedTuple):

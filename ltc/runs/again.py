@@ -36,11 +36,12 @@ def evaluate_again(
     """
     start = time.perf_counter()
     quiet()
+    devices = config.trainer.devices
     # The samples that a seed stands for depend on the device: it is chosen as training chose it.
     try:
         trainer = lightning.Trainer(
             accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
+            devices=1 if isinstance(devices, int) else devices,  # or the one of a number
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -271,6 +271,9 @@ def parameters(config: dict[str, Any]) -> dict[str, Any]:
     groups = ("source", "transform", "quantizer", "entropy", "distortion", "bound", "refine")
     numbers = ("realism", "batch", "learning_rate", "transform_learning_rate", "gradient_clip")
     chosen = {key: config[key] for key in (*groups, *numbers) if config.get(key) not in (None, {})}
+    devices = config.get("trainer", {}).get("devices", 1)
+    if devices != 1:  # the batch is that of each
+        chosen["trainer"] = {"devices": devices}
     return {key: value for key, value in dotted(chosen) if not key.endswith("._target_")}
 
 

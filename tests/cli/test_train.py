@@ -178,11 +178,6 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
         (["transform=mlp", "transform.activation=step"], "expected one of relu"),
         (["++evaluate.nonsense=1"], "nothing would read it"),
         (["+trainer.nonsense=1"], "nonsense"),
-        (
-            ["trainer.devices=2", "+trainer.strategy=ddp"],
-            "ask for 2 devices; a run is trained on one",
-        ),
-        (["+trainer.num_nodes=3"], "ask for 3 devices; a run is trained on one"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "missing EQUAL"),

@@ -14,6 +14,7 @@ from ltc.entropy.mixture import by_table
 from ltc.errors import InputError
 from ltc.measurement import Measurement
 from ltc.quantizers import Layout
+from ltc.runs import minimise
 from ltc.runs import train as runs_train
 from ltc.runs.build import build
 from ltc.runs.evaluate import compare
@@ -77,7 +78,7 @@ def test_metrics_tell_runs_apart(tmp_path):
 
 
 def test_many_channels_are_learned_in_short_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs_train, "MOST", 64)
+    monkeypatch.setattr(minimise, "MOST", 64)
     shapes = []
     take = CoderTraining.training_step
     monkeypatch.setattr(
