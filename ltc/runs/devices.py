@@ -20,7 +20,9 @@ from lightning.fabric.plugins.environments.lightning import (
 )
 from lightning.pytorch.strategies import DDPStrategy
 
+from ltc.errors import InputError
 from ltc.threads import threads
+from ltc.training import TrainingDivergedError
 
 __all__ = ["READY", "OnDevices"]
 
@@ -107,6 +109,8 @@ class OnDevices(DDPStrategy):
                 yield
             if any(process.wait() for process in self.processes):
                 raise RuntimeError("the process of another device failed")
+        except (InputError, TrainingDivergedError):  # no other device is why
+            raise
         except Exception as error:
             reason = self._reason()
             if reason is None:
