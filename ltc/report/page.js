@@ -116,7 +116,7 @@
     ["seed", "seed", undefined, "number"],
     ["rate", "rate", 4],
     ["rate_stderr", "±", 4],
-    ["bitstream_rate", "bytes written", 4],
+    ...(known("bitstream_rate") ? [["bitstream_rate", "bytes written", 4]] : []),
     ...(known("psnr_db") ? [["bits_per_pixel", "bits per pixel", 4], ["psnr_db", "PSNR (dB)", 3]] : []),
     ["distortion", "distortion", 5],
     ["snr_db", "SNR (dB)", 3],
@@ -129,6 +129,8 @@
   ];
   const flat = data.runs.map((run) => ({ ...run.row, config: run.config, link: run.link }));
   const order = [...flat];
+  const keys = ["setting", "curve", "lmbda", "seed"];
+  flat.sort((a, b) => keys.reduce((found, key) => found || compare(a[key], b[key]), 0));
   const runs = table("runs", runColumns, flat, { detail }) || [];
 
   table("unfinished", [["state", "state"], ["reason", "reason", undefined, "text long"],
@@ -147,7 +149,7 @@
     ["rate_cubic", "rate (%), cubic", 2],
     ["snr_pchip", "SNR (dB), PCHIP", 3],
     ["snr_cubic", "SNR (dB), cubic", 3],
-    ["reason", "refused because", undefined, "text long"],
+    ...(differences.some((d) => d.reason) ? [["reason", "refused because", undefined, "text long"]] : []),
   ];
   const select = document.querySelector("#differences select");
   for (const name of new Set(differences.map((d) => d.reference))) {
