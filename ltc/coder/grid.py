@@ -20,6 +20,7 @@ from ltc.errors import InputError
 from ltc.lattices import Convolutional, Lattice
 from ltc.threads import each_in_parallel
 from ltc.transforms import GridTransform
+from ltc.transforms.grid import Decoded
 
 __all__ = ["FINEST", "LARGEST_STEP", "Encoded", "GridCoder"]
 
@@ -38,6 +39,8 @@ MOST = 128
 ROUNDS = 3
 # States of the convolutional code through which those with more are fitted.
 FITTED_STATES = 8
+# Of pictures alone, what a synthesis is learned of: how many, and at which steps.
+SOME, STEPS = 64, (4.0, 8.0, 16.0, 32.0)
 
 
 class Encoded(NamedTuple):
@@ -46,11 +49,13 @@ class Encoded(NamedTuple):
     Attributes:
         level: shape (k, R, C), integers.
         bits: the code length by the tables.
+        place: what a decoder takes the levels for, in units of the step, shape (k, R, C).
         error: mean squared error of the latent, units of the picture.
         found: what the tables are fitted to, see `Context.fit`.
     """
 
     level: NDArray[np.int32]
+    place: NDArray[np.float32]
     bits: float
     error: float
     found: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -166,7 +171,7 @@ class GridCoder(nn.Module):
             bits, error = bits + length, error + missed
             progress((plane + 1) / count)
         error *= unit**2 / planes.size
-        return Encoded(level, bits, error, found)
+        return Encoded(level, wanted, bits, error, found)
 
     def fit(
         self,
@@ -205,6 +210,24 @@ class GridCoder(nn.Module):
                 for counts, more in zip(found, one, strict=True):
                     np.add(counts, more, out=counts)
             self.context.fit(*found)
+        if self.transform.learns_synthesis:
+            chosen = list(zip(pictures, latents, strict=True))[:: -(-len(latents) // SOME)]
+            report("decoding")
+            decoded = each_in_parallel(lambda task: self._decoded(*task), enumerate(chosen))
+            self.transform.learn_synthesis((one for some in decoded for one in some), report)
+
+    def _decoded(
+        self, number: int, sample: tuple[NDArray[np.float32], NDArray[np.float32]]
+    ) -> list[Decoded]:
+        """Return a training sample and its latent decoded at every second of some steps."""
+        found = []
+        for step in STEPS[number % 2 :: 2]:
+            multiple = round(FINEST * step)
+            planes = self.encode(sample[1], multiple).place * np.float32(self.unit(multiple))
+            for channel in self.means(len(planes)):
+                planes[channel] = separated(planes[channel])
+            found.append(Decoded(sample[0], planes, step))
+        return found
 
     def _fit_prediction(self, latents: list[NDArray[np.float32]]) -> None:
         """Fit the prediction of the sums of the means of blocks by least squares."""

@@ -80,7 +80,8 @@ def search(  # type: ignore[no-untyped-def]
     Arguments:
         plane: which; those before are whole.
         state: of the trellis, at its start.
-        wanted: the latent in units of the step, shape (k, R, C).
+        wanted: the latent in units of the step, shape (k, R, C); of the plane, it becomes what a
+            decoder takes its levels for.
         weight: bits that a squared error of one step is worth.
         following, coset: what states offer, see `ltc.coder.levels.Branches`.
         related, weights, bias, prediction, group: of each plane.
@@ -181,7 +182,11 @@ def search(  # type: ignore[no-untyped-def]
             if found != 0:
                 errors[g, found_class, kind, which, 0] += inside
                 errors[g, found_class, kind, which, 1] += 1
-                inside -= inward[g, found_class, kind, which]
+                depth = inward[g, found_class, kind, which]
+                inside -= depth
+                wanted[plane, r, c] = bases[c, s] + found - (depth if found > 0 else -depth)
+            else:
+                wanted[plane, r, c] = bases[c, s]
             distortion += inside * inside
             total += branch_bits[g, found_class, s0, branch]
             total += _length(value_bits[g, found_class], kind, rank)

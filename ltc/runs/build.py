@@ -48,7 +48,7 @@ log = logging.getLogger("ltc")
 
 # Runs of what is coded as a whole, what it is called, and transforms that suit.
 WHOLE = {
-    "image": (PictureRun, "pictures", "transform=lapped or transform=dct"),
+    "image": (PictureRun, "pictures", "transform=lapped, dct, klt or conv"),
     "audio": (SoundRun, "sounds", "transform=mdct"),
 }
 # Bits per sample beyond which training would not end.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,21 @@ from torch import Tensor
 
 from ltc.transforms.base import Transform
 
-__all__ = ["GridTransform"]
+__all__ = ["Decoded", "GridTransform"]
+
+
+class Decoded(NamedTuple):
+    """What a coder makes of training samples.
+
+    Attributes:
+        values: the samples, as `GridTransform.planes` takes them.
+        planes: what is decoded of their latent, shape (k, R, C).
+        step: of the quantizer, in units of the values.
+    """
+
+    values: NDArray[np.float32]
+    planes: NDArray[np.float32]
+    step: float
 
 
 class GridTransform(Transform):
@@ -23,6 +38,7 @@ class GridTransform(Transform):
             their neighbours as no other frequencies do.
         ratio: bits that an error of one step is worth are 1 over it.
         denoise: whether the decoder takes noise of quantization out.
+        learns_synthesis: whether there is something to learn of what is decoded.
         joined: whether the planes lie one below the other, so that above the first row of one are
             the last rows of that before.
     """
@@ -31,6 +47,7 @@ class GridTransform(Transform):
     ratio: float
     with_means = False
     denoise = False
+    learns_synthesis = False
     joined = False
 
     @property
@@ -43,6 +60,14 @@ class GridTransform(Transform):
 
         Arguments:
             samples: pictures, or channels of sounds, as `planes` takes them.
+            report: told what is done.
+        """
+
+    def learn_synthesis(self, decoded: Iterable[Decoded], report: Callable[[str], None]) -> None:
+        """Learn what the synthesis does with what is decoded, the latents held fixed.
+
+        Arguments:
+            decoded: of training samples, some of them at several steps.
             report: told what is done.
         """
 

@@ -18,7 +18,7 @@ from ltc.transforms.denoising import denoised
 from ltc.transforms.exact import products
 from ltc.transforms.grid import GridTransform
 
-__all__ = ["Lapped"]
+__all__ = ["Lapped", "colour_planes"]
 
 Array = NDArray[np.floating]
 
@@ -142,7 +142,7 @@ class Lapped(GridTransform):
         if not self.learns:
             return
         rng, side = np.random.default_rng(0), self.stride * -(-PIECE // self.stride)
-        planes = [_planes(picture, self.colours.numpy(), side) for picture in samples]
+        planes = [colour_planes(picture, self.colours.numpy(), side) for picture in samples]
         mixing, within = self._mixing.float(), torch.from_numpy(_cosines(self.stride)).float()
         matrices = [matrix.clone().requires_grad_() for matrix in (mixing, within)]
         optimizer = torch.optim.Adam(matrices, lr=2e-3)
@@ -202,6 +202,22 @@ class Lapped(GridTransform):
         Returns:
             The picture, shape (R N, C N, d), float32; of a grey one d is 1.
         """
+        y = self.unlapped(planes)
+        if self.denoise and step > 0:
+            y = np.stack(
+                list(each_in_parallel(lambda i: self.cleaned(y[i], i, step), range(len(y))))
+            )
+        colours, columns, rows = y.shape
+        grey = np.full((1, 1), self.dimension**-0.5)
+        matrix = grey if colours == 1 else self.colours.numpy()
+        pixels = y.transpose(2, 1, 0).reshape(-1, colours)
+        return products(pixels, matrix).reshape(rows, columns, colours)
+
+    def unlapped(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the planes of colours of a latent, shape (k, R, C), on their side: (d, C N, R N).
+
+        Sums are in an order that is the same on every machine.
+        """
         n = self.stride
         colours = len(planes) // (n * n)
         y = planes.reshape(colours, n * n, *planes.shape[1:])[:, self._order.argsort().numpy()]
@@ -214,13 +230,19 @@ class Lapped(GridTransform):
         y = products(y.reshape(-1, n), within).reshape(-1, columns * n)
         y = _mixed(y, across).reshape(colours, n, rows, -1).transpose(0, 3, 2, 1)
         y = products(y.reshape(-1, n), within).reshape(-1, rows * n)
-        y = _mixed(y, across).reshape(colours, -1, rows * n)
-        if self.denoise and step > 0:
-            y = np.stack(list(each_in_parallel(lambda plane: denoised(plane, step), y)))
-        y = y.transpose(2, 1, 0)
-        grey = np.full((1, 1), self.dimension**-0.5)
-        matrix = grey if colours == 1 else self.colours.numpy()
-        return products(y.reshape(-1, colours), matrix).reshape(rows * n, -1, colours)
+        return _mixed(y, across).reshape(colours, -1, rows * n)
+
+    def cleaned(self, plane: NDArray[np.float32], colour: int, step: float) -> NDArray[np.float32]:
+        """Return a plane of one colour with less noise of quantization, of the same shape.
+
+        Sums are in an order that is the same on every machine.
+
+        Arguments:
+            plane: as `unlapped` returns them.
+            colour: which it is.
+            step: of the quantizer, in units of the picture.
+        """
+        return denoised(plane, step)
 
 
 def _boundaries(x: Tensor, mixing: Tensor) -> Tensor:
@@ -254,8 +276,14 @@ def _length(x: Tensor, mixing: Tensor, within: Tensor) -> Tensor:
     return torch.stack([torch.log2(1 + (x / step).square()).mean() / 2 for step in STEPS]).mean()
 
 
-def _planes(picture: Array, colours: Array, side: int) -> NDArray[np.float32]:
-    """Return a picture's colours as planes, shape (d or 1, height, width), `side` or more."""
+def colour_planes(picture: Array, colours: Array, side: int) -> NDArray[np.float32]:
+    """Return a picture's colours as planes, shape (d or 1, height, width).
+
+    Arguments:
+        picture: shape (height, width, d or 1).
+        colours: the axes, in rows.
+        side: of the planes at least; a smaller picture is extended by its mirror image.
+    """
     missing = [(0, max(0, side - size)) for size in picture.shape[:2]]
     whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
     grey = picture.shape[2] == 1
