@@ -26,7 +26,7 @@ from ltc.transforms.lapped import Lapped, colour_planes
 __all__ = ["Conv"]
 
 Plane = NDArray[np.float32]
-# What is decoded of a plane, the plane, in units of the step, and their distance.
+# What is decoded of a plane and the plane, in units of the step, and the step.
 Pair = tuple[Plane, Plane, float]
 
 # Pixels along a side of a filter and from one place of it to the next; filters of each colour.
@@ -118,7 +118,8 @@ class Conv(Lapped):
     def learn_synthesis(self, decoded: Iterable[Decoded], report: Callable[[str], None]) -> None:
         """Learn the second layer, by Adam, to minimise the squared error of squares of pictures.
 
-        All pictures count the same, at all steps.
+        All steps count the same, and at a step all pixels: where all pictures do, however flat they
+        are, it is no better than `ltc.transforms.denoising`.
 
         Arguments:
             decoded: what the coder makes of training pictures.
@@ -132,11 +133,10 @@ class Conv(Lapped):
                 seen = found[colour, : plane.shape[0], : plane.shape[1]]
                 missing = [(0, max(0, PIECE - size)) for size in plane.shape]
                 x, y = (np.pad(one / step, missing, mode="symmetric") for one in (seen, plane))
-                distance = float(np.square(x - y).mean()) ** 0.5 + 1e-3
-                pairs[colour > 0].append((x, y, distance))
+                pairs[colour > 0].append((x, y, step))
         for other, some in enumerate(pairs):
             if some:
-                learned = _learned(some, report)
+                learned = _learned(some, ("the first colour", "the others")[other], report)
                 for matrix, value in zip(self.layer(other), learned, strict=True):
                     matrix.copy_(value.detach())
 
@@ -163,9 +163,13 @@ def _start() -> Layer:
     return Layer(first, norms, bias, 0.6 * (STRIDE / SIDE) ** 2 * first)
 
 
-def _learned(pairs: list[Pair], report: Callable[[str], None]) -> Layer:
-    """Return a layer learned from pairs of planes."""
+def _learned(pairs: list[Pair], called: str, report: Callable[[str], None]) -> Layer:
+    """Return a layer learned from pairs of planes; what they are called is reported."""
     rng = np.random.default_rng(0)
+    errors: dict[float, list[float]] = {}
+    for seen, wanted, step in pairs:
+        errors.setdefault(step, []).append(float(np.square(seen - wanted).mean()))
+    distance = {step: float(np.mean(some)) ** 0.5 + 1e-3 for step, some in errors.items()}
     layer = Layer(*(matrix.clone().requires_grad_() for matrix in _start()))
     groups = [[layer.first, layer.last], [layer.norms, layer.bias]]
     optimizer = torch.optim.Adam(
@@ -174,16 +178,18 @@ def _learned(pairs: list[Pair], report: Callable[[str], None]) -> Layer:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LEARNED)
     inside = (slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     for number in range(LEARNED):
-        report(f"learning the second layer, {number / LEARNED:.0%}")
-        squares = []
+        report(f"learning the second layer of {called}, {number / LEARNED:.0%}")
+        squares, scales = [], []
         for at in rng.integers(len(pairs), size=PIECES):
-            seen, wanted, scale = pairs[at]
+            seen, wanted, step = pairs[at]
             top, left = (2 * int(rng.integers((n - PIECE) // 2 + 1)) for n in seen.shape)
             cut = (slice(top, top + PIECE), slice(left, left + PIECE))
-            squares.append(np.stack([seen[cut], wanted[cut], np.full((PIECE, PIECE), scale)]))
-        x, wanted, scale = torch.from_numpy(np.stack(squares, 1)).float()
+            squares.append(np.stack([seen[cut], wanted[cut]]))
+            scales.append(distance[step])
+        x, y = torch.from_numpy(np.stack(squares, 1)).float()
         optimizer.zero_grad()
-        ((layer.applied(x) - wanted) / scale)[inside].square().mean().backward()
+        error = (layer.applied(x) - y)[inside] / torch.tensor(scales)[:, None, None]
+        error.square().mean().backward()
         torch.nn.utils.clip_grad_norm_(layer, 1.0)
         optimizer.step()
         schedule.step()
