@@ -20,6 +20,7 @@ from scipy.fft import dct
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from ltc.threads import one_thread
 from ltc.transforms.grid import Decoded
 from ltc.transforms.lapped import Lapped, colour_planes
 
@@ -136,7 +137,8 @@ class Conv(Lapped):
                 pairs[colour > 0].append((x, y, step))
         for other, some in enumerate(pairs):
             if some:
-                learned = _learned(some, ("the first colour", "the others")[other], report)
+                with one_thread():  # several would wait for each other longer than they work
+                    learned = _learned(some, ("the first colour", "the others")[other], report)
                 for matrix, value in zip(self.layer(other), learned, strict=True):
                     matrix.copy_(value.detach())
 
