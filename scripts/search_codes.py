@@ -45,7 +45,11 @@ def second_moment(
     field: int, code: tuple[str, str], samples: int, seed: int
 ) -> tuple[float, float]:
     """Return the mean squared error per coordinate and its standard error."""
-    trellis = Trellis(sections(field, code), LENGTH)
+    return mean_error(Trellis(sections(field, code), LENGTH), samples, seed)
+
+
+def mean_error(trellis: Trellis, samples: int, seed: int) -> tuple[float, float]:
+    """Return what `second_moment` returns, of uniform noise on a trellis of LENGTH sections."""
     margin = 16 * trellis.states[-1].bit_length()
     count = math.ceil(samples / (LENGTH - 2 * margin))
     generator = torch.Generator().manual_seed(seed)

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 import torch
-from search_codes import LENGTH, second_moment
+from search_codes import LENGTH, mean_error, second_moment
 from torch import Tensor
 
 from ltc.lattices import Convolutional, Section, Trellis
@@ -131,29 +131,27 @@ def main() -> None:
             flush=True,
         )
 
+    def decoded(states: int) -> float:  # of these, margins are cut off
+        return options.samples * LENGTH / (LENGTH - 32 * states.bit_length())
+
     binary = {(2, states): code for states, code in CODES.items() if states >= 256}
     for (field, states), code in {**OTHERS, **binary}.items():
         second_moment(field, code, 2 * LENGTH, 0)  # compiles
         start = time.perf_counter()
         moment, error = second_moment(field, code, options.samples, 2)
-        length = LENGTH / (LENGTH - 32 * states.bit_length())  # of which margins are cut off
-        speed = length * options.samples / (time.perf_counter() - start)
+        speed = decoded(states) / (time.perf_counter() - start)
         name = f"{'binary' if field == 2 else f'modulo {field}'}, {states:,} states"
         show(name, "Viterbi", field * states, moment, error, speed)
     for checks in PAIRS:
-        trellis, memory = of_pairs(checks), int(checks[0], 8).bit_length() - 1
-        margin = 16 * (memory + 1)
-        count = math.ceil(options.samples / (LENGTH - 2 * margin))
-        generator = torch.Generator().manual_seed(5)
-        x = trellis.sections[0].step * torch.rand(count, LENGTH, generator=generator)
-        trellis.closest_point(x[:2])  # compiles
+        trellis = of_pairs(checks)
+        states = trellis.states[-1]
+        mean_error(trellis, 2 * LENGTH, 0)  # compiles
         start = time.perf_counter()
+        moment, error = mean_error(trellis, options.samples, 5)
+        speed = decoded(states) / (time.perf_counter() - start)
+        name = f"pairs, cosets of {('2Z^2', '2D2')[len(checks) - 2]}, {states:,} states"
         # A pair has one point for each two of the plane.
-        errors = (x - trellis.closest_point(x))[:, margin:-margin].double().square().mean(1) / 2
-        speed = x.numel() / (time.perf_counter() - start)
-        moment, error = float(errors.mean()), float(errors.std() / count**0.5)
-        name = f"pairs, cosets of {('2Z^2', '2D2')[len(checks) - 2]}, {1 << memory:,} states"
-        show(name, "Viterbi", (len(checks) - 1) << memory, moment, error, speed)
+        show(name, "Viterbi", (len(checks) - 1) * states, moment / 2, error / 2, speed)
     for survivors in options.survivors:
         count = max(8, options.samples // 8 // survivors)
         generator = torch.Generator().manual_seed(3)

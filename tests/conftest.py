@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltc.training import refinement
+from ltc.training import CoderTraining, refinement
 
 torch.set_num_threads(1)  # one worker of pytest-xdist a core
 
@@ -40,6 +40,23 @@ def _runs_refine_once():
 def refine_whole(monkeypatch):
     """Let a run refine as long as it does outside of tests."""
     monkeypatch.setattr("ltc.runs.train.refine", refinement.refine)
+
+
+@pytest.fixture
+def end_training():
+    """Let training end at a step, by an exception, while a patch holds."""
+
+    def end(patch, step, ending):
+        take = CoderTraining.training_step
+
+        def training_step(self, *arguments):
+            if self.global_step == step:
+                raise ending
+            take(self, *arguments)
+
+        patch.setattr(CoderTraining, "training_step", training_step)
+
+    return end
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ MOST = 128
 ROUNDS = 3
 # States of the convolutional code through which those with more are fitted.
 FITTED_STATES = 8
-# Of pictures alone, what a synthesis is learned of: how many, and at which steps.
-SOME, STEPS = 64, (4.0, 8.0, 16.0, 32.0)
+# Training samples that a synthesis is learned of.
+SOME = 64
 
 
 class Encoded(NamedTuple):
@@ -210,7 +210,7 @@ class GridCoder(nn.Module):
                 for counts, more in zip(found, one, strict=True):
                     np.add(counts, more, out=counts)
             self.context.fit(*found)
-        if self.transform.learns_synthesis:
+        if self.transform.synthesis_steps:
             chosen = list(zip(pictures, latents, strict=True))[:: -(-len(latents) // SOME)]
             report("decoding")
             decoded = each_in_parallel(lambda task: self._decoded(*task), enumerate(chosen))
@@ -221,7 +221,7 @@ class GridCoder(nn.Module):
     ) -> list[Decoded]:
         """Return a training sample and its latent decoded at every second of some steps."""
         found = []
-        for step in STEPS[number % 2 :: 2]:
+        for step in self.transform.synthesis_steps[number % 2 :: 2]:
             multiple = round(FINEST * step)
             planes = self.encode(sample[1], multiple).place * np.float32(self.unit(multiple))
             for channel in self.means(len(planes)):

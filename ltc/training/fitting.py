@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
+from ltc.descent import gradient_descent
 from ltc.perception import debiased_wasserstein
 from ltc.threads import one_thread
 
@@ -124,9 +125,4 @@ def fit_realism(coder: LatticeTransformCoder, blocks: Tensor, realism: float) ->
     if not (realism and parameters):
         return
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for step in range(STEPS):
-        optimizer.zero_grad()
-        costs(coder, points, blocks, realism, step)[1].backward()
-        optimizer.step()
-        schedule.step()
+    gradient_descent(optimizer, STEPS, lambda step: costs(coder, points, blocks, realism, step)[1])

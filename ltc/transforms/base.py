@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltc.checks import integer
+from ltc.descent import gradient_descent
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.threads import one_thread
@@ -147,18 +148,15 @@ class Transform(nn.Module, ABC):
         if not parameters:
             return
         optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
-        # Down to zero: what a constant rate leaves of a few blocks' noise can outweigh the gain.
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         vectors = x[0, ..., 0].numel()
         stride = max(1, len(x) // max(1, 1000 // vectors))
+
+        def loss(step: int) -> Tensor:
+            chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
+            return distortion.cost(self.synthesis(latents[chosen]) - x[chosen]).mean()
+
         with one_thread():
-            for step in range(steps):
-                chosen = slice(step % stride, None, stride)  # neighbours may resemble each other
-                optimizer.zero_grad()
-                error = self.synthesis(latents[chosen]) - x[chosen]
-                distortion.cost(error).mean().backward()
-                optimizer.step()
-                schedule.step()
+            gradient_descent(optimizer, steps, loss)
 
 
 def principal_axes(samples: Tensor, count: int) -> Tensor:

@@ -20,9 +20,10 @@ from scipy.fft import dct
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from ltc.descent import gradient_descent
 from ltc.threads import one_thread
 from ltc.transforms.grid import Decoded
-from ltc.transforms.lapped import Lapped, colour_planes
+from ltc.transforms.lapped import STEPS, Lapped, colour_planes
 
 __all__ = ["Conv"]
 
@@ -109,7 +110,7 @@ class Conv(Lapped):
             ("bias", (FILTERS,)), ("last", (FILTERS, SIDE * SIDE)),
         ):  # fmt: skip
             self.register_buffer(name, torch.zeros(2, *shape))
-        self.learns_synthesis = self.denoise
+        self.synthesis_steps = STEPS if self.denoise else ()
 
     def layer(self, other: int) -> Layer:
         """Return the second layer of the first colour, 0, or of the others, 1."""
@@ -177,9 +178,14 @@ def _learned(pairs: list[Pair], called: str, report: Callable[[str], None]) -> L
     optimizer = torch.optim.Adam(
         [{"params": group, "lr": rate} for group, rate in zip(groups, RATES, strict=True)]
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LEARNED)
+
+    def clip(*_: object) -> None:
+        torch.nn.utils.clip_grad_norm_(layer, 1.0)
+
+    optimizer.register_step_pre_hook(clip)
     inside = (slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    for number in range(LEARNED):
+
+    def loss(number: int) -> Tensor:
         report(f"learning the second layer of {called}, {number / LEARNED:.0%}")
         squares, scales = [], []
         for at in rng.integers(len(pairs), size=PIECES):
@@ -189,12 +195,10 @@ def _learned(pairs: list[Pair], called: str, report: Callable[[str], None]) -> L
             squares.append(np.stack([seen[cut], wanted[cut]]))
             scales.append(distance[step])
         x, y = torch.from_numpy(np.stack(squares, 1)).float()
-        optimizer.zero_grad()
         error = (layer.applied(x) - y)[inside] / torch.tensor(scales)[:, None, None]
-        error.square().mean().backward()
-        torch.nn.utils.clip_grad_norm_(layer, 1.0)
-        optimizer.step()
-        schedule.step()
+        return error.square().mean()
+
+    gradient_descent(optimizer, LEARNED, loss)
     return Layer(layer.first, layer.norms.abs(), layer.bias.abs(), layer.last)
 
 

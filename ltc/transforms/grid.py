@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ltc.transforms.base import Transform
 
-__all__ = ["Decoded", "GridTransform"]
+__all__ = ["Decoded", "GridTransform", "code_length"]
 
 
 class Decoded(NamedTuple):
@@ -38,7 +39,8 @@ class GridTransform(Transform):
             their neighbours as no other frequencies do.
         ratio: bits that an error of one step is worth are 1 over it.
         denoise: whether the decoder takes noise of quantization out.
-        learns_synthesis: whether there is something to learn of what is decoded.
+        synthesis_steps: of the quantizer, in units of the values, at which the synthesis is learned
+            of what is decoded; none: there is nothing to learn.
         joined: whether the planes lie one below the other, so that above the first row of one are
             the last rows of that before.
     """
@@ -47,7 +49,7 @@ class GridTransform(Transform):
     ratio: float
     with_means = False
     denoise = False
-    learns_synthesis = False
+    synthesis_steps: tuple[float, ...] = ()
     joined = False
 
     @property
@@ -90,3 +92,19 @@ class GridTransform(Transform):
             planes: shape (k, R, C).
             step: of the quantizer, in units of the values.
         """
+
+
+def code_length(y: Tensor, steps: Sequence[float]) -> Tensor:
+    """Return about how many bits a latent number costs where neighbours tell how large it is.
+
+    That is the mean of log2(1 + (y / step)^2) / 2, which a transform can be learned by.
+
+    Arguments:
+        y: latents, any shape.
+        steps: of the quantizer, which all count the same.
+
+    Example:
+        >>> code_length(torch.tensor([0.0, 3.0]), [3.0])
+        tensor(0.2500)
+    """
+    return torch.stack([torch.log2(1 + (y / step).square()).mean() / 2 for step in steps]).mean()

@@ -12,11 +12,12 @@ from scipy.fft import dct
 from torch import Tensor
 
 from ltc.checks import choice, integer
+from ltc.descent import gradient_descent
 from ltc.errors import InputError
 from ltc.threads import each_in_parallel
 from ltc.transforms.denoising import denoised
 from ltc.transforms.exact import products
-from ltc.transforms.grid import GridTransform
+from ltc.transforms.grid import GridTransform, code_length
 
 __all__ = ["Lapped", "colour_planes"]
 
@@ -27,7 +28,7 @@ LARGEST = 64
 OVERLAPS = ("learned", "biorthogonal", "orthogonal", "none")
 # Steps of Adam, squares of each and about how long a side of them is: 0.4 million numbers a step.
 LEARNED, PIECES, PIECE = 300, 24, 128
-# Of the quantizer, for which the transform is learned, in values of a pixel of 8 bits.
+# Of the quantizer, for which transform and synthesis are learned, in values of a pixel of 8 bits.
 STEPS = (4.0, 8.0, 16.0, 32.0)
 
 
@@ -128,9 +129,7 @@ class Lapped(GridTransform):
         """Learn the colours, and where `overlap` says so the two matrices of an axis.
 
         The colours are principal axes of pictures that have all of them; the matrices are learned
-        of squares of pictures. What is minimised, by Adam, is the mean of
-        log2(1 + (y / step)^2) / 2 over latents y: about the length of their code where neighbours
-        tell how large they are.
+        of squares of pictures, by Adam, to minimise `code_length`.
 
         Arguments:
             samples: pictures, each of shape (height, width, d or 1).
@@ -146,15 +145,14 @@ class Lapped(GridTransform):
         mixing, within = self._mixing.float(), torch.from_numpy(_cosines(self.stride)).float()
         matrices = [matrix.clone().requires_grad_() for matrix in (mixing, within)]
         optimizer = torch.optim.Adam(matrices, lr=2e-3)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LEARNED)
-        for number in range(LEARNED):
-            report(f"learning the transform, {number / LEARNED:.0%}")
+
+        def loss(step: int) -> Tensor:
+            report(f"learning the transform, {step / LEARNED:.0%}")
             chosen = [planes[i] for i in rng.integers(len(planes), size=PIECES)]
             x = torch.from_numpy(np.stack([_cut(plane, side, rng) for plane in chosen]))
-            optimizer.zero_grad()
-            _length(x, *matrices).backward()
-            optimizer.step()
-            schedule.step()
+            return _length(x, *matrices)
+
+        gradient_descent(optimizer, LEARNED, loss)
         self._set(*(matrix.detach().double() for matrix in matrices))
 
     def analysis(self, x: Tensor) -> Tensor:
@@ -273,7 +271,7 @@ def _length(x: Tensor, mixing: Tensor, within: Tensor) -> Tensor:
     within = _norms(mixing, within)[:, None] * within
     for _ in range(2):
         x = _blocks(x, mixing, within).flatten(-2).transpose(-1, -2)
-    return torch.stack([torch.log2(1 + (x / step).square()).mean() / 2 for step in STEPS]).mean()
+    return code_length(x, STEPS)
 
 
 def colour_planes(picture: Array, colours: Array, side: int) -> NDArray[np.float32]:

@@ -11,7 +11,6 @@ from ltc.cli.folders import new_folder
 from ltc.cli.sweep import sweep_table
 from ltc.cli.train import main
 from ltc.runs.checkpoint import load
-from ltc.training import CoderTraining
 
 SMALL = [
     "steps=20",
@@ -80,21 +79,9 @@ def test_folders_of_the_same_second_are_not_shared(tmp_path):
     assert len(folders) == 3
 
 
-def end_at(patch, ending, step=15):
-    """Let training end at a step."""
-    take = CoderTraining.training_step
-
-    def training_step(self, *arguments):
-        if self.global_step == step:
-            raise ending
-        take(self, *arguments)
-
-    patch.setattr(CoderTraining, "training_step", training_step)
-
-
-def test_an_interrupted_run_says_how_to_go_on_and_does(run, tmp_path, monkeypatch):
+def test_an_interrupted_run_says_how_to_go_on_and_does(run, tmp_path, monkeypatch, end_training):
     with monkeypatch.context() as patch:
-        end_at(patch, KeyboardInterrupt)
+        end_training(patch, 15, KeyboardInterrupt)
         code, output = run(*SMALL, "hydra.run.dir=mine")
     folder = tmp_path / "mine"
     assert code == 130
@@ -164,17 +151,19 @@ def test_broken_metrics_do_not_end_the_table_of_a_sweep(tmp_path):
     assert list(sweep_table(tmp_path / "sweep").columns[1].cells) == ["failed"]
 
 
-def test_a_sweep_started_again_runs_what_is_missing_or_failed(run, tmp_path, monkeypatch):
+def test_a_sweep_started_again_runs_what_is_missing_or_failed(
+    run, tmp_path, monkeypatch, end_training
+):
     sweep = ["-m", "lmbda=1,2", "hydra.sweep.dir=sweep", *SMALL]
     with monkeypatch.context() as patch:
-        end_at(patch, KeyboardInterrupt)
+        end_training(patch, 15, KeyboardInterrupt)
         code, output = run(*sweep)
     assert code == 130
     assert f"go on with the same sweep and hydra.sweep.dir={tmp_path / 'sweep'}" in output
     rows = [row.replace("│", " ").split() for row in lines(sweep_table(tmp_path / "sweep"))]
     assert rows == [["lmbda=1", "unfinished"], ["lmbda=2", "not", "started"]]
     with monkeypatch.context() as patch:
-        end_at(patch, ValueError("by mistake"), step=5)
+        end_training(patch, 5, ValueError("by mistake"))
         code, output = run(*sweep)
     assert code == 1
     first, second = sorted(path for path in (tmp_path / "sweep").iterdir() if path.is_dir())

@@ -37,26 +37,14 @@ def is_of_pictures(name):
 NAMES = [path.stem for path in sorted(CONF.glob("*.yaml")) if is_of_pictures(path.stem)]
 
 
-def picture(height, width, colours=3, seed=0):
-    """Return a picture of 8 bits, smooth, with noise and an edge: (height, width, colours)."""
-    rng = np.random.default_rng(seed)
-    noise = rng.normal(size=(height + 8, width + 8, colours))
-    for axis in (0, 1):
-        noise = np.cumsum(noise, axis)
-        noise = noise - noise.mean(axis, keepdims=True)
-    noise += 2 * rng.normal(size=noise.shape) + 60 * (np.arange(width + 8)[:, None] > width // 2)
-    found = 128 + 30 * (noise - noise.mean()) / noise.std()
-    return np.clip(np.rint(found[8:, 8:]), 0, 255).astype(np.uint8)
-
-
 def of(array, suffix=".png"):
     return Payload("image", {"image": array}, suffix)
 
 
-def fitted(*choices):
+def fitted(smooth, *choices):
     """Return a coder of files that has learned from two pictures and a grey one."""
     model = build(*choices)
-    values = [picture(64, 72, seed=seed).astype(np.float32) - 128 for seed in range(2)]
+    values = [smooth(64, 72, seed=seed).astype(np.float32) - 128 for seed in range(2)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lapped, "LEARNED", 20)
         patch.setattr(conv, "LEARNED", 20)
@@ -65,8 +53,8 @@ def fitted(*choices):
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def files(request):
-    return fitted(request.param, "quantizer=trellis_8")
+def files(request, smooth):
+    return fitted(smooth, request.param, "quantizer=trellis_8")
 
 
 def test_there_are_four_of_them():
@@ -74,8 +62,8 @@ def test_there_are_four_of_them():
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 30, 3), (16, 16, 1), (40, 52, 3)])
-def test_synthesis_undoes_analysis_of_pictures_of_any_size(files, shape):
-    values = picture(*shape).astype(np.float32) - 128
+def test_synthesis_undoes_analysis_of_pictures_of_any_size(files, shape, smooth):
+    values = smooth(*shape).astype(np.float32) - 128
     planes = files.model.planes(values)
     assert len(planes) == 16 * shape[2]
     found = files.model.values(planes, step=0.0)[: shape[0], : shape[1]]
@@ -85,8 +73,8 @@ def test_synthesis_undoes_analysis_of_pictures_of_any_size(files, shape):
 
 @pytest.mark.parametrize("quantizer", ["scalar", "e8"])
 @pytest.mark.parametrize("name", NAMES)
-def test_other_quantizers_go_with_it(name, quantizer):
-    files, array = fitted(name, f"quantizer={quantizer}"), picture(48, 40, seed=7)
+def test_other_quantizers_go_with_it(name, quantizer, smooth):
+    files, array = fitted(smooth, name, f"quantizer={quantizer}"), smooth(48, 40, seed=7)
     written = files.encode(of(array), aim=Aim("psnr", 34.0))
     error = np.square(
         files.decompress(written.data)[0].arrays["image"] - array.astype(float)
@@ -97,8 +85,8 @@ def test_other_quantizers_go_with_it(name, quantizer):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300, 3), (37, 3, 3), (5, 29), (48, 40, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_pictures_of_any_kind_come_back(files, shape, dtype):
-    array = picture(*shape[:2], *(shape[2:] or [1])).reshape(shape)
+def test_pictures_of_any_kind_come_back(files, shape, dtype, smooth):
+    array = smooth(*shape[:2], *(shape[2:] or [1])).reshape(shape)
     array = array.astype(dtype) * (np.iinfo(dtype).max // 255)
     found = files.decompress(files.compress(of(array), aim=Aim("quality", 85)))[0].arrays["image"]
     assert found.dtype == dtype
@@ -106,17 +94,17 @@ def test_pictures_of_any_kind_come_back(files, shape, dtype):
     assert np.abs(found.astype(float) - array).max() < 12 * np.iinfo(dtype).max / 255
 
 
-def test_a_size_that_is_asked_for_is_reached(files):
-    data = files.compress(of(picture(96, 128, seed=4)), aim=Aim("bpp", 2.0))
+def test_a_size_that_is_asked_for_is_reached(files, smooth):
+    data = files.compress(of(smooth(96, 128, seed=4)), aim=Aim("bpp", 2.0))
     assert 8 * len(data) / (96 * 128) == pytest.approx(2.0, rel=0.01)
 
 
-def test_what_a_decoder_takes_levels_for_is_what_the_encoder_says(files):
+def test_what_a_decoder_takes_levels_for_is_what_the_encoder_says(files, smooth):
     from ltc.codec import grid_stream
     from ltc.codec.files import silent
 
     model = files.model
-    encoded = model.encode(model.planes(picture(40, 52).astype(np.float32) - 128), 8 << 10)
+    encoded = model.encode(model.planes(smooth(40, 52).astype(np.float32) - 128), 8 << 10)
     words = grid_stream.encode(model, encoded.level)
     _, place = grid_stream.decode(model, words, encoded.level.shape, silent)
     assert (place == encoded.place).all()
@@ -136,9 +124,9 @@ np.save(sys.argv[3], payload.arrays["image"])
 """
 
 
-def test_another_machine_decodes_the_same_pixels(files, tmp_path, request):
+def test_another_machine_decodes_the_same_pixels(files, tmp_path, request, smooth):
     name = request.node.callspec.params["files"]
-    data = files.compress(of(picture(100, 75, seed=3)))
+    data = files.compress(of(smooth(100, 75, seed=3)))
     overrides = ["source=images", f"transform={name}", "transform.stride=4", "quantizer=trellis_8"]
     state = files.model.state_dict()
     saved = {"overrides": overrides, "facts": FACTS, "state": state, "data": data}

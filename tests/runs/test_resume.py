@@ -55,30 +55,18 @@ def train(folder, overrides, resume=False):
     return {key: value for key, value in metrics.items() if key not in TIMES}
 
 
-def killed_at(monkeypatch, step):
-    """Let training end at a step."""
-    take = CoderTraining.training_step
-
-    def training_step(self, *arguments):
-        if self.global_step == step:
-            raise KilledError
-        take(self, *arguments)
-
-    monkeypatch.setattr(CoderTraining, "training_step", training_step)
-
-
 def fail(*_, **__):
     raise KilledError
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, kind):
+def test_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, kind, end_training):
     if "pieces" in kind:
         monkeypatch.setattr(batches, "PIECE", 3 * 100 * 4)
     whole = train(tmp_path / "whole", RUNS[kind])
     for step in (4, 27):  # before and after a checkpoint, in the same folder
         with monkeypatch.context() as patch:
-            killed_at(patch, step)
+            end_training(patch, step, KilledError)
             with pytest.raises(KilledError):
                 train(tmp_path / "ended", RUNS[kind], resume=True)
         torch.rand(step)  # the process that goes on has another past
@@ -126,9 +114,9 @@ def test_what_comes_after_training_is_done_again(tmp_path, monkeypatch, whole, w
         assert train(tmp_path / "ended", AFTER, resume=True) == whole
 
 
-def test_seconds_count_what_came_before(tmp_path, monkeypatch):
+def test_seconds_count_what_came_before(tmp_path, monkeypatch, end_training):
     with monkeypatch.context() as patch:
-        killed_at(patch, 15)
+        end_training(patch, 15, KilledError)
         with pytest.raises(KilledError):
             train(tmp_path, RUNS["straight through"])
     path = tmp_path / "checkpoints" / "last.ckpt"
@@ -140,8 +128,8 @@ def test_seconds_count_what_came_before(tmp_path, monkeypatch):
     assert 1000 < metrics["seconds_train"] < metrics["seconds_total"]
 
 
-def test_an_unfinished_run_says_how_to_go_on(tmp_path, monkeypatch):
-    killed_at(monkeypatch, 15)
+def test_an_unfinished_run_says_how_to_go_on(tmp_path, monkeypatch, end_training):
+    end_training(monkeypatch, 15, KilledError)
     with pytest.raises(KilledError):
         train(tmp_path, RUNS["straight through"])
     with pytest.raises(InputError, match="ltc-train resume="):
