@@ -65,7 +65,7 @@ def read_sound(
 
     Raises:
         InputError: it has several channels, samples of another type, or is larger.
-        EOFError: it ends before its samples do.
+        EOFError: it is not whole.
         soundfile.LibsndfileError: it cannot be read. Broken files raise other exceptions too.
     """
     with soundfile.SoundFile(file) as sound:
@@ -80,18 +80,28 @@ def read_sound(
                 f"this sound has samples of type {sound.subtype}; expected PCM or float: "
                 "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
             )
-        _refuse_truncated(sound.extra_info)
+        _refuse_parts(sound.extra_info)
         dtype = np.dtype("f8" if sound.subtype in ("PCM_32", "DOUBLE") else "f4")
         check_size(sound.frames * sound.channels * dtype.itemsize, largest)
-        return sound.read(dtype=dtype.name), sound.samplerate, sound.subtype
+        samples = sound.read(dtype=dtype.name)
+        _refuse_parts(sound.extra_info)  # what was found on the way, too
+        if len(samples) < sound.frames:
+            raise EOFError(f"it is damaged: {len(samples)} of {sound.frames} samples can be read")
+        return samples, sound.samplerate, sound.subtype
 
 
-def _refuse_truncated(log: str) -> None:
-    """Refuse a WAV file that ends before its samples do, which libsndfile only notes in its log."""
+def _refuse_parts(log: str) -> None:
+    """Refuse a file of which not all samples are read, which libsndfile only notes in its log."""
     sizes = re.search(r"^data : (\d+) \(should be (\d+)\)", log, re.M)
     # Who writes to a pipe cannot know the size, and says that it is the largest.
     if sizes and int(sizes[2]) < int(sizes[1]) < 0xFFFFFFFF:
         raise EOFError(f"it is truncated: {sizes[2]} of {sizes[1]} bytes of samples are there")
+    pages = re.search(r"^Ogg ?: .*(hole|Junk after|lacks an end|ended unexpected).*", log, re.M)
+    if pages:
+        raise EOFError(
+            "it is truncated or damaged, or holds several streams one after the other "
+            f"({pages[0].strip()})"
+        )
 
 
 def round_sound(samples: Array, bits: int) -> Array:

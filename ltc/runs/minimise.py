@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -169,5 +171,12 @@ def _trainer(
             f"trainer.strategy={config.trainer.get('strategy', 'auto')} with trainer.devices="
             f"{config.trainer.devices} and {trainer.num_nodes} nodes; a run is trained on one "
             "device, or with trainer.strategy=ddp on several of one machine"
+        )
+    # Each is a process, which takes half a gigabyte; two show what several do, on any machine.
+    most = max(2, os.cpu_count() or 1)
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
+        raise InputError(
+            f"trainer.devices={config.trainer.devices}; expected at most {most}, the processors of "
+            "this machine"
         )
     return trainer

@@ -103,3 +103,10 @@ def test_what_devices_cannot_do(call, arguments, expected):
     assert code == 2
     assert expected in err
     assert "Traceback" not in err
+
+
+def test_no_more_processes_than_processors(call, monkeypatch):
+    monkeypatch.setattr("ltc.runs.devices.subprocess.Popen", None)
+    code, _, err = call(main, *QUICK, "trainer.devices=1000", "trainer.strategy=ddp")
+    assert code == 2
+    assert "trainer.devices=1000; expected at most" in err

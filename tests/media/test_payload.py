@@ -225,6 +225,19 @@ def test_sounds_that_would_not_come_back_are_refused():
     assert soundfile.info(io.BytesIO(eight.write(".wav"))).subtype == "PCM_U8"
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_an_ogg_is_read_whole_or_not_at_all(subtype, place, bit):
+    samples = 0.1 * np.random.default_rng(0).standard_normal(9000)
+    whole, other = (sound(samples, subtype, "OGG", 48000) for _ in range(2))  # serial numbers
+    assert Payload.read(whole, ".ogg").arrays["audio"].shape == (9000,)
+    at = int(place * len(whole))
+    flipped = whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+    for damaged in (whole[:at], flipped, whole + other):
+        with pytest.raises(InputError, match=r"no valid .ogg file"):
+            Payload.read(damaged, ".ogg")
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     arrays=st.dictionaries(
