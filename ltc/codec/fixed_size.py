@@ -6,13 +6,10 @@ from torch import Tensor
 from ltc.checks import digest
 from ltc.codec.base import Code
 from ltc.codec.code import LatticeCode
-from ltc.coder.fixed_size import GAIN_BITS
+from ltc.coder.fixed_size import GAIN_BITS, GAINS
 from ltc.errors import InputError
 
 __all__ = ["FixedSizeCode"]
-
-# Gains to each side of none.
-MOST = 1 << (GAIN_BITS - 1)
 
 
 class FixedSizeCode(Code):
@@ -44,7 +41,7 @@ class FixedSizeCode(Code):
     @property
     def fingerprint(self) -> bytes:
         """A digest of the code and the size, 8 bytes."""
-        return bytes.fromhex(digest(f"fixed size {self.size}", self.code.fingerprint))[:8]
+        return bytes.fromhex(digest(f"fixed size {self.size}, {GAINS}", self.code.fingerprint))[:8]
 
     def state(self) -> dict[str, Tensor]:
         """Return the tables of the code."""
@@ -60,13 +57,14 @@ class FixedSizeCode(Code):
             stream = self.code._encode(points[i : i + 1, :, :-1], first + i, None)[0][1]
             whole = int.from_bytes(stream.ljust(self.size + 1, b"\0"))
             rest = 8 * (len(stream.ljust(self.size + 1)) - self.size)
-            gain = int(points[i, 0, -1]) + MOST
-            if not 0 <= gain < 2 * MOST or whole % (1 << (rest + GAIN_BITS)):
+            gain = int(points[i, 0, -1])
+            if gain not in GAINS or whole % (1 << (rest + GAIN_BITS)):
                 raise InputError(
                     f"vector {first + i} takes more than its {self.size} bytes, or has a gain that "
                     "none has: choose points that fit"
                 )
-            whole = whole >> (rest + GAIN_BITS) | gain << (8 * self.size - GAIN_BITS)
+            first_bits = (gain - GAINS[0]) << (8 * self.size - GAIN_BITS)
+            whole = whole >> (rest + GAIN_BITS) | first_bits
             streams.append(whole.to_bytes(self.size))
         group = max(1, len(points) if target is None else target // self.size)
         parts = [streams[start : start + group] for start in range(0, len(streams), group)]
@@ -84,7 +82,7 @@ class FixedSizeCode(Code):
                 )
             for i in range(0, len(stream), self.size):
                 whole = int.from_bytes(stream[i : i + self.size]) << GAIN_BITS
-                gains.append((whole >> (8 * self.size)) - MOST)
+                gains.append((whole >> (8 * self.size)) + GAINS[0])
                 parts.append((1, (whole & mask).to_bytes(self.size)))
         if not parts:
             return [torch.zeros(0, *self.shape)] * len(chunks)

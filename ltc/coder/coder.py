@@ -163,11 +163,15 @@ class LatticeTransformCoder(nn.Module):
         """
         self.transform.initialise(samples)
         latents = self.layout.split(self.transform.analysis(samples))
-        error = min(self.distortion.cell_error(self.lmbda), 0.5 * float(samples.var()))
+        error = min(self.distortion.cell_error(self.lmbda), self.largest_error(samples))
         self.quantizer.initialise(error, latents)
         self.linearise(samples)
         vectors = self.vectors(samples)
         self.entropy.initialise(vectors, self.table(vectors))
+
+    def largest_error(self, samples: Tensor) -> float:
+        """Return the mean squared error of the largest cells that a coder is initialised with."""
+        return 0.5 * float(samples.var())
 
     def vectors(self, x: Tensor) -> Tensor:
         """Return what the lattice quantizes.

@@ -10,10 +10,11 @@ from torch import Tensor
 from ltc.coder.coder import LatticeTransformCoder
 from ltc.errors import InputError
 
-__all__ = ["GAIN_BITS", "fit_to_size", "gain"]
+__all__ = ["GAINS", "GAIN_BITS", "fit_to_size", "gain"]
 
-# Bits that say by which gain a lattice vector of fixed size is louder than others.
-GAIN_BITS = 3
+# Gains by which a lattice vector of fixed size is louder than others, and bits that say which. More
+# are above one: what is too loud is clipped, what is too quiet leaves bits.
+GAINS, GAIN_BITS = range(-2, 6), 3
 # Weights tried at most, and how many bits lie between two that enclose the size closely enough.
 STEPS, BITS = 40, 60.0
 # log2(lmbda) from the coder's own: below it a vector is also clipped, ever more; above it none has
@@ -36,7 +37,7 @@ def gain(coder: LatticeTransformCoder, index: Tensor) -> Tensor:
 
     Arguments:
         coder: the coder.
-        index: integers from -4 to 3.
+        index: integers of `GAINS`.
     """
     coordinates = coder.layout.block * coder.transform.latent_dimension // coder.layout.repeats
     return torch.exp2(index * 0.8 / math.sqrt(coordinates))
@@ -74,10 +75,16 @@ def fit_to_size(coder: LatticeTransformCoder, x: Tensor, lengths: Lengths, size:
     # At high rate a gain of two is worth a bit per coordinate.
     excess = lengths(coder.choose(vectors, coder.lmbda).squeeze(1)).double() - size
     spacing = vectors[0].numel() * math.log2(float(gain(coder, torch.tensor(1.0))))
-    most = 1 << (GAIN_BITS - 1)
-    index = (excess / spacing).round().clamp(-most, most - 1).to(vectors)[:, None, None, None]
-    vectors = vectors / gain(coder, index)
-    best, other, log_weight = _enclose(coder, vectors, lengths, size)
+    index = (excess / spacing).round().clamp(GAINS[0], GAINS[-1]).to(vectors)[:, None, None, None]
+    scaled = vectors / gain(coder, index)
+    best, other, log_weight = _enclose(coder, scaled, lengths, size)
+    clipped = (log_weight < math.log2(coder.lmbda) - LOUD) & (index.flatten() < GAINS[-1])
+    if clipped.any():
+        index[clipped] += 1
+        scaled[clipped] = vectors[clipped] / gain(coder, index[clipped])
+        found = _enclose(coder, scaled[clipped], lengths, size)
+        best[clipped], other[clipped], log_weight[clipped] = found
+    vectors = scaled
     weight = torch.exp2(log_weight).to(vectors)[:, None, None, None]
     error = coder.reconstruct(best) - vectors
     deviation = NOISE * error.square().mean((1, 2, 3), keepdim=True).sqrt()

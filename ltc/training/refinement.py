@@ -7,6 +7,7 @@ In turn with encoding, as in the generalised Lloyd algorithm of Chou, Lookabaugh
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable
 
@@ -16,9 +17,11 @@ from torch import Tensor
 from ltc.coder import LatticeTransformCoder
 from ltc.training.fitting import PIECE, encode, fit, lagrangian
 from ltc.training.starts import STARTS
-from ltc.training.target_rate import STEPS, aim
+from ltc.training.target_rate import NEAR, STEPS, TargetRate
 
 __all__ = ["refine"]
+
+log = logging.getLogger("ltc")
 
 # Bits per scalar by which a round has to lower the Lagrangian for another to follow.
 LEAST_FALL = 1e-4
@@ -57,12 +60,20 @@ def refine(
     found = _alternate(coder, blocks, rounds, LEAST_FALL, report)
     if coder.quantizer.rate is not None:
         some = blocks[: max(16, PIECE // blocks[0].numel())]
+        target = TargetRate(coder)
         for step in range(STEPS):
             bits = coder.bits(encode(coder, some)).detach().double()
             rate = float(bits.mean()) / some[0].numel()
-            if not aim(coder, rate, rescale=step >= 2):
+            if not target.step(rate, rescale=step >= 2):
                 break
             found = _alternate(coder, blocks, rounds, LEAST_FALL, report)
+        if target.missing < -NEAR:
+            log.warning(
+                "quantizer.rate=%g is %.3f bits per scalar less than this source needs through "
+                "this quantizer: most blocks are cut; use a larger rate",
+                coder.quantizer.rate,
+                -target.missing,
+            )
     return found
 
 

@@ -10,10 +10,12 @@ import ltc
 from ltc.codec import Container, FileCoder, Payload, code_for
 from ltc.coder import LatticeTransformCoder, fixed_size, sequence
 from ltc.coder.fixed_size import GAIN_BITS
+from ltc.distortion import Absolute, Squared
 from ltc.entropy import Exact
 from ltc.errors import InputError
 from ltc.lattices import Convolutional
 from ltc.quantizers import LatticeQuantizer, Layout
+from ltc.training.target_rate import TargetRate
 from ltc.transforms import Identity
 
 
@@ -38,7 +40,14 @@ def vectors(model, blocks, seed=1):
 
 @pytest.mark.parametrize(
     ("states", "channels", "length", "rate"),
-    [(8, 1, 64, 2.0), (8, 3, 32, 2.0), (16, 1, 64, 1.0), (256, 1, 128, 2.25), (4, 1, 64, 4.0)],
+    [
+        (8, 1, 64, 2.0),
+        (8, 3, 32, 2.0),
+        (16, 1, 64, 1.0),
+        (256, 1, 128, 2.25),
+        (4, 1, 64, 4.0),
+        (8, 1, 128, 8.0),  # where a weight changes next to nothing, and a gain all
+    ],
 )
 def test_every_block_has_its_size_and_is_what_was_chosen(states, channels, length, rate):
     model = coder(states, channels, length, rate, scale=4.1 / 2**rate)
@@ -180,21 +189,49 @@ def test_files_hold_blocks_at_fixed_addresses():
         files.code.decode(body[:40], 1)
 
 
-def test_a_run_has_the_rate_that_was_asked_for(tmp_path):
+@pytest.mark.parametrize("distortion", [Squared(), Absolute()])
+def test_lmbda_follows_what_an_error_costs(distortion):
+    """At high rate a bit more halves errors, and lmbda is 1 over their cost."""
+    model = coder()
+    model.distortion = distortion
+    target, before = TargetRate(model), model.lmbda
+    assert target.rate == 2 * (1 - GAIN_BITS / 128)
+    assert target.step(target.rate - 1)
+    one = distortion.cost(torch.tensor([0.5, 1.0]))
+    assert model.lmbda == pytest.approx(before * float(one[1] / one[0]))
+    assert target.step(target.rate + 0.5)  # too far, and half of it back
+    assert model.lmbda == pytest.approx(before * float(one[1] / one[0]) ** 0.75)
+    assert not target.step(target.rate)
+
+
+@pytest.mark.parametrize(
+    ("source", "rate", "largest"), [("laplacian", 1.5, 0.16), ("gaussian", 0.25, 0.93)]
+)
+def test_a_run_has_the_rate_that_was_asked_for(tmp_path, source, rate, largest):
     run = ltc.train(
-        "source=iid_laplacian", "quantizer=trellis", "quantizer.rate=1.5", "quantizer.length=64",
-        "transform=identity", "steps=50", "refine.samples=20000", "evaluate.samples=10000",
-        folder=tmp_path,
+        f"source=iid_{source}", "quantizer=trellis", f"quantizer.rate={rate}",
+        "quantizer.length=128", "transform=identity", "steps=50", "refine.samples=20000",
+        "evaluate.samples=10000", folder=tmp_path,
     )  # fmt: skip
     metrics = run.metrics
-    assert metrics["rate"] == 1.5
-    assert 1.5 < metrics["bitstream_rate"] < 1.54
+    assert metrics["rate"] == rate
+    assert metrics["distortion"] < largest
+    assert rate < metrics["bitstream_rate"] < rate + 0.04
     assert metrics["lmbda"] == run.coder.lmbda
     x = vectors(run.coder, 200)
     points = sequence.encode(run.coder, x)  # at the weight that was found
-    assert float(run.coder.bits(points[:, None]).detach().mean()) / 64 == pytest.approx(
-        1.6, abs=0.3
+    assert float(run.coder.bits(points[:, None]).detach().mean()) / 128 == pytest.approx(
+        rate, abs=0.3
     )
     again = ltc.load(tmp_path)
     assert again.coder.lmbda == run.coder.lmbda
     assert again.code.fingerprint == run.code.fingerprint
+
+
+def test_a_run_whose_blocks_are_cut_says_so(tmp_path, caplog):
+    ltc.train(
+        "source=iid_bernoulli", "quantizer=trellis", "quantizer.rate=0.875", "quantizer.length=64",
+        "transform=identity", "steps=50", "refine.samples=20000", "evaluate.samples=10000",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert "most blocks are cut; use a larger rate" in caplog.text
