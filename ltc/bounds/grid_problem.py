@@ -17,6 +17,9 @@ from ltc.bounds.quadrature import Density, Nodes
 
 __all__ = ["GridProblem"]
 
+# Pairs of a node and an output beyond which no grid becomes finer: the next has four times as many.
+MOST = 4e7
+
 
 class Start(NamedTuple):
     """An output distribution q on a product of axes, `spacing` kernel widths apart."""
@@ -117,7 +120,8 @@ class GridProblem(DensityProblem):
             # Is c much larger between the outputs than at them? A coarse look allows for so much.
             between = math.log(largest) - self.dimension / 800 > 3 * ends
             if ends <= goal and (between or goal <= tolerance / 4):
-                if spacing <= self.finest:
+                pairs = self.dimension == 1 and not squared  # else they are never formed
+                if spacing <= self.finest or (pairs and len(p) * best.output.size > MOST):
                     break
                 spacing /= 2
             elif ends <= goal:

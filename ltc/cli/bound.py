@@ -42,9 +42,11 @@ def main() -> None:
 
 def _task(config: DictConfig) -> None:
     for override in HydraConfig.get().overrides.task:
+        if override.startswith("eps=") and config.n is None:
+            raise InputError(f"{override} is of blocks of fixed size: give n=SAMPLES too")
         if override.lstrip("+~").startswith("transform"):
             raise InputError(f"{override}: R(D) does not depend on a transform; leave it out")
-    count, tol = integer("points", config.points, 2), number("tol", config.tol)
+    count, tol = integer("points", config.points, 2, 10_000), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
     if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1] < math.inf:
@@ -60,7 +62,7 @@ def _task(config: DictConfig) -> None:
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
     block = config.n if config.n is None else integer("n", config.n, 1)
-    quantile = NormalDist().inv_cdf(1 - number("eps", config.eps, 0, 1))
+    quantile = -NormalDist().inv_cdf(number("eps", config.eps, 0, 1))  # exact where eps is small
     names = settings.pop("baselines")
     if not isinstance(names, list) or any(str(name) not in BASELINES for name in names):
         raise InputError(f"bound.baselines={names}; expected a list of {', '.join(BASELINES)}")

@@ -14,8 +14,10 @@ from ltc.bounds import (
     bound_by_blahut_arimoto,
     bound_for,
     bound_from_samples,
+    grid_problem,
 )
 from ltc.bounds.alphabet_problem import Cloud, Path
+from ltc.bounds.kernel import Kernel
 from ltc.bounds.power_cost import Cost
 from ltc.bounds.quadrature import scalar_density
 from ltc.distortion import Absolute, Distortion, Squared
@@ -32,6 +34,24 @@ from ltc.sources import (
 )
 
 pytestmark = pytest.mark.usefixtures("cache")
+
+
+def test_no_grid_becomes_too_large_for_memory(monkeypatch):
+    """Each spacing has four times the pairs of a node and an output of the one before it."""
+    sizes = []
+
+    class Counted(Kernel):
+        def __init__(self, exponents):
+            super().__init__(exponents)
+            sizes.append(math.prod(exponents.shape))
+
+    monkeypatch.setattr(grid_problem, "Kernel", Counted)
+    monkeypatch.setattr(grid_problem, "MOST", 1e5)
+    problem = GridProblem(scalar_density(scipy.stats.norm()), Cost(Absolute()), interior=True)
+    solution = problem.solve(14.0, 1e-4)
+    assert max(sizes) < 4e6
+    distortion, rate = solution.points.T
+    assert solution.lower < (rate + 14.0 * distortion).min() < math.inf
 
 
 class OfTheUser(Distortion):

@@ -157,18 +157,18 @@ def test_a_bound_that_there_is_not(run, tmp_path):
     assert "distortion=squared only" in output
 
 
-def test_blocks_of_fixed_size_have_a_column_and_a_curve(run, tmp_path):
-    code, output = run("n=400", "eps=0.1", "points=3", "rates=[0,2]")
+@pytest.mark.parametrize(("eps", "quantile"), [(0.1, 1.2815516), (1e-300, 37.0471)])  # tables
+def test_blocks_of_fixed_size_have_a_column_and_a_curve(run, tmp_path, eps, quantile):
+    code, output = run("n=400", f"eps={eps:g}", "points=3", "rates=[0,2]")
     assert code == 0, output
     zero, *rows = table(tmp_path)
     assert (zero["dispersion"], zero["normal approximation"]) == ("", "")  # R(D) is zero there
     for row in rows:
-        # The 90 % quantile of a normal variable, from tables.
-        penalty = math.sqrt(0.5 / 400) * 1.2815516 / math.log(2)
+        penalty = math.sqrt(0.5 / 400) * quantile / math.log(2)
         expected = float(row["rate_lower"]) + penalty
         assert float(row["normal approximation"]) == pytest.approx(expected)
     (path,) = tmp_path.rglob("curve.svg")
-    assert "normal approximation, n=400 eps=0.1" in path.read_text(encoding="utf-8")
+    assert f"normal approximation, n=400 eps={eps:g}" in path.read_text(encoding="utf-8")
 
 
 def test_blocks_of_fixed_size_need_more_than_samples(run, tmp_path):
@@ -176,6 +176,11 @@ def test_blocks_of_fixed_size_need_more_than_samples(run, tmp_path):
     for bound in ("auto", "best"):
         code, output = run("source=array", "source.path=rows.npy", "n=2048", f"bound={bound}")
         assert (code, "leave n out" in " ".join(output.split())) == (2, True)
-    for bad, expected in [("n=0", "n=0; expected a positive"), ("eps=1", "eps=1; expected")]:
-        code, output = run(bad)
+    for bad, expected in [
+        (["n=0"], "n=0; expected a positive"),
+        (["n=9", "eps=1"], "eps=1; expected"),
+        (["eps=0.1"], "give n=SAMPLES too"),
+        (["points=1e9"], "expected an integer from 2 to 10000"),
+    ]:
+        code, output = run(*bad)
         assert (code, expected in output) == (2, True)
