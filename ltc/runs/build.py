@@ -53,6 +53,8 @@ WHOLE = {
 }
 # Bits per sample beyond which training would not end.
 MOST_BITS = 12
+# Channels of the latent for each scalar of a vector.
+MOST_CHANNELS = 4
 
 
 def build(config: DictConfig, known: dict[str, Any] | None = None) -> Run:
@@ -293,6 +295,7 @@ def build_coder(
             "transform=linear or mlp with entropy=exact"
         )
     transform = _made(Transform, "transform", config.transform, dimension=dimension)
+    integer("transform.latent_dimension", transform.latent_dimension, 1, MOST_CHANNELS * dimension)
     realism = config.get("realism", 0)
     if realism and quantizer.dither != "shared":
         raise InputError(

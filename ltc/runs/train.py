@@ -113,7 +113,8 @@ def _samples_to_refine(run: LatticeRun, device: torch.device) -> Tensor:
     """
     dimension, block = run.source.dimension, run.coder.layout.block
     least = max(1 << (19 if run.coder.quantizer.rdo else 16), dimension << 11)
-    enough = min(max(1 << 19, run.coder.transform.latent_dimension * least), 1 << 22)
-    count = run.config["refine"]["samples"] or enough
+    channels = run.coder.transform.latent_dimension
+    enough = min(max(1 << 19, channels * least), 1 << 22)
+    count = (run.config["refine"]["samples"] or enough) * dimension // max(dimension, channels)
     rng = generator(run.config["seed"], "refine", device)
     return run.source.blocks(max(16, count // (block * dimension)), block, rng)

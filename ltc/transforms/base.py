@@ -13,8 +13,10 @@ from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.threads import one_thread
 
-__all__ = ["Transform", "principal_axes"]
+__all__ = ["Transform", "check_weights", "principal_axes"]
 
+# Weights at most: training holds five numbers of each.
+MOST = 1 << 24
 # Steps of Adam that refit a synthesis which has no closed form.
 FIT_STEPS = 200
 # Blocks of which a mean of derivatives is taken, and scalars of them all, if they are long.
@@ -157,6 +159,19 @@ class Transform(nn.Module, ABC):
 
         with one_thread():
             gradient_descent(optimizer, steps, loss)
+
+
+def check_weights(count: int) -> None:
+    """Refuse transforms of more weights than fit into memory with what trains them.
+
+    Raises:
+        InputError: there are more.
+    """
+    if count > MOST:
+        raise InputError(
+            f"a transform of {count:,} weights; expected at most {MOST:,}: use a smaller "
+            "transform.width, transform.latent_dimension or source.dimension, or transform=identity"
+        )
 
 
 def principal_axes(samples: Tensor, count: int) -> Tensor:

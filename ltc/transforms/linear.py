@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ltc.distortion import Distortion
 from ltc.threads import one_thread
-from ltc.transforms.base import Transform, principal_axes
+from ltc.transforms.base import Transform, check_weights, principal_axes
 
 __all__ = ["Linear", "least_squares"]
 
@@ -35,6 +35,7 @@ class Linear(Transform):
         self, dimension: int, latent_dimension: int | None = None, bias: bool = False
     ) -> None:
         super().__init__(dimension, latent_dimension)
+        check_weights(2 * self.latent_dimension * self.dimension)
         self.analysis_map = nn.Linear(self.dimension, self.latent_dimension, bias=bias)
         self.synthesis_map = nn.Linear(self.latent_dimension, self.dimension, bias=bias)
 

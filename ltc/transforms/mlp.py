@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ltc.checks import choice, integer
 from ltc.distortion import Distortion
-from ltc.transforms.base import Transform
+from ltc.transforms.base import Transform, check_weights
 from ltc.transforms.linear import Linear, least_squares
 
 __all__ = ["MLP"]
@@ -48,7 +48,8 @@ class MLP(Transform):
             False: the perceptron alone, as published.
 
     Raises:
-        InputError: the activation is unknown, or the width or depth is not positive.
+        InputError: the activation is unknown, or the width or depth is not positive, or there are
+            more than 2^24 weights.
 
     Example:
         >>> transform = MLP(2, width=16)
@@ -69,6 +70,8 @@ class MLP(Transform):
         super().__init__(dimension, latent_dimension)
         choice("transform.activation", activation, ACTIVATIONS)
         width, depth = integer("transform.width", width), integer("transform.depth", depth)
+        within = (depth - 1) * width**2
+        check_weights(2 * (width * (self.dimension + self.latent_dimension) + within))
 
         def perceptron(inputs: int, outputs: int) -> nn.Sequential:
             layers: list[nn.Module] = []

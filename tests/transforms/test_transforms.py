@@ -54,6 +54,8 @@ def test_bad_input():
         MLP(2, width=0)
     with pytest.raises(InputError, match="latent_dimension"):
         Linear(2, latent_dimension=0)
+    with pytest.raises(InputError, match="a transform of 20,000,000 weights; expected at most 16,"):
+        Linear(10_000, latent_dimension=1000)
 
 
 def test_refitting_what_is_fitted_does_no_harm():
