@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ltc.errors import InputError
 from ltc.media.size import LARGEST, PIECE, check_size
@@ -130,6 +130,8 @@ def _open(file: str | Path | bytes) -> Iterator[ImageFile.ImageFile]:
         try:
             with Image.open(stream, formats=FORMATS) as picture:
                 yield picture
+        except UnidentifiedImageError as error:  # which names an object of Python
+            raise OSError("its first bytes are those of no picture") from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

@@ -24,6 +24,9 @@ Content = TypeVar("Content")
 
 # Scalars kept per source, 256 MB: a folder of any size can be used.
 LIMIT = 1 << 26
+# The deviation of numbers that stay as they are, or one over it; and how many times it they are
+# large: 32 bits hold them, and their squares.
+LARGEST, OFFSET = 1e9, 1e5
 
 
 def find_files(root: Any, endings: tuple[str, ...]) -> list[Path]:
@@ -162,7 +165,8 @@ def normalise(
         original = gain * value + offset.
 
     Raises:
-        InputError: all training values, or all held-out vectors, are equal.
+        InputError: all training values, or all held-out vectors, are equal; or numbers that are to
+            stay as they are differ by much less or more than one.
 
     Example:
         >>> train, test = torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [2.0]])
@@ -185,6 +189,12 @@ def normalise(
         raise InputError(
             f"the {len(test)} held-out vectors do not differ, so that nothing can be measured on "
             f"them (there are {len(train)} to train on); {advice}"
+        )
+    least = max(1 / LARGEST, max(abs(low), abs(high)) / OFFSET)
+    if not scale and not least < deviation < LARGEST:
+        raise InputError(
+            f"training values from {low:g} to {high:g} have a deviation of {deviation:g}, which "
+            "32 bits do not hold well: use source.normalise=true"
         )
     if scale:
         for rows in (train, test):

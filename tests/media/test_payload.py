@@ -151,7 +151,7 @@ TRANSPARENT = np.dstack([COLOUR, GREY])
             "has 2 frames",
         ),
         (picture(GREY)[:80], "no valid .png file"),
-        (b"", "no valid .png file"),
+        (b"", "no valid .png file: its first bytes are those of no picture"),
     ],
 )
 def test_pictures_that_would_not_come_back_are_refused(data, message):

@@ -107,6 +107,9 @@ def test_refused(save, array, message):
         Array(save(array))
 
 
-def test_numbers_beyond_32_bits_are_refused_as_they_are(save):
-    with pytest.raises(InputError, match="beyond 32 bits"):
-        Array(save(np.arange(9.0)[:, None] * 1e100), normalise=False)
+@pytest.mark.parametrize(("gain", "offset"), [(1e100, 0.0), (1e-30, 0.0), (1.0, 1e8)])
+def test_numbers_that_32_bits_do_not_hold_are_refused_as_they_are(save, gain, offset):
+    rows = save(gain * np.arange(9.0)[:, None] + offset)
+    assert float(Array(rows).train.std(correction=0)) == pytest.approx(1)
+    with pytest.raises(InputError, match="use source.normalise=true"):
+        Array(rows, normalise=False)
