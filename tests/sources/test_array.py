@@ -111,5 +111,5 @@ def test_refused(save, array, message):
 def test_numbers_that_32_bits_do_not_hold_are_refused_as_they_are(save, gain, offset):
     rows = save(gain * np.arange(9.0)[:, None] + offset)
     assert float(Array(rows).train.std(correction=0)) == pytest.approx(1)
-    with pytest.raises(InputError, match="use source.normalise=true"):
+    with pytest.raises(InputError, match=r"use source\.normalise=true"):
         Array(rows, normalise=False)
