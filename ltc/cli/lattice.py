@@ -29,7 +29,7 @@ def _task(config: DictConfig, as_json: bool) -> None:
         from ltc.lattices.card import best, card
         from ltc.runs.build import build_quantizer
 
-    samples = integer("samples", config.samples, 2)
+    samples = integer("samples", config.samples, 2, 10**9)
     seed = integer("seed", config.seed, 0, 2**32 - 1)
     if config.get("quantizer"):
         with Progress("measuring"):

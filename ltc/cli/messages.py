@@ -49,7 +49,7 @@ def is_input_error(error: BaseException) -> bool:
             return True
         if isinstance(link, InstantiationException):
             return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
-                "Error locating target" in str(link)
+                re.search("Error locating target|is blocklisted", str(link)) is not None
             )
     kinds = HydraException | OmegaConfBaseException | YAMLError
     # Of a file: Hydra could not make the folder of a run.
@@ -106,6 +106,9 @@ def describe(error: BaseException) -> str:
     if missing:
         key = missing.group(1)
         return f"{key} is not set; give {key}=VALUE (--cfg job shows what it takes)"
+    forbidden = re.search(r"'([^']+)' is blocklisted", text)
+    if forbidden:
+        return f"_target_: {forbidden[1]}: it could run anything; name a class of ltc or your own"
     if isinstance(error, InstantiationException) and "Error locating target" in text:
         return _missing_target(text, error.__cause__)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:

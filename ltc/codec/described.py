@@ -20,12 +20,18 @@ DESCRIBED = {
 
 
 def describe(payload: Payload) -> dict[str, Any]:
-    """Return what a header says of a payload: what `described` checks."""
-    return {
+    """Return what a header says of a payload.
+
+    Raises:
+        InputError: `described` refuses it: what is refused when it is read is not written.
+    """
+    metadata = {
         "kind": payload.kind,
         "suffix": payload.suffix,
         "arrays": [[n, list(a.shape), a.dtype.str] for n, a in payload.arrays.items()],
     }
+    described(metadata)
+    return metadata
 
 
 def described(metadata: dict[str, Any]) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:

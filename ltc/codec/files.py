@@ -122,7 +122,6 @@ class FileCoder:
         metadata = describe(payload)
         if payload.kind == "audio":
             metadata |= {"rate": payload.rate, "subtype": payload.subtype}
-        described(metadata)  # what is refused when it is read is not written
         return Container(self.fingerprint, metadata, self._encode(payload, progress)).pack()
 
     def _encode(

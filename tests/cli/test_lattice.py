@@ -47,6 +47,7 @@ def test_bad_input(run):
         (["quantizer=e88"], "did you mean e8"),
         (["quantizer=foo"], "there is no quantizer=foo"),
         (["samples=0"], "samples=0"),
+        (["samples=1e15"], "expected an integer from 2 to 1000000000"),
         (["seed=abc"], "seed=abc; expected an integer"),
         (["foo=3"], "there are quantizer, samples, seed"),
     ):

@@ -229,6 +229,7 @@ class Fails(Triangular):
         ("_target_: samples_of_mine.Fails\n", "samples_of_mine.Fails cannot be sampled: Runtime"),
         ("", "source: _target_ is None; expected the name of a Source"),
         ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
+        ("_target_: os.system\n", "_target_: os.system: it could run anything; name a class"),
         ("_target_: ltc.lattices.E8\n", "source: _target_: ltc.lattices.E8 is no Source"),
         ("_target_: [\nb: {\n", "a configuration file is no YAML"),
     ],

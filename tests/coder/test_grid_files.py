@@ -82,6 +82,8 @@ def test_other_lattices_and_kinds_are_refused(files, make):
         make(Convolutional(4096))
     with pytest.raises(InputError, match="trained on pictures, and cannot compress array"):
         files.compress(Payload("array", {"x": np.zeros(3)}, ".npz"))
+    with pytest.raises(InputError, match="describes no arrays that"):
+        files.compress(Payload("image", {"image": np.zeros((5, 5), np.uint8)}, ".gif"))
 
 
 @pytest.mark.parametrize(
