@@ -2,13 +2,13 @@
 
     python scripts/check_hostile.py --files 20000
 
-Files of seven coders (arrays, a picture in patches and as a whole, a sound; exact codes of four
-lattices and a nested one) are
-damaged at random, or forged with all their checksums right: metadata with values of other types
-and sizes, tables that promise more than there is, streams of noise, the header of another file.
-Every fourth file is one to be compressed (NPY, NPZ, PNG, JPEG, WAV, FLAC), mutated likewise.
-Anything but an `InputError` or a payload that can be written, a file that decodes although its
-checksums are wrong, a second of a processor, or memory far beyond the file's size is a failure.
+Files of nine coders (arrays, a picture and a sound, in vectors and as a whole; exact codes of four
+lattices, one of fixed size, and a nested one) are damaged at random, or forged with all their
+checksums right: metadata with values of other types and sizes, tables that promise more than there
+is, streams of noise, the header of another file. Every fourth file is one to be compressed (NPY,
+NPZ, PNG, JPEG, WAV, FLAC, OGG), mutated likewise. Anything but an `InputError` or a payload that
+can be written, a file that decodes although its checksums are wrong, a second of a processor, or
+memory far beyond the file's size is a failure.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ CODERS = {
     "e8": [*GAUSSIAN, "quantizer=e8", "lmbda=8"],
     "scalar": [*GAUSSIAN, "quantizer=scalar", "lmbda=100"],
     "trellis": [*GAUSSIAN, "quantizer=trellis", "quantizer.length=64"],
+    "fixed": [*GAUSSIAN, "quantizer=trellis", "quantizer.length=64", "quantizer.rate=2"],
     "nested": [*GAUSSIAN, "quantizer=nested"],
     "picture": ["source=image_patches", *QUICK, "quantizer=e8", "lmbda=50"],
     "whole": [
@@ -58,6 +59,7 @@ CODERS = {
         "logger=csv",
     ],
     "sound": ["source=audio", *QUICK, "quantizer=d4_dual"],
+    "sounds": ["source=sounds", "entropy.steps=[16]", "logger=csv"],
 }
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 0.5, 8, 2**20, 2**31, 2**40 - 1, 2**53, 2**63, 2**64, 10**30,
@@ -191,7 +193,7 @@ def inputs() -> dict[str, bytes]:
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG" if suffix == ".png" else "JPEG")
         files[suffix] = stream.getvalue()
-    for suffix in (".wav", ".flac"):
+    for suffix in (".wav", ".flac", ".ogg"):
         stream = io.BytesIO()
         soundfile.write(stream, sound, 8000, format=suffix[1:].upper())
         files[suffix] = stream.getvalue()
@@ -270,6 +272,7 @@ def trained() -> tuple[dict[str, FileCoder | GridFileCoder], dict[str, bytes]]:
         "picture": Payload.read(inputs()[".png"], ".png"),
         "whole": Payload.read(inputs()[".png"], ".png"),
         "sound": Payload.read(inputs()[".wav"], ".wav"),
+        "sounds": Payload.read(inputs()[".wav"], ".wav"),
         "scalar": Payload("array", archive, ".npz"),
     }
     coders, files = {}, {}
@@ -277,7 +280,7 @@ def trained() -> tuple[dict[str, FileCoder | GridFileCoder], dict[str, bytes]]:
         for i in range(3):
             soundfile.write(Path(folder, f"{i}.wav"), rng.normal(0, 0.1, 4000), 8000)
         for name, overrides in track(CODERS.items(), "training", transient=True):
-            root = [f"source.root={folder}"] if name == "sound" else []
+            root = [f"source.root={folder}"] if name.startswith("sound") else []
             run = train_once(*overrides, *root)
             coders[name] = run.run.files
             payload = payloads.get(name, Payload("array", {"array": array}, ".npy"))
@@ -309,10 +312,10 @@ def main() -> None:
         try:
             if i % 4 == 3:
                 suffix = chance.choice(list(endings))
-                picture, sound = suffix in (".png", ".jpg"), suffix in (".wav", ".flac")
-                if picture:
+                if suffix in (".png", ".jpg"):
                     name = chance.choice(["picture", "whole"])
-                name = "sound" if sound else name
+                elif suffix in (".wav", ".flac", ".ogg"):
+                    name = chance.choice(["sound", "sounds"])
                 end = encode(coders[name], mutate_input(endings[suffix], suffix, chance), suffix)
             else:
                 if other == name:
