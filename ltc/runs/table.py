@@ -26,7 +26,7 @@ def table(metrics: dict[str, Any]) -> Table:
         if value is None:
             return "-"
         known = stderr is not None and math.isfinite(stderr)
-        return f"{value:{form}}" + (f" ± {stderr:{of_error}}" if known else "")
+        return f"{value:z{form}}" + (f" ± {stderr:{of_error}}" if known else "")
 
     parts = (metrics[key] for key in ("source", "transform", "quantizer", "entropy"))
     name = " · ".join(part for part in parts if part is not None)

@@ -69,6 +69,7 @@ def test_main_job(run, tmp_path, refine_whole):
         ({"bitstream_rate": None}, ["rate of the bitstream - "]),
         ({"high_rate_gap": 0.1763}, ["this lattice at high rate, ½ log2(2πeG) 0.1763"]),
         ({"distortion_stderr": math.nan}, ["distortion 0.2 MSE"]),
+        ({"rate": -1e-9}, ["rate 0.0000 ± "]),
     ],
 )
 def test_the_table_says_what_its_numbers_are(facts, said):
