@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from sweep import parsed
 
 from ltc.files import config_directory
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps, two lmbdas")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES[:-1])
     parser.add_argument("--out", type=Path, default=Path("outputs/paper"))
-    options, overrides = parser.parse_known_args()
+    options, overrides = parsed(parser, sys.argv[1:])
     failed = []
     for recipe in options.recipes:
         sweep = ["-m", f"experiment={recipe}", f"hydra.sweep.dir={options.out / recipe}"]

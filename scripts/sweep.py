@@ -1,10 +1,20 @@
 """Train over a range of lmbda from a script, as `ltc-train -m` does from the command line."""
 
+import argparse
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
 import ltc
+
+
+def parsed(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Return options, and what is given as KEY=VALUE, wherever it stands: overrides of runs."""
+    overrides = [one for one in arguments if "=" in one and not one.startswith("-")]
+    return parser.parse_args([one for one in arguments if one not in overrides]), overrides
 
 
 def train_once(*overrides: str) -> ltc.Result:

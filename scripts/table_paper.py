@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from sweep import parsed
 
 # The paper's lattice, three lmbdas, and what else its setting needs.
 EXPERIMENTS = {
@@ -72,7 +73,7 @@ def main() -> None:
     known = list(EXPERIMENTS)
     parser.add_argument("--experiments", nargs="+", choices=known, default=known[:-1])
     parser.add_argument("--out", type=Path, default=Path("outputs/table_paper"))
-    options, overrides = parser.parse_known_args()
+    options, overrides = parsed(parser, sys.argv[1:])
     rows = []
     for experiment in options.experiments:
         lattice, lmbdas, settings = EXPERIMENTS[experiment]
