@@ -242,7 +242,7 @@ def _compress(options: argparse.Namespace) -> None:
         lines.append(f"PSNR {10 * math.log10(payload.peak**2 / error):.3f} dB")
     elif error > 0 and variance > 0:
         lines.append(f"SNR {10 * math.log10(variance / error):.3f} dB")
-    lines.append(f"{seconds:.2f} s, {scalars / seconds / 1e6:.2f} million samples per second")
+    lines.append(_speed(seconds, scalars))
     if error > variance and payload.kind != "image":  # of a picture the scale is known
         lines.append(
             "warning: their mean alone would be nearer to the numbers than what comes back: this "
@@ -250,6 +250,10 @@ def _compress(options: argparse.Namespace) -> None:
             "on numbers like them"
         )
     console.print("\n".join(lines))
+
+
+def _speed(seconds: float, scalars: int) -> str:
+    return f"{seconds:.2f} s, {scalars / seconds / 1e6:.3g} million samples per second"
 
 
 def decompress() -> None:
@@ -300,8 +304,5 @@ def _decompress(options: argparse.Namespace) -> None:
     _write(output, payload.write(suffix))
     if damaged:
         names = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
-        console.print(f"{len(damaged)} damaged chunks, filled with the decoded origin: {names}")
-    console.print(
-        f"{payload.scalars} samples to {output}\n"
-        f"{seconds:.2f} s, {payload.scalars / seconds / 1e6:.2f} million samples per second"
-    )
+        console.print(f"damaged chunks, of whose numbers only a guess is left: {names}")
+    console.print(f"{payload.scalars} samples to {output}\n{_speed(seconds, payload.scalars)}")

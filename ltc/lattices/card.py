@@ -4,8 +4,10 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
+from ltc.errors import InputError
 from ltc.lattices.base import Lattice
 
 __all__ = ["best", "card", "second_moment", "sphere_bound", "zador_bound"]
@@ -106,6 +108,9 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
         JSON values; None for what is not known. Lengths are at unit volume, rates in bits per
         sample, throughput in samples (coordinates) per second of `closest_point`, float32.
 
+    Raises:
+        InputError: what its `closest_point` returns is not in the lattice.
+
     Example:
         >>> from ltc.lattices import E8
         >>> card(E8(), samples=1000)["kissing_number"]
@@ -116,7 +121,14 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
     moment, error = second_moment(lattice, count, generator)
     coordinates = min(1_000_000, max(100_000, samples))
     x = 10 * torch.randn(max(1, coordinates // lattice.dimension), lattice.dimension)
-    lattice.closest_point(x[:1])  # compiles
+    points = lattice.closest_point(x[:100])  # compiles
+    if not lattice.runs_across:
+        integers = points.double().numpy() @ np.linalg.inv(lattice.generator_matrix)
+        if np.abs(integers - integers.round()).max() > 1e-3:
+            raise InputError(
+                f"{lattice.name}: closest_point returns points that are not in the lattice; "
+                "_closest_point gets and returns vectors in units in which its volume is one"
+            )
     start = time.perf_counter()
     lattice.closest_point(x)
     throughput = x.numel() / (time.perf_counter() - start)

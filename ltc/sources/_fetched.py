@@ -47,7 +47,7 @@ def fetched(
                     raise
     except (OSError, tarfile.TarError) as error:
         raise InputError(
-            f"the {what} is not in {folder.parent} and cannot be fetched from {url} "
+            f"{folder.parent} does not hold the {what}, which cannot be fetched from {url} "
             f"({type(error).__name__}); connect to the network once, or {instead}"
         ) from error
     return folder

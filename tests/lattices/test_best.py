@@ -25,7 +25,7 @@ from ltc.lattices import (
     Leech,
     Zn,
 )
-from ltc.lattices.card import sphere_bound, zador_bound
+from ltc.lattices.card import card, sphere_bound, zador_bound
 from ltc.lattices.families.an import glue, roots
 
 
@@ -75,3 +75,13 @@ def test_the_best_are_between_the_bounds_and_below_every_product():
 def test_other_dimensions_are_refused():
     with pytest.raises(InputError, match="dimension=16; expected one of 15, 17, 18"):
         LaminatedDual(16)
+
+
+def test_a_decoder_of_another_lattice_has_no_card():
+    class Doubled(E8):
+        def _closest_point(self, x):
+            return super()._closest_point(x) / 2
+
+    assert card(E8(), samples=1000)["dimension"] == 8
+    with pytest.raises(InputError, match="points that are not in the lattice"):
+        card(Doubled(), samples=1000)
