@@ -200,8 +200,6 @@ def train(
             raise InputError("expected one configuration or overrides, got both; change its values")
         if config.resume is not None and folder is not None:
             raise InputError(f"resume={config.resume} goes on in that folder; leave out folder=")
-        if config.resume is not None and Path(config.resume, "metrics.json").exists():
-            return load(config.resume)
         if folder is None:
             now = time.strftime("%Y-%m-%d_%H-%M-%S")
             name = f"{now}_{config.name.source}_{config.name.quantizer}"
@@ -209,6 +207,9 @@ def train(
         folder, resumed = Path(folder).absolute(), config.resume is not None
         if resumed:
             config = stored(config, folder, [*overrides, *(f"{key}=" for key in settings)])
+            # Not before: what would change a finished run is refused, too.
+            if (folder / "metrics.json").exists():
+                return load(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with claimed(config, folder, "ltc-train.log", True, resumed, False), _interruptible():
             run, metrics = train_in(config, folder, resume=True)

@@ -124,6 +124,8 @@ def test_a_configuration_is_trained_and_goes_on(tmp_path, monkeypatch):
     assert whole.metrics["lmbda"] == 2
     assert timeless(ltc.train(resume=tmp_path / "ended").metrics) == timeless(whole.metrics)
     assert ltc.train(resume=tmp_path / "ended").metrics["steps"] == 20  # it was finished
+    with pytest.raises(InputError, match="would change lmbda"):
+        ltc.train(resume=tmp_path / "ended", lmbda=3)
     with pytest.raises(InputError, match="holds a run"):
         ltc.train(config, folder=tmp_path / "whole")
     with pytest.raises(InputError, match="has no coder"):

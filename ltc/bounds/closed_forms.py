@@ -104,7 +104,10 @@ class ReverseWaterFilling(RateDistortion):
         # With the components in ascending order, try each as the first that the water leaves
         # dry: the smaller ones are covered and the level follows from what is left.
         v, count = self.variances, np.arange(len(self.variances), 0, -1)
-        levels = (distortion * len(v) - np.cumsum(v) + v) / count
+        # What smaller ones take is summed without the component itself: adding it and taking it
+        # away again would leave nothing of a distortion far below it.
+        covered = np.concatenate([[0.0], np.cumsum(v[:-1])])
+        levels = (distortion * len(v) - covered) / count
         level: float = next((w for w, dry in zip(levels, levels <= v, strict=True) if dry), v[-1])
         return level
 

@@ -207,12 +207,15 @@ def refuse_unknown_keys(config: DictConfig, config_name: str, overrides: list[st
         overrides: with which it was composed.
 
     Raises:
-        InputError: there is such a key.
+        InputError: there is such a key, or several choices where one is to be made.
     """
     for key in sorted(set(map(str, config)) - top_level_keys(config_name)):
         raise InputError(f"there is no key {key}; --cfg job shows all keys")
     groups = {path.name for root in config_directories() for path in root.iterdir()}
     for override in overrides:
+        chosen = re.match(r"(\w+)=\[", override)
+        if chosen and chosen[1] in groups:  # Hydra would take the last
+            raise InputError(f"{override}: expected one {chosen[1]}; several are for -m, as A,B")
         added = re.match(r"\++([^=@]+)", override)
         if added and re.split(r"[./]", added.group(1))[0] not in groups:
             raise InputError(

@@ -1,13 +1,14 @@
 """`ltc-train`: train a coder, measure it, compare it with the bound."""
 
 import json
+import sys
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.markup import escape
 
 from ltc.checks import choice
-from ltc.cli.command import command, console
+from ltc.cli.command import INTERRUPTED, command, console
 from ltc.cli.folders import run_folder
 from ltc.cli.sweep import noted, sweep_table
 from ltc.errors import InputError
@@ -23,10 +24,16 @@ def main() -> None:
     try:
         command(_task, "train", resumable=True)
     finally:
+        stop = sys.exc_info()[1]
+        interrupted = isinstance(stop, SystemExit) and stop.code == INTERRUPTED
         for folder, logger in noted():
             console.print(sweep_table(folder))
-            from ltc.runs.sweep import record_sweep  # torch is slow to import
-
+            try:
+                from ltc.runs.sweep import record_sweep  # torch is slow to import
+            except (ImportError, AttributeError):
+                if interrupted:  # amid the import of Lightning, of which a half is left
+                    continue
+                raise
             record_sweep(folder, logger)
 
 

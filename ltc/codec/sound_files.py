@@ -62,9 +62,9 @@ class SoundFileCoder(GridFileCoder):
 
     @staticmethod
     def _check_channels(shape: tuple[int, ...]) -> None:
-        if math.prod(shape[1:]) > MOST_CHANNELS:
+        if not 1 <= math.prod(shape[1:]) <= MOST_CHANNELS:
             raise InputError(
-                f"a sound of {math.prod(shape[1:]):,} channels; expected {MOST_CHANNELS:,} at most"
+                f"a sound of {math.prod(shape[1:]):,} channels; expected 1 to {MOST_CHANNELS:,}"
             )
 
     def latents(self, payload: Payload) -> tuple[list[Planes], dict[str, Any]]:

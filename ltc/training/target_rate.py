@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltc.coder import LatticeTransformCoder
 from ltc.coder.fixed_size import GAIN_BITS
+from ltc.errors import InputError
 
 __all__ = ["NEAR", "STEPS", "TargetRate", "initialise_at_rate"]
 
@@ -71,16 +72,26 @@ def initialise_at_rate(coder: LatticeTransformCoder, samples: Tensor) -> None:
     Arguments:
         coder: changed in place.
         samples: training blocks, shape (count, *positions, d).
+
+    Raises:
+        InputError: it never has.
     """
     some = samples[: max(16, SCALARS // samples[0].numel())]
     target, power = TargetRate(coder), coder.distortion.power
     largest = coder.largest_error(some)
     for _ in range(STEPS):
-        coder.initialise(some)
-        points = coder.quantizer.quantize(coder.vectors(some))
-        far = target.step(float(coder.bits(points).double().mean()) / some[0].numel())
-        error = coder.distortion.cell_error(coder.lmbda)
-        coder.lmbda *= max(1.0, error / largest) ** (power / 2)
+        try:
+            coder.initialise(some)
+            points = coder.quantizer.quantize(coder.vectors(some))
+            rate = float(coder.bits(points).double().mean()) / some[0].numel()
+        except OverflowError as error:  # the lattice became finer and finer
+            raise InputError(
+                f"quantizer.rate={coder.quantizer.rate:g} is more than this source takes at any "
+                "distortion; use a smaller rate"
+            ) from error
+        far = target.step(rate)
+        cells = coder.distortion.cell_error(coder.lmbda)
+        coder.lmbda *= max(1.0, cells / largest) ** (power / 2)
         if not far:
             break
     coder.initialise(samples)

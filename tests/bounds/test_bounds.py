@@ -186,3 +186,10 @@ def test_a_contradiction_is_an_error(proof, error):
 
     with pytest.raises(error, match="is above the upper end"):
         Narrowest([Fixed(0.6, 1.0), Fixed(None, 0.5)], proof).bracket(0.25)
+
+
+@pytest.mark.parametrize("bits", [0.5, 15, 30, 100])
+def test_a_distortion_far_below_the_variances_costs_what_the_formula_says(bits):
+    lower, upper = ReverseWaterFilling(np.diag([1.0, 4.0])).bracket(2.0 * 4.0**-bits)
+    # Both are above the water: 1/2 log2 of their geometric mean over the level, which is D.
+    assert lower == upper == pytest.approx(bits, rel=1e-12)

@@ -3,12 +3,14 @@
 import io
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
+from ltc.cli import train
 from ltc.cli.train import table
 from ltc.runs.checkpoint import load
 
@@ -152,6 +154,7 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
         (["source=iid_gausian"], "did you mean iid_gaussian"),
         (["quantizer=e88"], "did you mean e8"),
         (["quantizr=e8"], "did you mean quantizer"),
+        (["quantizer=[e8,a2]"], "quantizer=[e8,a2]: expected one quantizer; several are for -m"),
         (["lmbd=2"], "did you mean lmbda"),
         (["quantizer.scal=1"], "did you mean quantizer.scale"),
         (["+quantizer.nonsense=1"], "nonsense"),
@@ -267,3 +270,16 @@ def test_checkpoints_are_not_unpickled(tmp_path):
     assert not (tmp_path / "executed").exists()
     with pytest.raises(InputError, match="there is no file"):
         load(tmp_path / "missing.ckpt")
+
+
+@pytest.mark.parametrize(("code", "ended"), [(130, SystemExit), (2, ImportError)])
+def test_a_sweep_that_ends_amid_an_import_ends_as_interrupted(monkeypatch, tmp_path, code, ended):
+    def command(*_, **__):
+        sys.exit(code)
+
+    monkeypatch.setattr(train, "command", command)
+    monkeypatch.setattr(train, "noted", lambda: [(tmp_path, None)])
+    monkeypatch.setitem(sys.modules, "ltc.runs.sweep", None)  # what cannot be imported
+    with pytest.raises(ended) as found:
+        train.main()
+    assert ended is ImportError or found.value.code == code

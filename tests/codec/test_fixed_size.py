@@ -235,3 +235,11 @@ def test_a_run_whose_blocks_are_cut_says_so(tmp_path, caplog):
         folder=tmp_path,
     )  # fmt: skip
     assert "most blocks are cut; use a larger rate" in caplog.text
+
+
+def test_more_bits_than_there_are_values_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"quantizer\.rate=6 is more than this source takes"):
+        ltc.train(
+            "source=iid_bernoulli", "quantizer=trellis", "quantizer.rate=6", "quantizer.length=64",
+            "transform=identity", "steps=5", folder=tmp_path,
+        )  # fmt: skip

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -305,9 +306,11 @@ def test_of_samples_that_are_all_alike_the_ratio_is_that_to_their_square(files, 
     assert error <= power / 10**2.99
 
 
-def test_more_channels_than_any_file_has_are_refused(files):
+def test_more_channels_than_any_file_has_are_refused_and_none(files):
+    with pytest.raises(InputError, match="0 channels; expected 1 to 1,024"):
+        files.compress(replace(payload_of(sing(300)), arrays={"audio": np.zeros((5, 0))}))
     container = Container.unpack(files.compress(payload_of(sing(300))))
     for count in (1025, 80_000_000):
         container.metadata["arrays"][0][1] = [1, count]
-        with pytest.raises(InputError, match="channels; expected 1,024 at most"):
+        with pytest.raises(InputError, match="channels; expected 1 to 1,024"):
             files.decompress(container.pack())
