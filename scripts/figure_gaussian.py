@@ -61,7 +61,7 @@ def main() -> None:
     worst = {name: max(m["gap_bits"] for m in found) for name, found in runs.items()}
     published = {curve.label: curve.rows for curve in read_beside("paper")}
     figure, (snr_axes, gap_axes) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
-    print("| quantizer | lmbda | rate | bytes / 8 n | SNR (dB) | gap (bits) | seconds |")
+    print("| quantizer | lmbda | rate | bytes / 8 n | SNR (dB) | gap of bytes | seconds |")
     print("|---|---|---|---|---|---|---|")
     for i, name in enumerate(sorted(runs, key=lambda name: -worst[name])):
         found = runs[name]

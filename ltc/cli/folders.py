@@ -71,8 +71,8 @@ def folder_of_run(resume: Any, parent: str, name: str) -> str:
         return new_folder(parent, name)
     if not Path(str(resume), "config.yaml").is_file():
         raise InputError(
-            f"resume={resume}: there is no run in it to go on with (no config.yaml); one that was "
-            "ended before it began is started again as it was the first time"
+            f"resume={resume}: there is no run in it to go on with (no config.yaml); a sweep, or a "
+            "run that was ended before it began, is started again with the words of the first time"
         )
     return str(resume)
 

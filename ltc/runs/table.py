@@ -81,7 +81,9 @@ def table(metrics: dict[str, Any]) -> Table:
     elif lower is None and any(key.startswith("bound.") for key in metrics):
         notes.append("No limit of R(D) is known for this source and distortion.")
     elif lower is not None:
-        notes.append("The gap counts the model's rate, that of the bitstream bytes, headers too.")
+        notes.append(
+            "Gaps count the model's rate; that of the bitstream what was written, headers too."
+        )
     table.caption, table.caption_justify = " ".join(notes), "left"
     return table
 

@@ -42,7 +42,7 @@ def test_main_job(run, tmp_path, refine_whole):
     assert "gap to R(D)" in output
     words = " ".join(output.split())
     assert "standard error over blocks" in words
-    assert "counts the model's rate" in words
+    assert "count the model's rate" in words
     assert "bound=samples" not in words
 
 
