@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
@@ -219,12 +219,18 @@ def train(
 def _checked(config: DictConfig) -> DictConfig:
     """Return a configuration that has the keys of `ltc-train`, and no others."""
     refuse_unknown_keys(config, "train", [])
-    missing = sorted({*map(str, composed("train"))} - {*map(str, config)})
+    default = composed("train")
+    missing = sorted({*map(str, default)} - {*map(str, config)})
     if missing:
         raise InputError(
             f"the configuration lacks {', '.join(missing)}; expected a whole one, of "
             "ltc.configuration(...)"
         )
+    for key, value in default.items():
+        if OmegaConf.is_dict(value) and not OmegaConf.is_dict(config[str(key)]):
+            raise InputError(
+                f"{key!s}={config[str(key)]}; expected what ltc.configuration({key!s}=NAME) has"
+            )
     return config
 
 

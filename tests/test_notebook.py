@@ -158,6 +158,14 @@ def test_bad_input_is_one_message(tmp_path, overrides, settings, expected):
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
+@pytest.mark.parametrize(("group", "value"), [("quantizer", None), ("source", "banana")])
+def test_a_group_of_a_changed_configuration_stays_one(tmp_path, group, value):
+    config = ltc.configuration()
+    config[group] = value
+    with pytest.raises(InputError, match=rf"{group}={value}; expected what ltc\.configuration"):
+        ltc.train(config, folder=tmp_path / "run")
+
+
 def test_an_offset_of_each_number_is_added_again(tmp_path):
     rng = np.random.default_rng(0)
     for index in (0, 5):

@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 
 import pytest
 
-from ltc.cli import bound, train
+from ltc.cli import bound, start, train
 from ltc.cli.choices import composed
 from ltc.cli.command import Task, run_and_report
 
@@ -138,3 +139,16 @@ def test_help_and_messages_need_no_torch(tmp_path):
         assert len(examples) == 2
         for example in examples:
             composed(config, [given.split(",")[0] for given in example.split() if given != "-m"])
+
+
+@pytest.mark.parametrize("name", start.__all__)
+def test_a_command_that_is_being_imported_ends_in_one_line_too(name, capsys, monkeypatch):
+    def interrupted(module):
+        assert find_spec(module) is not None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "import_module", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        getattr(start, name)()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

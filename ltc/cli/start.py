@@ -1,0 +1,49 @@
+"""Where the commands start: Ctrl-C ends them in one line while they are being imported, too."""
+
+import sys
+from importlib import import_module
+
+__all__ = ["bound", "compress", "decompress", "evaluate", "lattice", "report", "train"]
+
+
+def _start(module: str, function: str = "main") -> None:
+    try:
+        getattr(import_module(f"ltc.cli.{module}"), function)()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def bound() -> None:
+    """Run `ltc-bound`."""
+    _start("bound")
+
+
+def compress() -> None:
+    """Run `ltc-compress`."""
+    _start("compress", "compress")
+
+
+def decompress() -> None:
+    """Run `ltc-decompress`."""
+    _start("compress", "decompress")
+
+
+def evaluate() -> None:
+    """Run `ltc-eval`."""
+    _start("eval")
+
+
+def lattice() -> None:
+    """Run `ltc-lattice`."""
+    _start("lattice")
+
+
+def report() -> None:
+    """Run `ltc-report`."""
+    _start("report")
+
+
+def train() -> None:
+    """Run `ltc-train`."""
+    _start("train")
