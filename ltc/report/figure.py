@@ -1,5 +1,6 @@
 """The curves of a report as a figure for print."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def draw(report: Report) -> Figure:
         if ordinate == "distortion":
             left.set_yscale("log")
         # An empty panel would look like a mistake.
-        right.text(0.5, 0.5, setting.without_gap, ha="center", transform=right.transAxes)
+        why = textwrap.fill(setting.without_gap, 45)
+        right.text(0.5, 0.95, why, ha="center", va="top", transform=right.transAxes)
         right.set(title="distance from R(D)", ylabel="rate above R(D) (bits per sample)")
         for axes in (left, right):
             axes.set(xlabel=report.abscissa(setting), xlim=(0, None))
