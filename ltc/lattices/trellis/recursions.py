@@ -27,6 +27,8 @@ __all__ = ["Trellis"]
 GRAIN = 1_000_000
 # Decisions of the Viterbi algorithm in torch that are kept at a time, one byte each.
 MOST_DECISIONS = 1 << 28
+# Tables that a kernel takes side by side: fewer are not worth a thread, with all states of its own.
+TOGETHER = 8
 
 
 class Trellis(Structure):
@@ -291,7 +293,7 @@ class _ForwardBackward(torch.autograd.Function):
         in_parallel(
             forward_backward.log_partition,
             len(given),
-            GRAIN // (4 * trellis.branches),
+            max(GRAIN // (4 * trellis.branches), TOGETHER),
             given.numpy(),
             total.numpy(),
             marginal.numpy(),
