@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ltc.lattices import (
     BW16,
     E8,
     K12,
+    Convolutional,
     Dn,
     Leech,
     Section,
@@ -240,3 +242,19 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(InputError, match=message):
             hermite_normal_form(generators)
+
+
+def test_masses_of_many_states_are_held_by_few_threads(monkeypatch):
+    ranges = []
+
+    def recorded(kernel, count, grain, *arguments):
+        ranges.append(count // grain)
+        kernel(0, count, *arguments)
+
+    recursions = sys.modules["ltc.lattices.trellis.recursions"]
+    monkeypatch.setattr(recursions, "in_parallel", recorded)
+    trellis, masses = Convolutional(4, 16).trellis, torch.zeros(5000, 16, 4)
+    some = trellis.log_partition(masses)
+    monkeypatch.setattr(recursions, "MOST_BYTES", 1)
+    assert torch.equal(trellis.log_partition(masses), some)
+    assert ranges[0] > ranges[1] == 1

@@ -29,6 +29,8 @@ GRAIN = 1_000_000
 MOST_DECISIONS = 1 << 28
 # Tables that a kernel takes side by side: fewer are not worth a thread, with all states of its own.
 TOGETHER = 8
+# Of memory for the masses of states of all threads; one may take more.
+MOST_BYTES = 1 << 31
 
 
 class Trellis(Structure):
@@ -290,10 +292,11 @@ class _ForwardBackward(torch.autograd.Function):
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
+        threads = max(1, MOST_BYTES // (8 * TOGETHER * sum(trellis.states)))
         in_parallel(
             forward_backward.log_partition,
             len(given),
-            max(GRAIN // (4 * trellis.branches), TOGETHER),
+            max(GRAIN // (4 * trellis.branches), TOGETHER, -(-len(given) // threads)),
             given.numpy(),
             total.numpy(),
             marginal.numpy(),
