@@ -220,16 +220,17 @@ def _checked(config: DictConfig) -> DictConfig:
     """Return a configuration that has the keys of `ltc-train`, and no others."""
     refuse_unknown_keys(config, "train", [])
     default = composed("train")
-    missing = sorted({*map(str, default)} - {*map(str, config)})
+    keys = [*map(str, default)]
+    missing = sorted({*keys} - {*map(str, config)})
     if missing:
         raise InputError(
             f"the configuration lacks {', '.join(missing)}; expected a whole one, of "
             "ltc.configuration(...)"
         )
-    for key, value in default.items():
-        if OmegaConf.is_dict(value) and not OmegaConf.is_dict(config[str(key)]):
+    for key in keys:
+        if OmegaConf.is_dict(default[key]) and not OmegaConf.is_dict(config[key]):
             raise InputError(
-                f"{key!s}={config[str(key)]}; expected what ltc.configuration({key!s}=NAME) has"
+                f"{key}={config[key]}; expected what ltc.configuration({key}=NAME) has"
             )
     return config
 

@@ -30,6 +30,7 @@ from ltc.cli.messages import (
     refuse_unknown_keys,
     unknown_key,
 )
+from ltc.cli.start import INTERRUPTED
 from ltc.errors import InputError
 from ltc.files import config_directories, config_directory, use_config_directory
 from ltc.version import __version__
@@ -38,7 +39,6 @@ __all__ = ["command", "config_directory", "run_and_report"]
 
 BAD_INPUT = 2
 FAILED = 1
-INTERRUPTED = 130
 
 console = Console()
 if not console.is_terminal:  # a file has no width

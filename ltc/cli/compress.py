@@ -304,5 +304,6 @@ def _decompress(options: argparse.Namespace) -> None:
     _write(output, payload.write(suffix))
     if damaged:
         names = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
-        console.print(f"damaged chunks, of whose numbers only a guess is left: {names}")
+        lost = "damaged chunks, of whose numbers only a guess is left"
+        console.print(f"{lost}: {len(damaged)} ({names})")
     console.print(f"{payload.scalars} samples to {output}\n{_speed(seconds, payload.scalars)}")

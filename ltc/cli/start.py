@@ -3,7 +3,19 @@
 import sys
 from importlib import import_module
 
-__all__ = ["bound", "compress", "decompress", "evaluate", "lattice", "report", "train"]
+__all__ = [
+    "INTERRUPTED",
+    "bound",
+    "compress",
+    "decompress",
+    "evaluate",
+    "lattice",
+    "report",
+    "train",
+]
+
+# The exit code of what Ctrl-C ended.
+INTERRUPTED = 130
 
 
 def _start(module: str, function: str = "main") -> None:
@@ -11,7 +23,7 @@ def _start(module: str, function: str = "main") -> None:
         getattr(import_module(f"ltc.cli.{module}"), function)()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def bound() -> None:

@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from ltc.checks import choice
-from ltc.cli.command import INTERRUPTED, command, console
+from ltc.cli.command import command, console
 from ltc.cli.folders import run_folder
+from ltc.cli.start import INTERRUPTED
 from ltc.cli.sweep import noted, sweep_table
 from ltc.errors import InputError
 from ltc.progress import Progress

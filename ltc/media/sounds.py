@@ -80,11 +80,10 @@ def read_sound(
                 f"this sound has samples of type {sound.subtype}; expected PCM or float: "
                 "convert it, for example with `ffmpeg -i IN -c:a pcm_s16le OUT.wav`"
             )
-        _refuse_parts(sound.extra_info)
         dtype = np.dtype("f8" if sound.subtype in ("PCM_32", "DOUBLE") else "f4")
         check_size(sound.frames * sound.channels * dtype.itemsize, largest)
         samples = sound.read(dtype=dtype.name)
-        _refuse_parts(sound.extra_info)  # what was found on the way, too
+        _refuse_parts(sound.extra_info)  # now: some is found on the way
         if len(samples) < sound.frames:
             raise EOFError(f"it is damaged: {len(samples)} of {sound.frames} samples can be read")
         return samples, sound.samplerate, sound.subtype

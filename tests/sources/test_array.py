@@ -113,3 +113,9 @@ def test_numbers_that_32_bits_do_not_hold_are_refused_as_they_are(save, gain, of
     assert float(Array(rows).train.std(correction=0)) == pytest.approx(1)
     with pytest.raises(InputError, match=r"use source\.normalise=true"):
         Array(rows, normalise=False)
+
+
+def test_held_out_numbers_beyond_32_bits_are_refused_as_they_are(save, tmp_path):
+    np.save(tmp_path / "held_out.npy", np.arange(9.0)[:, None] * 1e100)
+    with pytest.raises(InputError, match="beyond 32 bits"):
+        Array(save(np.arange(9.0)[:, None]), tmp_path / "held_out.npy", normalise=False)

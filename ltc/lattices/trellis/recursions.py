@@ -27,8 +27,6 @@ __all__ = ["Trellis"]
 GRAIN = 1_000_000
 # Decisions of the Viterbi algorithm in torch that are kept at a time, one byte each.
 MOST_DECISIONS = 1 << 28
-# Tables that a kernel takes side by side: fewer are not worth a thread, with all states of its own.
-TOGETHER = 8
 # Of memory for the masses of states of all threads; one may take more.
 MOST_BYTES = 1 << 31
 
@@ -285,18 +283,20 @@ class _ForwardBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, log_mass: Tensor, trellis: Trellis) -> Tensor:
-        from ltc.lattices.trellis import forward_backward
+        from ltc.lattices.trellis import forward_backward, simd
 
         # One type, so that one kernel is compiled.
         given = trellis._rows(log_mass, "log_mass", trellis.cosets).double().contiguous()
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
-        threads = max(1, MOST_BYTES // (8 * TOGETHER * sum(trellis.states)))
+        # Tables that the kernel takes side by side: fewer are not worth a thread's own states.
+        together = simd.BYTES // given.element_size()
+        threads = max(1, MOST_BYTES // (simd.BYTES * sum(trellis.states)))
         in_parallel(
             forward_backward.log_partition,
             len(given),
-            max(GRAIN // (4 * trellis.branches), TOGETHER, -(-len(given) // threads)),
+            max(GRAIN // (4 * trellis.branches), together, -(-len(given) // threads)),
             given.numpy(),
             total.numpy(),
             marginal.numpy(),
