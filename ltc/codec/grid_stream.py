@@ -17,11 +17,11 @@ from ltc.codec.range_coder import (
     TOTAL,
     finish,
     get,
+    get_bit,
     get_gamma,
-    get_uniform,
     put,
+    put_bit,
     put_gamma,
-    put_uniform,
     quantile,
     start_decoder,
     start_encoder,
@@ -154,7 +154,7 @@ def encode_planes(  # type: ignore[no-untyped-def]
                 if symbol == escape:  # how far beyond
                     encoder = put_gamma(words, encoder, rank - escape + 1)
                 if signed(rest, offered[b]):
-                    encoder = put_uniform(words, encoder, int(rest < 0), 2)
+                    encoder = put_bit(words, encoder, int(rest < 0))
                 magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
                 state = following[state, b]
     return finish(words, encoder), True
@@ -217,7 +217,7 @@ def decode_plane(  # type: ignore[no-untyped-def]
                 rank += excess - 1
             rest = level_of(where, rank)
             if signed(rest, where):
-                decoder, negative = get_uniform(words, decoder, 2)
+                decoder, negative = get_bit(words, decoder)
                 if negative < 0:
                     return False
                 if negative:

@@ -21,9 +21,11 @@ __all__ = [
     "finish",
     "from_bytes",
     "get",
+    "get_bit",
     "get_gamma",
     "get_uniform",
     "put",
+    "put_bit",
     "put_gamma",
     "put_uniform",
     "quantile",
@@ -36,6 +38,9 @@ __all__ = [
 PRECISION = 24
 TOTAL = 1 << PRECISION
 
+# Constants have types: each literal that a kernel calls another with is compiled for.
+_START = np.int64(0)
+_HALF = np.int64(TOTAL // 2)
 _32 = np.uint64(32)
 _PRECISION = np.uint64(PRECISION)
 _THRESHOLD = np.uint64(1 << 32)
@@ -49,7 +54,7 @@ inline = numba.njit(inline="never", cache=True, nogil=True)
 @inline
 def start_encoder():  # type: ignore[no-untyped-def]
     """Return words with room for some, and an encoder at their start."""
-    return np.empty(1024, dtype=np.uint32), (0, _ZERO, ~_ZERO, 0, _ZERO)
+    return np.empty(1024, dtype=np.uint32), (_START, _ZERO, ~_ZERO, _START, _ZERO)
 
 
 @inline
@@ -144,7 +149,8 @@ def _next(words, position):  # type: ignore[no-untyped-def]
 @inline
 def start_decoder(words):  # type: ignore[no-untyped-def]
     """Return a decoder at the start of words, uint32."""
-    return 2, _ZERO, ~_ZERO, (_next(words, 0) << _32) | _next(words, 1)
+    point = (_next(words, _START) << _32) | _next(words, _START + 1)
+    return _START + 2, _ZERO, ~_ZERO, point
 
 
 @inline
@@ -189,6 +195,22 @@ def get_uniform(words, decoder, number):  # type: ignore[no-untyped-def]
 
 
 @inline
+def put_bit(words, encoder, bit):  # type: ignore[no-untyped-def]
+    """Encode a bit, 0 or 1, both equally likely; returns what `put` returns."""
+    return put(words, encoder, bit * _HALF, _HALF)
+
+
+@inline
+def get_bit(words, decoder):  # type: ignore[no-untyped-def]
+    """Decode a bit: the decoder after it, and the bit; -1: invalid data."""
+    part = quantile(decoder)
+    if part >= TOTAL:
+        return decoder, np.int64(-1)
+    bit = np.int64(part >= TOTAL // 2)
+    return get(words, decoder, bit * _HALF, _HALF), bit
+
+
+@inline
 def put_gamma(words, encoder, number):  # type: ignore[no-untyped-def]
     """Encode a positive integer in Elias's gamma code; returns what `put` returns.
 
@@ -199,7 +221,7 @@ def put_gamma(words, encoder, number):  # type: ignore[no-untyped-def]
         length += 1
     for position in range(2 * length + 1):
         bit = (number >> (2 * length - position)) & 1 if position >= length else 0
-        encoder = put_uniform(words, encoder, bit, 2)
+        encoder = put_bit(words, encoder, bit)
     return encoder
 
 
@@ -212,7 +234,7 @@ def get_gamma(words, decoder, most):  # type: ignore[no-untyped-def]
     """
     length, number = 0, 0
     while number == 0 or length > 0:
-        decoder, bit = get_uniform(words, decoder, 2)
+        decoder, bit = get_bit(words, decoder)
         if bit < 0 or (number == 0 and bit == 0 and length == most):
             return decoder, -1
         if number > 0:

@@ -15,9 +15,11 @@ from ltc.codec.range_coder import (
     TOTAL,
     finish,
     get,
+    get_bit,
     get_gamma,
     get_uniform,
     put,
+    put_bit,
     put_gamma,
     put_uniform,
     quantile,
@@ -49,8 +51,10 @@ def encode(points, begin, enough, pattern, state, states, arrays):  # type: igno
     vectors, rows, n = points.shape
     if states > 1:
         words = with_room(words, encoder, rows + 2)
-        moved = int(np.any(state))
-        encoder = put_uniform(words, encoder, moved, 2)
+        moved = 0
+        for row in range(rows):
+            moved |= int(state[row] != 0)
+        encoder = put_bit(words, encoder, moved)
         for row in range(moved * rows):
             encoder = put_uniform(words, encoder, state[row], states)
     for i in range(begin, vectors):
@@ -76,15 +80,17 @@ def encode(points, begin, enough, pattern, state, states, arrays):  # type: igno
                     return words[:0], i, False
                 if start[here + 1] - start[here] > 1:
                     entry = branch_at[which, t] + best - start[node[k]]
-                    encoder = put(words, encoder, branch_left[entry, 0], branch_left[entry, 1])
+                    before, own = np.int64(branch_left[entry, 0]), np.int64(branch_left[entry, 1])
+                    encoder = put(words, encoder, before, own)
                 c = coset_at[which, t] + coset[best]
                 size = table_start[c + 1] - table_start[c] - 2  # integers in the table
                 z = np.int64(integer) - first_integer[c]
                 at = table_start[c] + (z if 0 <= z < size else size)
-                encoder = put(words, encoder, left[at], left[at + 1] - left[at])
+                before = np.int64(left[at])
+                encoder = put(words, encoder, before, np.int64(left[at + 1]) - before)
                 if not 0 <= z < size:
                     # How far outside, after a bit that tells the side.
-                    encoder = put_uniform(words, encoder, int(z < 0), 2)
+                    encoder = put_bit(words, encoder, int(z < 0))
                     encoder = put_gamma(words, encoder, int(-z if z < 0 else z - size + 1))
                 s = target[best]
             if states > 1:
@@ -105,10 +111,12 @@ def decode(words, reader, points, pattern, state, states, arrays):  # type: igno
     if reader[0] == 0:
         decoder = start_decoder(words)
         if states > 1:
-            decoder, moved = get_uniform(words, decoder, 2)
+            decoder, moved = get_bit(words, decoder)
             for row in range(moved * len(state)):
                 decoder, state[row] = get_uniform(words, decoder, states)
-            if moved < 0 or state.min() < 0:
+                if state[row] < 0:
+                    return False
+            if moved < 0:
                 return False
     for i in range(vectors):
         for row in range(rows):
@@ -125,12 +133,15 @@ def decode(words, reader, points, pattern, state, states, arrays):  # type: igno
                     if part >= TOTAL:
                         return False
                     entry = branch_at[which, t] + b - start[node[k]]
-                    while part >= np.uint64(branch_left[entry, 0]) + np.uint64(
-                        branch_left[entry, 1]
-                    ):
+                    before, own = np.int64(branch_left[entry, 0]), np.int64(branch_left[entry, 1])
+                    while part >= np.uint64(before + own):
                         b += 1
                         entry += 1
-                    decoder = get(words, decoder, branch_left[entry, 0], branch_left[entry, 1])
+                        before, own = (
+                            np.int64(branch_left[entry, 0]),
+                            np.int64(branch_left[entry, 1]),
+                        )
+                    decoder = get(words, decoder, before, own)
                 c = coset_at[which, t] + coset[b]
                 table = table_start[c]
                 size = table_start[c + 1] - table - 2
@@ -145,10 +156,11 @@ def decode(words, reader, points, pattern, state, states, arrays):  # type: igno
                     else:
                         high = middle - 1
                 at = table + low
-                decoder = get(words, decoder, left[at], left[at + 1] - left[at])
+                before = np.int64(left[at])
+                decoder = get(words, decoder, before, np.int64(left[at + 1]) - before)
                 z = low
                 if low == size:
-                    decoder, below = get_uniform(words, decoder, 2)
+                    decoder, below = get_bit(words, decoder)
                     if below < 0:
                         return False
                     decoder, excess = get_gamma(words, decoder, MOST_ZEROS)

@@ -30,8 +30,13 @@ def log_partition(
     double = np.empty(0, np.float64)
     lanes = simd.BYTES // double.itemsize
     mass = aligned(n * width * lanes, double)
-    forward = aligned(states.sum() * lanes, double)
-    backward = aligned(2 * states.max() * lanes, double)
+    total, most = 0, 0
+    # Number by number, as in `viterbi`: expressions of arrays take seconds to compile.
+    for t in range(n + 1):
+        total += states[t]
+        most = max(most, states[t])
+    forward = aligned(total * lanes, double)
+    backward = aligned(2 * most * lanes, double)
     weight = aligned(width * lanes, double)
     greatest = aligned(lanes, double)
     log_scale = np.zeros(lanes)

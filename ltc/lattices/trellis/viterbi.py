@@ -42,7 +42,7 @@ def _room(trellis: Any, width: int, x: Any) -> Any:
         aligned(TILE * width * lanes, x),
         aligned(2 * most * lanes, x),
         np.empty(choices, np.uint16),
-        np.zeros((TILE, lanes), np.int64),
+        np.empty((TILE, lanes), np.int64),
     )
 
 
@@ -221,8 +221,8 @@ def decode(  # type: ignore[no-untyped-def]
     state = np.zeros(lanes, np.int64)
     cost, total, decision, path = _room(trellis, width, given)
     cost[:] = 0
-    relative = np.zeros((len(step), width), given.dtype)
-    length = np.zeros(len(step), given.dtype)
+    relative = np.empty((len(step), width), given.dtype)
+    length = np.empty(len(step), given.dtype)
     for t in range(len(step)):
         length[t] = step[t]
         for k in range(width):
