@@ -6,7 +6,7 @@ first, with the highest bit of a byte set where more follow.
 | bytes | what |
 |---|---|
 | 4 | magic, `LTC` and 0x1A |
-| 1 | format version, 3 |
+| 1 | format version, 4 |
 | 8 | fingerprint of the model that wrote the file |
 | 4 | CRC-32 of all chunks, one after the other |
 | | length m of the metadata, a number |
@@ -46,7 +46,7 @@ CHUNK = 1536
 # Coordinates in a chunk at most, so that a forged header cannot make a decoder allocate more.
 LARGEST_CHUNK = LONGEST
 
-VERSION = 3
+VERSION = 4
 HEADER = struct.Struct("<4sB8sI")
 CHECKSUM = struct.Struct("<I")
 # What metadata look like, the likeliest last: a small array is not to cost more for them.

@@ -19,9 +19,11 @@ from ltc.codec.range_coder import (
     get,
     get_bit,
     get_gamma,
+    get_uniform,
     put,
     put_bit,
     put_gamma,
+    put_uniform,
     quantile,
     start_decoder,
     start_encoder,
@@ -29,7 +31,7 @@ from ltc.codec.range_coder import (
 )
 from ltc.coder.grid_search import predicted
 from ltc.coder.levels import PLAIN, kind_of, level_of, rank_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, low_bits, place_of
 from ltc.errors import InputError
 
 if TYPE_CHECKING:
@@ -148,11 +150,15 @@ def encode_planes(  # type: ignore[no-untyped-def]
                     rank = rank_of(rest, offered[b])
                 table = branch[group[plane], found_class, state]
                 encoder = put(words, encoder, table[b], table[b + 1] - table[b])
-                table = left[group[plane], found_class, kind_of(offered[b])]
-                symbol = min(rank, escape)
+                kind = kind_of(offered[b])
+                table, low = left[group[plane], found_class, kind], low_bits(found_class, kind)
+                high = rank >> low
+                symbol = min(high, escape)
                 encoder = put(words, encoder, table[symbol], table[symbol + 1] - table[symbol])
                 if symbol == escape:  # how far beyond
-                    encoder = put_gamma(words, encoder, rank - escape + 1)
+                    encoder = put_gamma(words, encoder, high - escape + 1)
+                if low:
+                    encoder = put_uniform(words, encoder, rank - (high << low), 1 << low)
                 if signed(rest, offered[b]):
                     encoder = put_bit(words, encoder, int(rest < 0))
                 magnitude[plane, r + BORDER, c + BORDER] = min(abs(rest), LARGEST)
@@ -215,6 +221,12 @@ def decode_plane(  # type: ignore[no-untyped-def]
                 if excess < 0:
                     return False
                 rank += excess - 1
+            low = low_bits(found_class, kind)
+            if low:
+                decoder, digit = get_uniform(words, decoder, 1 << low)
+                if digit < 0:
+                    return False
+                rank = (rank << low) + digit
             rest = level_of(where, rank)
             if signed(rest, where):
                 decoder, negative = get_bit(words, decoder)

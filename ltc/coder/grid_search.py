@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from ltc.coder.levels import PLAIN, candidate, kind_of, rank_of, signed
-from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, place_of
+from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, low_bits, place_of
 
 __all__ = ["predicted", "search"]
 
@@ -45,12 +45,13 @@ def predicted(level, r, c, left, before_left, prediction):  # type: ignore[no-un
 
 
 @inline
-def _length(values, kind, rank):  # type: ignore[no-untyped-def]
+def _length(values, kind, rank, low):  # type: ignore[no-untyped-def]
     """Return the code length of a rank: beyond the table an Elias gamma code follows."""
     escape = values.shape[-1] - 1
-    if rank < escape:
-        return values[kind, rank]
-    return values[kind, escape] + 1 + 2 * np.floor(np.log2(float(rank - escape + 1)))
+    high = rank >> low
+    if high < escape:
+        return values[kind, high] + low
+    return values[kind, escape] + 1 + 2 * np.floor(np.log2(float(high - escape + 1))) + low
 
 
 @kernel
@@ -138,6 +139,7 @@ def search(  # type: ignore[no-untyped-def]
                     if after < 0:
                         break
                     kind = kind_of(where)
+                    low = low_bits(found_class, kind)
                     start = cost[s] + branch_bits[g, found_class, s, branch]
                     for inner in range(2):
                         found = candidate(value, where, inner)
@@ -148,7 +150,7 @@ def search(  # type: ignore[no-untyped-def]
                         error = value - found + (inside if found > 0 else -inside)
                         if found == 0:
                             error = value
-                        price = start + weight * error * error + _length(table, kind, rank)
+                        price = start + weight * error * error + _length(table, kind, rank, low)
                         if signed(found, where):
                             price += 1.0
                         if price < least[after]:
@@ -189,10 +191,11 @@ def search(  # type: ignore[no-untyped-def]
                 wanted[plane, r, c] = bases[c, s]
             distortion += inside * inside
             total += branch_bits[g, found_class, s0, branch]
-            total += _length(value_bits[g, found_class], kind, rank)
+            low = low_bits(found_class, kind)
+            total += _length(value_bits[g, found_class], kind, rank, low)
             if signed(found, where):
                 total += 1.0
             branches[g, found_class, s0, branch] += 1
-            values[g, found_class, kind, min(rank, ranks - 1)] += 1
+            values[g, found_class, kind, min(rank >> low, ranks - 1)] += 1
             s = s0
     return total, distortion, state

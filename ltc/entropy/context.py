@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ltc.checks import number
-from ltc.entropy.neighbourhood import CLASSES, FEATURES, related
+from ltc.entropy.neighbourhood import CLASSES, FEATURES, WHOLE, related
 from ltc.errors import InputError
 
 __all__ = ["Context", "in_units"]
@@ -116,7 +116,9 @@ class Context(nn.Module):
                 shape (2, classes, kinds, 3, 2).
         """
         # Where little was found: as in the classes next to it, and at first geometric.
-        mean = 2.0 ** (np.arange(CLASSES) / 4 - 4)[:, None] / 4
+        classes = np.arange(CLASSES)
+        low = np.maximum(classes - WHOLE, 0) >> 2  # as `low_bits`
+        mean = 2.0 ** (classes / 4 - 4 - low)[:, None] / 4
         geometric = (mean / (1 + mean)) ** np.arange(RANKS) + 1e-6
         geometric = (geometric / geometric.sum(1, keepdims=True))[:, None]
         likely = 0.02 * _near(values).sum(0) + 8 * geometric

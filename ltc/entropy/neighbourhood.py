@@ -16,11 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "class_of", "features", "fit_weights",
-           "known", "place_of", "related", "with_border"]  # fmt: skip
+__all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "WHOLE", "class_of", "features",
+           "fit_weights", "known", "low_bits", "place_of", "related", "with_border"]  # fmt: skip
 
 BORDER = 2
 CLASSES = 64
+# The class from whose next octave on low bits of a rank are sent as they are, see `low_bits`.
+WHOLE = 33
+# The kind of odd cosets, see `ltc.coder.levels`.
+ODD = 2
 # Magnitudes are counted up to it, so that sums of 32 bits do not overflow.
 LARGEST = 4095
 # What a sum of weights times magnitudes is in units of, as a power of two: 1/1024.
@@ -107,6 +111,18 @@ def class_of(total):  # type: ignore[no-untyped-def]
     while rest >> octave >= 8:
         octave += 1
     return min(4 * octave + (rest >> octave) - 3, CLASSES - 1)
+
+
+@inline
+def low_bits(found_class, kind):  # type: ignore[no-untyped-def]
+    """Return how many low bits of a rank are sent as they are, all values equally likely.
+
+    The others are coded by the table of the class: 4 to 8 of its symbols are then as many as are
+    expected, and the table reaches far enough. Within so few ranks probabilities hardly change: of
+    a geometric distribution, 0.004 bits are lost.
+    """
+    # Four classes are an octave, and an odd coset has twice as many levels: each with its mirror's.
+    return max(found_class - (WHOLE - 4 if kind == ODD else WHOLE), 0) >> 2
 
 
 def with_border(planes: int, rows: int, columns: int, joined: bool = False) -> Array:

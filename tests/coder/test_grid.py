@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from ltc.codec.files import silent
 from ltc.coder.grid import FINEST
 from ltc.coder.levels import PLAIN, kind_of, level_of, rank_of, signed
 from ltc.entropy.neighbourhood import class_of
+from ltc.lattices.card import second_moment
 from ltc.transforms import Lapped
 
 
@@ -93,6 +95,23 @@ def test_a_stream_has_the_length_that_the_tables_say_and_decodes(coder, files, s
         files.decompress(written.data)[0].arrays["image"] - picture.astype(float)
     ).mean()
     assert error == pytest.approx(encoded.error + (1 / 12 if step < 4 else 0), rel=0.3)
+
+
+@pytest.mark.parametrize("scale", [16, 128, 1024])
+def test_large_levels_cost_no_more_than_they_must(make, lattices, scale):
+    """Beyond what tables have, too: at high rates the gap is that of the lattice alone."""
+    lattice = lattices["trellis-8"]
+    model = make(lattice, stride=2)
+    model.context.weights.zero_()
+    model.context.bias.fill_(800 * scale)
+    source = scale * np.random.default_rng(0).normal(size=(12, 40, 100)).astype(np.float32)
+    for _ in range(6):
+        found = model.encode(source, FINEST)
+        model.context.fit(*found.found)
+    gap = found.bits / source.size - 0.5 * math.log2(scale**2 / found.error)
+    moment, _ = second_moment(lattice, 20_000, torch.Generator().manual_seed(0))
+    at_high_rate = 0.5 * math.log2(2 * math.pi * math.e * moment)
+    assert at_high_rate - 0.02 < gap < at_high_rate + 0.01
 
 
 def test_without_rate_the_nearest_levels_are_chosen(make, lattices):
