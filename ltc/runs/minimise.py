@@ -96,7 +96,8 @@ def minimise(
 
     def stream(name: str, batch: int, count: int, **part: Any) -> BlockStream:
         generators = partial(generator, config.seed, name, device)
-        return BlockStream(source, block, batch, count, generators, **part)
+        mixed = coder.transform.by_vector
+        return BlockStream(source, block, batch, count, generators, mixed, **part)
 
     strategy = trainer.strategy if isinstance(trainer.strategy, OnDevices) else None
     with strategy.together(plain(config), saved.path) if strategy else nullcontext():

@@ -24,6 +24,9 @@ class BlockStream(IterableDataset[Tensor]):
         block: source vectors per block.
         batch: blocks per batch.
         count: number of batches.
+        mixed: whether the vectors of a block come from anywhere in the source, as is best for the
+            gradient wherever their order plays no part: neighbours of a finite source resemble
+            each other. False: they follow each other as the source sends them.
         generator: returns where the randomness of the piece of a number comes from.
         first: the batch to begin with: those before it are what a run had that goes on.
         part: the blocks of each batch that are wanted.
@@ -32,7 +35,7 @@ class BlockStream(IterableDataset[Tensor]):
         >>> from ltc.sources import IIDGaussian
         >>> def generator(piece):
         ...     return torch.Generator().manual_seed(piece)
-        >>> whole, rest = (BlockStream(IIDGaussian(2), 8, 4, 5, generator, k) for k in (0, 3))
+        >>> whole, rest = (BlockStream(IIDGaussian(2), 8, 4, 5, generator, first=k) for k in (0, 3))
         >>> [torch.equal(a, b) for a, b in zip(list(whole)[3:], rest, strict=True)]
         [True, True]
     """
@@ -44,12 +47,14 @@ class BlockStream(IterableDataset[Tensor]):
         batch: int,
         count: int,
         generator: Callable[[int], torch.Generator],
+        mixed: bool = False,
         first: int = 0,
         part: slice = slice(None),
     ) -> None:
         self.source = source
         self.shape = (batch, block, source.dimension)
         self.count = count
+        self.mixed = mixed
         self.generator = generator
         self.first = first
         self.part = part
@@ -61,6 +66,7 @@ class BlockStream(IterableDataset[Tensor]):
         for index in range(self.first // piece, -(-self.count // piece)):
             start = index * piece
             number = min(piece, self.count - start)
-            samples = self.source.blocks(number * batch, block, self.generator(index))
+            shape = (number * batch * block, 1) if self.mixed else (number * batch, block)
+            samples = self.source.blocks(*shape, self.generator(index))
             batches = samples.reshape(number, *self.shape)[max(0, self.first - start) :]
             yield from batches[:, self.part]

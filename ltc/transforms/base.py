@@ -35,6 +35,8 @@ class Transform(nn.Module, ABC):
         latent_dimension: channels of the latent, k; None: as many as `dimension`.
 
     Attributes:
+        by_vector: whether it transforms each vector of a block by itself, as `Linear` does: what
+            stands beside it then plays no part.
         stride: positions of a block, along each axis, from one latent position to the next.
         whole: what it transforms as a whole, `image` or `audio`, into a grid of planes, rows and
             columns; empty: vectors.
@@ -43,6 +45,7 @@ class Transform(nn.Module, ABC):
         InputError: `latent_dimension` is not a positive integer.
     """
 
+    by_vector = False
     stride = 1
     whole = ""
 

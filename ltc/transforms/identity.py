@@ -22,6 +22,8 @@ class Identity(Transform):
         tensor([1., 1.])
     """
 
+    by_vector = True
+
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
 

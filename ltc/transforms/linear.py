@@ -31,6 +31,8 @@ class Linear(Transform):
         torch.Size([3, 4])
     """
 
+    by_vector = True
+
     def __init__(
         self, dimension: int, latent_dimension: int | None = None, bias: bool = False
     ) -> None:

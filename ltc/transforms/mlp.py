@@ -57,6 +57,8 @@ class MLP(Transform):
         torch.Size([3, 2])
     """
 
+    by_vector = True
+
     def __init__(
         self,
         dimension: int,

@@ -20,6 +20,15 @@ TRANSFORMS = [
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: f"{type(t).__name__}")
+def test_what_stands_beside_a_vector_plays_no_part(transform):
+    assert transform.by_vector
+    x = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
+    y = transform.analysis(x)
+    assert torch.allclose(transform.analysis(x[:, 2:3]), y[:, 2:3], atol=1e-6)
+    assert torch.allclose(transform.synthesis(y[:, 2:3]), transform.synthesis(y)[:, 2:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: f"{type(t).__name__}")
 def test_shapes(transform):
     x = torch.randn(3, 5, 4)
     transform.initialise(torch.randn(100, 4))
