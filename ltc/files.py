@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and the cache of expensive results."""
 
+import io
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ __all__ = [
     "remove_unfinished",
     "use_config_directory",
     "write_new",
+    "write_state",
 ]
 
 # How .ltc files begin; here, where it can be known without what decodes them.
@@ -109,6 +111,26 @@ def write_new(path: str | Path, text: str) -> None:
                 file.write(text)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def write_state(state: Mapping[str, Any], path: str | Path) -> None:
+    """Write tensors and plain values as torch does, whole or not at all.
+
+    Torch itself says of a full disk that a stream failed, not that the disk is full.
+
+    Arguments:
+        state: what to write.
+        path: the file, as of `atomic_write`.
+
+    Raises:
+        OSError: there is no room.
+    """
+    import torch  # not above: it is slow to import
+
+    stream = io.BytesIO()
+    torch.save(dict(state), stream)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(stream.getbuffer())
 
 
 def remove_unfinished(folder: str | Path) -> None:

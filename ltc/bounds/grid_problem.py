@@ -18,7 +18,7 @@ from ltc.bounds.quadrature import Density, Nodes
 __all__ = ["GridProblem"]
 
 # Pairs of a node and an output beyond which no grid becomes finer: the next has four times as many.
-MOST = 4e7
+MOST = 2e7
 
 
 class Start(NamedTuple):

@@ -90,7 +90,11 @@ def _task(config: DictConfig) -> None:
             row |= _row(bound, d, tol)
             if block:
                 row["dispersion"] = dispersion
-                row[NORMAL] = dispersion and _middle(row) + quantile * math.sqrt(dispersion / block)
+                row[NORMAL] = (
+                    None
+                    if dispersion is None  # not where it is 0: every value costs as many bits
+                    else _middle(row) + quantile * math.sqrt(dispersion / block)
+                )
             rows.append(row)
             bar.update(len(rows), bound.name)
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
@@ -114,7 +118,6 @@ def _task(config: DictConfig) -> None:
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]
     kept = [{k: v for k, v in row.items() if k not in alone} for row in rows]
-    _write_csv(folder / "curve.csv", kept)
     shown = ["distortion", *(["snr_db"] if cost.squared else []), *limits]
     shown += [NORMAL] if block else []
     title = f"{source.name}: {bound.name}" + ("" if cost.squared else f", {distortion.name} error")
@@ -125,8 +128,11 @@ def _task(config: DictConfig) -> None:
         count = sum(row["note"] == note for row in rows)
         console.print(f"{count} of {len(rows)} points: {note}", markup=False)
     if points:
-        _write_csv(folder / "baselines.csv", points)
         _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
+    # Not before: a full disk takes no numbers that took minutes.
+    _write_csv(folder / "curve.csv", kept)
+    if points:
+        _write_csv(folder / "baselines.csv", points)
     curves = {limit: f"R(D) {limit}" for limit in limits}
     if block:
         curves[NORMAL] = f"{NORMAL}, {at}"

@@ -69,21 +69,22 @@ def _evaluate(options: argparse.Namespace) -> None:
     with Progress("loading"):  # torch is slow to import, and --help should not be
         from ltc.runs.again import evaluate_again
         from ltc.runs.checkpoint import read
+        from ltc.runs.record import probe, write_metrics
 
         config, state = read(checkpoint)
         for override in overrides:
             _apply(config, override)
     folder = _folder(options.out)
+    ours = options.out is None or not folder.exists()
     try:
+        probe(folder)
         with Progress("measuring"):
-            run, metrics = evaluate_again(config, state, checkpoint, folder)
+            run, metrics = evaluate_again(config, state, checkpoint)
     except BaseException:
-        if options.out is None:
+        if ours:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
         raise
-    with atomic_write(folder / "config.yaml") as temporary:
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)), encoding="utf-8")
     changed = " ".join(str(override.input_line) for override in overrides)
     console.print(
         f"{checkpoint} on {metrics['samples']:,} held-out samples of {metrics['source']}, seed "
@@ -91,6 +92,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         markup=False,
     )
     console.print(table(metrics))
+    # Not before: a full disk takes no numbers that took minutes.
+    write_metrics(metrics, folder)
+    with atomic_write(folder / "config.yaml") as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)), encoding="utf-8")
     console.print(f"[dim]{escape(str(folder))}[/]")
 
 

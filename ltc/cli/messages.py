@@ -52,9 +52,14 @@ def is_input_error(error: BaseException) -> bool:
                 re.search("Error locating target|is blocklisted", str(link)) is not None
             )
     kinds = HydraException | OmegaConfBaseException | YAMLError
-    # Of a file: Hydra could not make the folder of a run.
-    unwritable = isinstance(error, OSError) and error.filename is not None
-    return isinstance(error, kinds) or unwritable or NO_CHOICE in str(error)
+    return isinstance(error, kinds) or _of_file(error) is not None or NO_CHOICE in str(error)
+
+
+def _of_file(error: BaseException) -> OSError | None:
+    """Return what is wrong with a file: Hydra could not make the folder of a run, or its log."""
+    if isinstance(error, ValueError) and str(error).startswith("Unable to configure handler"):
+        error = error.__cause__ or error
+    return error if isinstance(error, OSError) and error.filename is not None else None
 
 
 def _is_too_large(error: BaseException) -> bool:
@@ -66,9 +71,9 @@ def _is_too_large(error: BaseException) -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether a disk, or what a user may write on it, is full."""
+    """Tell whether a disk, what a user may write on it, or a file is as large as it may be."""
     return any(
-        isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT)
+        isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         for link in chain(error)
     )
 
@@ -119,8 +124,9 @@ def describe(error: BaseException) -> str:
         return f"a configuration file is no YAML: {' '.join(text.split())}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"cannot use {error.filename}: {error.strerror}; choose another file or folder"
+    of_file = _of_file(error)
+    if of_file is not None:
+        return f"cannot use {of_file.filename}: {of_file.strerror}; choose another file or folder"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

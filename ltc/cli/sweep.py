@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ltc.cli.folders import name_of_run
+from ltc.errors import InputError
 from ltc.files import atomic_write
 
 __all__ = ["NoteSweep", "noted", "sweep_table"]
@@ -33,7 +34,7 @@ class NoteSweep(Callback):
         folder = Path(config.hydra.sweep.dir).absolute()
         _sweeps.append((folder, OmegaConf.to_container(config.logger, resolve=True)))
         # What is wrong with the overrides or the folder, Hydra tells in a moment.
-        with suppress(HydraException, OSError):
+        with suppress(HydraException, InputError, OSError):
             runs = planned(folder) | _planned(config)
             with atomic_write(folder / PLAN) as path:
                 path.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")

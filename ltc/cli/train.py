@@ -28,6 +28,8 @@ def main() -> None:
         stop = sys.exc_info()[1]
         interrupted = isinstance(stop, SystemExit) and stop.code == INTERRUPTED
         for folder, logger in noted():
+            if not folder.is_dir():  # Hydra could not make it, which was said
+                continue
             console.print(sweep_table(folder))
             try:
                 from ltc.runs.sweep import record_sweep  # torch is slow to import

@@ -223,7 +223,7 @@ class GridFileCoder(ABC):
         miss, best = min(tried.values(), key=lambda one: (abs(one[0]), len(one[1].data)))
         better = [one for one in tried.values() if one[0] > 0 and aim.name == self.error_aim]
         if abs(miss) > FAR and better:  # nothing smaller is as good as asked: a flat picture
-            miss, best = min(better, key=lambda one: one[0])
+            miss, best = min(better, key=lambda one: (one[0], len(one[1].data)))
         elif abs(miss) > FAR:
             nearest = f"{2 ** (wanted + miss) if aim.name == self.size_aim else wanted + miss:.4g}"
             raise InputError(

@@ -176,7 +176,7 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
             continue
         try:
             numbers[key] = float(row[key])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # JSON's integers have no end
             numbers[key] = math.nan
         if not low <= numbers[key] <= high:  # NaN is not, either
             raise InputError(

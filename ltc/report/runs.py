@@ -126,6 +126,10 @@ def _read(folder: Path) -> FinishedRun:
         value = metrics[key]
         if not (isinstance(value, str) if key in NAMES else _is_number(value)):
             raise ValueError(f"{key} is {json.dumps(value)}, expected {wanted}")
+    if metrics["distortion"] < 0:
+        raise ValueError(f"distortion is {metrics['distortion']}, expected no negative number")
+    # Half a surrogate is text to JSON, and to nothing that draws or writes it.
+    json.dumps(metrics, ensure_ascii=False).encode()
     config = folder / "config.yaml"
     text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
     return FinishedRun(folder, metrics, text, file.stat().st_mtime)
@@ -161,6 +165,9 @@ def _progress(folder: Path) -> str:
 
 def _last_error(log: Path) -> str:
     """Return the last error in a log, as `ltc-train` notes why it gave up."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return f"{log.name} cannot be read: {error.strerror}"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return errors[-1] if errors else "it gave up before it had results, and left no reason"

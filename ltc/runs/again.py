@@ -1,7 +1,6 @@
 """A finished run again: on other data, with another seed, of other sample counts."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -11,21 +10,20 @@ from omegaconf import DictConfig
 from ltc.errors import InputError
 from ltc.runs.checkpoint import rebuild
 from ltc.runs.evaluate import check_memory, evaluate
-from ltc.runs.record import quiet, write_metrics
+from ltc.runs.record import quiet
 from ltc.runs.run import Run
 
 __all__ = ["evaluate_again"]
 
 
 def evaluate_again(
-    config: DictConfig, state: dict[str, Any], checkpoint: str, folder: Path
+    config: DictConfig, state: dict[str, Any], checkpoint: str
 ) -> tuple[Run, dict[str, Any]]:
-    """Evaluate what a checkpoint holds, and write `metrics.json` to a folder.
+    """Evaluate what a checkpoint holds; its metrics are not written yet.
 
     Arguments:
         config, state: as of `rebuild`.
         checkpoint: where it came from.
-        folder: where the metrics go.
 
     Returns:
         The run and the contents of `metrics.json`: those of a run, `seconds_train` missing (None),
@@ -54,7 +52,6 @@ def evaluate_again(
     check_memory(run)
     metrics = {**evaluate(run, device), "ckpt": checkpoint}
     metrics["seconds_total"] = time.perf_counter() - start
-    write_metrics(metrics, folder)
     return run, metrics
 
 

@@ -26,6 +26,7 @@ from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.grid_run import PictureRun, SoundRun
 from ltc.runs.lattice_run import LatticeRun
+from ltc.runs.own_classes import check_cost, check_covariance, check_shapes
 from ltc.runs.run import Run, bring_to_scale, facts
 from ltc.runs.values import check_values
 from ltc.runs.vector_run import VectorRun
@@ -243,12 +244,18 @@ def build_source(config: DictConfig, dimension: int) -> Source:
             f"{name} draws blocks of shape {tuple(drawn.shape)}, {drawn.dtype}; expected {shape}, "
             "torch.float32: sample(count, generator) returns vectors of shape (count, dimension)"
         )
+    if not drawn.isfinite().all():
+        raise InputError(f"{name} draws NaN or infinity, which have no distortion")
+    if not source.whole:
+        check_covariance(source.covariance, source.dimension, name)
     return source
 
 
 def build_distortion(config: DictConfig) -> Distortion:
     """Build what an error costs."""
-    return _made(Distortion, "distortion", config.distortion)
+    distortion = _made(Distortion, "distortion", config.distortion)
+    check_cost(distortion)
+    return distortion
 
 
 def build_quantizer(config: DictConfig) -> LatticeQuantizer:
@@ -309,6 +316,7 @@ def build_coder(
     layout = Layout(
         lattice.dimension, transform.latent_dimension, block, transform.latent_positions
     )
+    check_shapes(transform, layout.block)
     known = {"lattice": lattice, "channel": layout.channel}
     entropy = _made(EntropyModel, "entropy", config.entropy, **known)
     return LatticeTransformCoder(transform, quantizer, layout, entropy, config.lmbda, distortion)

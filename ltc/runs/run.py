@@ -19,7 +19,7 @@ from ltc.codec import Code, code_for
 from ltc.coder import LatticeTransformCoder
 from ltc.distortion import Distortion
 from ltc.errors import InputError
-from ltc.files import atomic_write
+from ltc.files import write_state
 from ltc.measurement import Measured
 from ltc.media import Vectors
 from ltc.version import __version__
@@ -127,8 +127,7 @@ class Run(ABC):
             "rows": getattr(self.source, "rows", None),  # that were trained on
             **self.state(),
         }
-        with atomic_write(folder / "checkpoints" / "best.ckpt") as temporary:
-            torch.save(state, temporary)
+        write_state(state, folder / "checkpoints" / "best.ckpt")
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

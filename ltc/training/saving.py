@@ -14,7 +14,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
 from ltc.errors import InputError
-from ltc.files import atomic_write
+from ltc.files import write_state
 
 __all__ = ["Saved", "WholeFiles"]
 
@@ -26,8 +26,7 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write a checkpoint."""
-        with atomic_write(path) as temporary:
-            torch.save(checkpoint, temporary)
+        write_state(checkpoint, path)
 
     def load_checkpoint(  # its arguments differ between versions
         self, path: str | Path, *_: Any, **__: Any

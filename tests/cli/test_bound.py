@@ -171,6 +171,17 @@ def test_blocks_of_fixed_size_have_a_column_and_a_curve(run, tmp_path, eps, quan
     assert f"normal approximation, n=400 eps={eps:g}" in path.read_text(encoding="utf-8")
 
 
+def test_bits_that_all_cost_the_same_need_no_more_in_blocks(run, tmp_path):
+    arguments = ("source=iid_bernoulli", "distortion=absolute", "n=100", "points=2")
+    code, output = run(*arguments)  # of an even bit the dispersion is 0
+    assert code == 0, output
+    for row in table(tmp_path):
+        assert float(row["dispersion"]) < 1e-6
+        rate = float(row["normal approximation"])
+        assert float(row["rate_lower"]) <= rate <= float(row["rate_upper"])
+        assert rate > 0
+
+
 def test_blocks_of_fixed_size_need_more_than_samples(run, tmp_path):
     np.save("rows.npy", np.random.default_rng(0).laplace(size=(3000, 3)))
     for bound in ("auto", "best"):

@@ -9,10 +9,12 @@ import threading
 from importlib.util import find_spec
 
 import pytest
+import torch
 
 from ltc.cli import bound, start, train
 from ltc.cli.choices import composed
 from ltc.cli.command import Task, run_and_report
+from ltc.files import write_state
 
 
 def ended(capsys, task):
@@ -56,6 +58,34 @@ def test_a_full_disk_of_hydra(capsys):
     _, err = ended(capsys, hydra)
     assert "cannot write /full/.hydra" in err
     assert err.count("\n") == 1
+
+
+def test_a_log_that_cannot_be_made_is_bad_input(capsys):
+    def hydra():
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/mine/ltc-train.log")
+        except PermissionError as error:
+            raise ValueError("Unable to configure handler 'file'") from error
+
+    code, err = ended(capsys, hydra)
+    assert code == 2
+    assert err.startswith("error: cannot use /mine/ltc-train.log: Permission denied")
+
+
+def test_a_full_disk_under_a_checkpoint_is_told(capsys, tmp_path):
+    def write():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pathlib.Path.write_bytes", full)
+            write_state({"weights": torch.zeros(1000)}, tmp_path / "best.ckpt")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    _, err = ended(capsys, write)
+    assert err.startswith("error: cannot write the output: No space left on device")
+    assert not list(tmp_path.iterdir())
+    write_state({"weights": torch.zeros(1000)}, tmp_path / "best.ckpt")
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["weights"].shape == (1000,)
 
 
 def test_a_thread_that_finds_no_room_is_a_warning(capsys, monkeypatch):

@@ -74,6 +74,13 @@ def test_sweep_has_a_folder_for_each_run_and_survives_a_failure(run, tmp_path):
     assert list(tmp_path.glob("outputs/*/curves/events.out.tfevents*"))
 
 
+def test_a_sweep_whose_folder_cannot_be_made_is_refused(run, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, output = run("-m", "lmbda=1,2", "hydra.sweep.dir=taken", *SMALL)
+    assert code == 2
+    assert output == "error: cannot use taken: File exists; choose another file or folder\n"
+
+
 def test_folders_of_the_same_second_are_not_shared(tmp_path):
     folders = {new_folder(str(tmp_path), "2026-01-01_00-00-00") for _ in range(3)}
     assert len(folders) == 3

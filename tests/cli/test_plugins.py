@@ -215,6 +215,40 @@ class Flat(Triangular):
 class Fails(Triangular):
     def sample(self, count, generator):
         raise RuntimeError("by mistake")
+
+class Broken(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator) * float("nan")
+
+class Still(Triangular):
+    covariance = torch.zeros(8, 8)
+"""
+TRANSFORMS = """
+from ltc.transforms import Transform
+
+class Short(Transform):
+    def analysis(self, x):
+        return x
+
+    def synthesis(self, y):
+        return y[..., :1]  # which would be stretched, and train
+
+class Narrow(Short):
+    def analysis(self, x):
+        return x[..., :1]
+"""
+DISTORTIONS = """
+from ltc.distortion import Distortion
+
+class Gain(Distortion):
+    name, power = "gain", 2.0
+
+    def cost(self, error):
+        return -error.square()
+
+class Total(Gain):
+    def cost(self, error):
+        return error.square().sum()
 """
 
 
@@ -227,6 +261,8 @@ class Fails(Triangular):
         ),
         ("_target_: samples_of_mine.Flat\n", "samples_of_mine.Flat draws blocks of shape (3, 2)"),
         ("_target_: samples_of_mine.Fails\n", "samples_of_mine.Fails cannot be sampled: Runtime"),
+        ("_target_: samples_of_mine.Broken\n", "samples_of_mine.Broken draws NaN or infinity"),
+        ("_target_: samples_of_mine.Still\n", "has NaN or infinity, or no variance"),
         ("", "source: _target_ is None; expected the name of a Source"),
         ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
         ("_target_: os.system\n", "_target_: os.system: it could run anything; name a class"),
@@ -239,6 +275,25 @@ def test_a_source_that_is_none_is_refused(call, plugins, text, expected):
     dimension = "dimension: null\n" if "samples_of_mine" in text else ""
     (plugins / "source" / "no_source.yaml").write_text(text + dimension)
     code, output = call(train.main, "source=no_source", environment=str(plugins))
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "expected"),
+    [
+        ("transform", "Short", "Short: synthesis maps (2, 1, 8) to (2, 1, 1); expected (2, 1, 8)"),
+        ("transform", "Narrow", "Narrow: analysis maps (2, 1, 8) to (2, 1, 1)"),
+        ("distortion", "Gain", "expected positive numbers of the same shape"),
+        ("distortion", "Total", "expected positive numbers of the same shape"),
+    ],
+)
+def test_a_transform_or_distortion_that_is_none_is_refused(call, plugins, group, name, expected):
+    (plugins / f"{group}s_of_mine.py").write_text({"t": TRANSFORMS, "d": DISTORTIONS}[group[0]])
+    (plugins / group).mkdir(exist_ok=True)
+    (plugins / group / "none_such.yaml").write_text(f"_target_: {group}s_of_mine.{name}\n")
+    code, output = call(train.main, f"{group}=none_such", "bound=none", environment=str(plugins))
     assert code == 2
     assert expected in output
     assert "Traceback" not in output

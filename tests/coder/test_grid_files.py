@@ -74,6 +74,14 @@ def test_what_is_asked_for_is_reached(files, smooth):
     assert quality_step(0) == 256 * FINEST
 
 
+def test_of_files_without_loss_the_smallest_is_taken(files, smooth):
+    payload = Payload("image", {"image": smooth(40, 48, seed=4)}, ".png")
+    data = files.compress(payload, aim=Aim("psnr", 100.0))
+    assert payload.squared_error(files.decompress(data)[0]) == 0
+    # All fine steps are without loss: the finest has four bits a pixel and colour more.
+    assert len(data) < 0.6 * len(files.compress(payload, aim=Aim("lmbda", 1e300)))
+
+
 def test_other_lattices_and_kinds_are_refused(files, make):
     for lattice in (A2(), Leech(), GeneratorLattice([[1, 0], [0, 1]])):
         with pytest.raises(InputError, match="of two or four cosets; use quantizer=trellis"):

@@ -187,3 +187,10 @@ def test_curves_laid_beside_are_compared_too(write_run, tmp_path):
     leech = pairs["e8", "LTC, leech (2025)"]
     assert leech.rate_pchip < 0  # nearer to the limit than a gap of 0.1 bits
     json.dumps(report.contents(), allow_nan=False)
+
+
+def test_a_whole_number_without_end_is_refused(tmp_path):
+    file = tmp_path / "large.json"
+    file.write_text('[{"snr_db": 5, "rate": 1' + 400 * "0" + "}]")
+    with pytest.raises(InputError, match="expected a number from 0 to 1e"):
+        read_beside(f"mine={file}")

@@ -39,6 +39,15 @@ def test_each_run_is_found_once_with_its_configuration(write_run, tmp_path):
             '{"source": "x", "quantizer": "x", "lmbda": 1' + 400 * "0" + "}",
             "expected a finite number",
         ),
+        (
+            '{"source": "\\ud800", "quantizer": "x", "lmbda": 1, "seed": 0, "rate": 1, '
+            '"distortion": 1}',
+            "surrogates not allowed",
+        ),
+        (
+            '{"source": "x", "quantizer": "x", "lmbda": 1, "seed": 0, "rate": 1, "distortion": -1}',
+            "distortion is -1, expected no negative number",
+        ),
         (100_000 * "[", "metrics.json cannot be used: maximum recursion depth"),
     ],
 )
@@ -90,3 +99,11 @@ def test_runs_that_a_sweep_has_not_come_to(write_run, tmp_path):
 def test_no_such_folder(tmp_path):
     with pytest.raises(InputError, match="there is no such folder"):
         find_runs([tmp_path / "nowhere"])
+
+
+def test_a_log_that_cannot_be_read_does_not_end_the_report(write_run, tmp_path):
+    write_run("good", lmbda=2)
+    (tmp_path / "failed" / "ltc-train.log").mkdir(parents=True)
+    finished, (failed,) = find_runs([tmp_path])
+    assert [run.folder.name for run in finished] == ["good"]
+    assert failed.reason.startswith("ltc-train.log cannot be read: ")
