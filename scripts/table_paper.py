@@ -26,8 +26,8 @@ EXPERIMENTS = {
     "banana_block": ("e8", (4, 8, 16), []),
     "sawbridge_block": ("e8", (0.05, 0.1, 0.2), []),
     "laplacian_absolute": ("leech", (4, 8, 16), []),
-    "speech_stft": ("d4_dual", (2, 4, 8), ["transform.latent_dimension=4"]),
-    "physics": ("d4_dual", (0.5, 1, 2), []),
+    "speech_stft": ("d4_dual", (2, 4, 8), ["transform.latent_dimension=4", "bound=samples"]),
+    "physics": ("d4_dual", (0.5, 1, 2), ["bound=samples"]),
 }
 PUBLISHED = [
     "entropy=monte_carlo",
