@@ -33,6 +33,8 @@ __all__ = ["main"]
 # What blocks of fixed size could reach: the column that n=... adds.
 NORMAL = "normal approximation"
 ENDS = ("rate_lower", "rate_upper")
+# Bits at most, whose distortions are numbers of 64 bits still, and scalars in a block.
+MOST_RATE, MOST_SCALARS = 100, 10**12
 
 
 def main() -> None:
@@ -49,8 +51,10 @@ def _task(config: DictConfig) -> None:
     count, tol = integer("points", config.points, 2, 10_000), number("tol", config.tol)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
-    if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1] < math.inf:
-        raise InputError(f"rates={config.rates}; expected two rates, the lower first")
+    if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1] <= MOST_RATE:
+        raise InputError(
+            f"rates={config.rates}; expected two rates up to {MOST_RATE}, the lower first"
+        )
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")
     with Progress("loading"):
@@ -61,7 +65,7 @@ def _task(config: DictConfig) -> None:
         from ltc.runs.build import build_distortion, build_source
 
     settings: Any = OmegaConf.to_container(config.bound, resolve=True)
-    block = config.n if config.n is None else integer("n", config.n, 1)
+    block = config.n if config.n is None else integer("n", config.n, 1, MOST_SCALARS)
     quantile = -NormalDist().inv_cdf(number("eps", config.eps, 0, 1))  # exact where eps is small
     names = settings.pop("baselines")
     if not isinstance(names, list) or any(str(name) not in BASELINES for name in names):
@@ -93,7 +97,7 @@ def _task(config: DictConfig) -> None:
                 row[NORMAL] = (
                     None
                     if dispersion is None  # not where it is 0: every value costs as many bits
-                    else _middle(row) + quantile * math.sqrt(dispersion / block)
+                    else max(0.0, _middle(row) + quantile * math.sqrt(dispersion / block))
                 )
             rows.append(row)
             bar.update(len(rows), bound.name)

@@ -109,7 +109,9 @@ def command(
         print(f"{Path(sys.argv[0]).stem} {__version__}")
         return
     verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
-    sys.argv = [argument for argument in sys.argv if argument != "-v"]
+    rest = [argument for argument in sys.argv[1:] if argument != "-v"]
+    # Options first, wherever they were given: Hydra's parser takes none between keys.
+    sys.argv[1:] = sorted(rest, key=lambda argument: argument not in ("-m", "--multirun"))
     # Hydra then raises its errors instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -175,7 +175,7 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, float]:
         if row.get(key) in (None, ""):
             continue
         try:
-            numbers[key] = float(row[key])
+            numbers[key] = math.nan if isinstance(row[key], bool) else float(row[key])
         except (TypeError, ValueError, OverflowError):  # JSON's integers have no end
             numbers[key] = math.nan
         if not low <= numbers[key] <= high:  # NaN is not, either

@@ -188,7 +188,8 @@ def test_blocks_of_fixed_size_need_more_than_samples(run, tmp_path):
         code, output = run("source=array", "source.path=rows.npy", "n=2048", f"bound={bound}")
         assert (code, "leave n out" in " ".join(output.split())) == (2, True)
     for bad, expected in [
-        (["n=0"], "n=0; expected a positive"),
+        (["n=0"], "n=0; expected an integer from 1 to 1000000000000"),
+        (["rates=[1,1000]"], "expected two rates up to 100, the lower first"),
         (["n=9", "eps=1"], "eps=1; expected"),
         (["eps=0.1"], "give n=SAMPLES too"),
         (["points=1e9"], "expected an integer from 2 to 10000"),

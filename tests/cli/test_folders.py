@@ -161,7 +161,7 @@ def test_broken_metrics_do_not_end_the_table_of_a_sweep(tmp_path):
 def test_a_sweep_started_again_runs_what_is_missing_or_failed(
     run, tmp_path, monkeypatch, end_training
 ):
-    sweep = ["-m", "lmbda=1,2", "hydra.sweep.dir=sweep", *SMALL]
+    sweep = ["lmbda=1,2", "-m", "hydra.sweep.dir=sweep", *SMALL]
     with monkeypatch.context() as patch:
         end_training(patch, 15, KeyboardInterrupt)
         code, output = run(*sweep)
