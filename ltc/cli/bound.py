@@ -48,7 +48,7 @@ def _task(config: DictConfig) -> None:
             raise InputError(f"{override} is of blocks of fixed size: give n=SAMPLES too")
         if override.lstrip("+~").startswith("transform"):
             raise InputError(f"{override}: R(D) does not depend on a transform; leave it out")
-    count, tol = integer("points", config.points, 2, 10_000), number("tol", config.tol)
+    count, tol = integer("points", config.points, 2, 10_000), number("tol", config.tol, 1e-9)
     rates = list(config.rates) if isinstance(config.rates, ListConfig) else []
     numbers = all(isinstance(rate, int | float) for rate in rates)
     if len(rates) != 2 or not numbers or not 0 <= rates[0] < rates[1] <= MOST_RATE:

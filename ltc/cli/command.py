@@ -105,9 +105,6 @@ def command(
 
     Arguments as of `Task`.
     """
-    if "--version" in sys.argv[1:]:  # Hydra would tell its own
-        print(f"{Path(sys.argv[0]).stem} {__version__}")
-        return
     verbose = "-v" in sys.argv[1:] or os.environ.get("HYDRA_FULL_ERROR") not in (None, "", "0")
     rest = [argument for argument in sys.argv[1:] if argument != "-v"]
     # Options first, wherever they were given: Hydra's parser takes none between keys.
@@ -117,6 +114,9 @@ def command(
     warnings.filterwarnings("ignore", module=r"lightning\..*")
 
     def run() -> None:
+        if "--version" in sys.argv[1:]:  # Hydra would tell its own
+            print(f"{Path(sys.argv[0]).stem} {__version__}", flush=True)
+            return
         _use_config_option()
         directory = str(config_directory())
         main = hydra.main(version_base="1.3", config_path=directory, config_name=config_name)

@@ -202,7 +202,7 @@ def top_level_keys(config_name: str) -> set[str]:
 
 
 def refuse_unknown_keys(config: DictConfig, config_name: str, overrides: list[str]) -> None:
-    """Refuse `+key=value` that nothing would read.
+    """Refuse `+key=value` that nothing would read, and `~key` that would be missed.
 
     What is added to a class, or to the arguments of the trainer, is passed on; elsewhere it would
     be ignored, as if it had worked.
@@ -222,6 +222,10 @@ def refuse_unknown_keys(config: DictConfig, config_name: str, overrides: list[st
         chosen = re.match(r"(\w+)=\[", override)
         if chosen and chosen[1] in groups:  # Hydra would take the last
             raise InputError(f"{override}: expected one {chosen[1]}; several are for -m, as A,B")
+        if re.match(r"~\w+(=|$)", override):
+            raise InputError(
+                f"{override}: the key is read; give it a value instead of taking it out"
+            )
         added = re.match(r"\++([^=@]+)", override)
         if added and re.split(r"[./]", added.group(1))[0] not in groups:
             raise InputError(

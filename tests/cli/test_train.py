@@ -186,6 +186,7 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "missing EQUAL"),
         (["+ckpt=somewhere"], "there is no key ckpt"),
+        (["~lmbda"], "~lmbda: the key is read; give it a value"),
         (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
         (["quantizer=generator"], "quantizer.matrix is not set"),
         (["batch=1000000000000"], "this does not fit into memory; a smaller batch"),
