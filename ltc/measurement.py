@@ -19,12 +19,14 @@ class Measurement(NamedTuple):
         rate_stderr: standard error of the rate, over blocks.
         distortion: mean cost of an error.
         distortion_stderr: standard error of the distortion, over blocks.
+        covariance: of these two errors.
     """
 
     rate: float
     rate_stderr: float
     distortion: float
     distortion_stderr: float
+    covariance: float = 0.0
 
 
 class Measured(NamedTuple):
@@ -52,8 +54,9 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
 
     Example:
         >>> import torch
-        >>> summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
-        Measurement(rate=2.0, rate_stderr=1.0, distortion=0.5, distortion_stderr=0.0)
+        >>> found = summarise(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
+        >>> found.rate, found.rate_stderr, found.distortion, found.distortion_stderr
+        (2.0, 1.0, 0.5, 0.0)
     """
 
     def mean_and_stderr(values: Tensor) -> tuple[float, float]:
@@ -61,4 +64,7 @@ def summarise(bits: Tensor, errors: Tensor) -> Measurement:
         return float(values.mean()), stderr
 
     with one_thread():  # the order of a sum is not the machine's affair
-        return Measurement(*mean_and_stderr(bits), *mean_and_stderr(errors))
+        rate, distortion = mean_and_stderr(bits), mean_and_stderr(errors)
+        centred = (bits - rate[0]) * (errors - distortion[0])
+        covariance = float(centred.sum() / (len(bits) - 1) / len(bits)) if len(bits) > 1 else 0.0
+        return Measurement(*rate, *distortion, covariance)

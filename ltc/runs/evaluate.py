@@ -156,12 +156,12 @@ def compare(
 
     Returns:
         The measured numbers, `snr_db`, `bound`, `bound_rate_lower`, `bound_rate_upper`,
-        `gap_bits` (rate less the lower end of the bracket, so that it is never flattered) and
-        `gap_db` (loss of SNR at equal rate); None for what is not known, or means nothing under
-        this distortion.
+        `gap_bits` (rate less the lower end of the bracket, so that it is never flattered), its
+        standard error `gap_stderr`, and `gap_db` (loss of SNR at equal rate); None for what is
+        not known, or means nothing under this distortion.
     """
     rate, reached = measurement.rate, measurement.distortion
-    lower = upper = gap_bits = gap_db = snr_db = None
+    lower = upper = gap_bits = gap_stderr = gap_db = snr_db = None
     if reached > 0:
         snr_db = (distortion or Squared()).snr_db(variance, reached)
     if bound is not None:
@@ -169,15 +169,30 @@ def compare(
     if bound is not None and lower is not None:
         gap_bits = rate - lower
         gap_db = _gap_db(bound, rate, reached) if snr_db is not None else None
+        gap_stderr = _gap_stderr(measurement, gap_bits / gap_db) if gap_db else None
+    measured = measurement._asdict()
+    del measured["covariance"]
     return {
-        **measurement._asdict(),
+        **measured,
         "snr_db": snr_db,
         "bound": None if bound is None else bound.name,
         "bound_rate_lower": lower,
         "bound_rate_upper": upper,
         "gap_bits": gap_bits,
+        "gap_stderr": gap_stderr,
         "gap_db": gap_db,
     }
+
+
+def _gap_stderr(measurement: Measurement, slope: float) -> float:
+    """Return the standard error of rate - R(distortion), where R falls by `slope` bits per dB."""
+    slope *= 10 / math.log(10) / measurement.distortion
+    variance = (
+        measurement.rate_stderr**2
+        + 2 * slope * measurement.covariance
+        + (slope * measurement.distortion_stderr) ** 2
+    )
+    return math.sqrt(max(variance, 0.0))
 
 
 def standing(run: Run, rate: float, distortion: float) -> dict[str, float]:

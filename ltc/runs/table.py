@@ -59,7 +59,8 @@ def table(metrics: dict[str, Any]) -> Table:
         value = number(lower) if lower == upper else f"{number(lower)} to {number(upper)}"
         name = metrics["bound"] if "perception" in metrics else f"R(D), {metrics['bound']}"
         rows.append((name, value, "bits per sample"))
-        rows.append(("gap to R(D)", number(metrics["gap_bits"]), "bits per sample"))
+        gap = number(metrics["gap_bits"], metrics.get("gap_stderr"))
+        rows.append(("gap to R(D)", gap, "bits per sample"))
         if written is not None:
             rows.append(
                 ("gap to R(D) of the bitstream", number(written - lower), "bits per sample")

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import ltc
+from ltc.bounds import ReverseWaterFilling
 from ltc.coder import LatticeTransformCoder
 from ltc.entropy.mixture import by_table
 from ltc.errors import InputError
-from ltc.measurement import Measurement
+from ltc.measurement import Measurement, summarise
 from ltc.quantizers import Layout
 from ltc.runs import minimise
 from ltc.runs import train as runs_train
@@ -66,6 +67,20 @@ def test_at_no_distortion_the_limit_is_the_entropy():
     assert found["gap_bits"] == pytest.approx(0.2)
     assert found["snr_db"] is found["gap_db"] is None
     assert compare(Measurement(1.2, 0.0, 0.0, 0.0), Bound(), 1.0)["gap_bits"] is None
+
+
+@pytest.mark.parametrize("shared", [-0.5, 0.0, 0.5])
+def test_the_standard_error_of_the_gap_is_how_far_it_scatters(shared):
+    """Whether blocks that cost more are nearer, or further."""
+    bound, rng = ReverseWaterFilling([[1.0]]), torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(400):
+        draws = torch.randn(2, 200, generator=rng, dtype=torch.float64)
+        bits = 1.8 + 0.4 * draws[0]
+        errors = 0.1 + 0.02 * (shared * draws[0] + math.sqrt(1 - shared**2) * draws[1])
+        found.append(compare(summarise(bits, errors), bound, 1.0))
+    told = np.mean([metrics["gap_stderr"] for metrics in found])
+    assert told == pytest.approx(np.std([metrics["gap_bits"] for metrics in found]), rel=0.12)
 
 
 def test_metrics_tell_runs_apart(tmp_path):
