@@ -199,7 +199,12 @@ class LatticeQuantizer(nn.Module):
         Arguments:
             distortion: the mean squared error that the cells are to have.
             latents: what will be divided by the scale and quantized, shape (..., n).
+
+        Raises:
+            InputError: the error is none, since the samples are all alike.
         """
+        if not distortion > 0:
+            raise InputError("the samples are all alike, or nearly: there is nothing to code")
         if self.log_scale.requires_grad:
             moment = self.lattice.second_moment or 1 / 12
             self.log_scale.fill_(0.5 * math.log(distortion / moment))

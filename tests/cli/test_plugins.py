@@ -222,6 +222,10 @@ class Broken(Triangular):
 
 class Still(Triangular):
     covariance = torch.zeros(8, 8)
+
+class Small(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator) * 1e-30
 """
 TRANSFORMS = """
 from ltc.transforms import Transform
@@ -263,6 +267,7 @@ class Total(Gain):
         ("_target_: samples_of_mine.Fails\n", "samples_of_mine.Fails cannot be sampled: Runtime"),
         ("_target_: samples_of_mine.Broken\n", "samples_of_mine.Broken draws NaN or infinity"),
         ("_target_: samples_of_mine.Still\n", "has NaN or infinity, or no variance"),
+        ("_target_: samples_of_mine.Small\n", "the samples are all alike, or nearly"),
         ("", "source: _target_ is None; expected the name of a Source"),
         ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
         ("_target_: os.system\n", "_target_: os.system: it could run anything; name a class"),
