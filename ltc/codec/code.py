@@ -116,12 +116,7 @@ class LatticeCode(Code):
 
     def state(self) -> dict[str, Tensor]:
         """Return the tables as tensors."""
-        return {
-            key: torch.from_numpy(
-                value.astype(np.int64) if value.dtype == np.uint32 else value.copy()
-            )
-            for key, value in self.tables.items()
-        }
+        return {key: torch.from_numpy(value.copy()) for key, value in self.tables.items()}
 
     @property
     def fingerprint(self) -> bytes:

@@ -74,7 +74,7 @@ def freeze(
         t = int(at) % graph.sections
         for lowest, pmf in _integer_probabilities(model, graph, int(kind), t):
             first.append(lowest)
-            left.append(np.concatenate([[0], np.cumsum(in_units(pmf))]).astype(np.uint32))
+            left.append(np.concatenate([[0], np.cumsum(in_units(pmf))]))
             start.append(start[-1] + len(left[-1]))
     coset_at = np.array(coset_begin)[same].reshape(kinds.shape)
     branch_at = np.empty(kinds.shape, dtype=np.int64)
@@ -100,9 +100,7 @@ def freeze(
 
 def fits(tables: Mapping[str, Array], graph: Graph) -> bool:
     """Tell whether the kernels can walk along the tables: they check nothing themselves."""
-    if any(
-        tables[key].ndim != n or tables[key].dtype.kind not in "iu" for key, n in TABLES.items()
-    ):
+    if any(tables[key].ndim != n or tables[key].dtype != np.int64 for key, n in TABLES.items()):
         return False
     branch_at, coset_at, first = (tables[key] for key in ("branch_at", "coset_at", "first"))
     branch_left, start, left = (tables[key] for key in ("branch_left", "start", "left"))
@@ -120,16 +118,17 @@ def fits(tables: Mapping[str, Array], graph: Graph) -> bool:
         and start[0] == 0
         and start[-1] == len(left)
         and (np.diff(start) >= 2).all()
+        and all(((sums >= 0) & (sums <= TOTAL)).all() for sums in (branch_left, left))
     ):
         return False
-    sizes = np.diff(left.astype(np.int64))
+    sizes = np.diff(left)
     positive = (left[start[:-1]] == 0) & (left[start[1:] - 1] == TOTAL)
     if not positive.all() or not (np.delete(sizes, start[1:-1] - 1) > 0).all():
         return False
     pairs = np.stack([np.broadcast_to(graph.kind, branch_at.shape), branch_at], -1)
     for kind, at in np.unique(pairs.reshape(-1, 2), axis=0):
         ranges = graph.ranges(kind)
-        begin, probability = branch_left[at : at + ranges[-1]].astype(np.int64).T
+        begin, probability = branch_left[at : at + ranges[-1]].T
         sums = np.add.reduceat(probability, ranges[:-1])
         inside = np.cumsum(probability) - probability
         inside -= np.repeat(inside[ranges[:-1]], np.diff(ranges))
@@ -157,10 +156,6 @@ def from_tensors(state: Mapping[str, Any]) -> dict[str, Array]:
         ):
             raise InputError(f"the frozen code in this checkpoint has no integers {key}")
         tables[key] = value.numpy()
-        if key in ("branch_left", "left"):
-            if ((tables[key] < 0) | (tables[key] > TOTAL)).any():
-                raise InputError("the frozen code in this checkpoint has no probabilities")
-            tables[key] = tables[key].astype(np.uint32)
     return tables
 
 
@@ -188,13 +183,10 @@ def _integer_probabilities(
 
 def _round_segments(probability: Array, start: Array) -> Array:
     """Round the pmf of every node's branches: (left, probability) for each branch."""
-    left = np.empty((len(probability), 2), dtype=np.uint32)
     rounded = np.maximum(np.floor(probability * TOTAL), 1).astype(np.int64)
     node = np.repeat(np.arange(len(start) - 1), np.diff(start))
     order = np.lexsort((rounded, node))
     largest = order[start[1:] - 1]
     rounded[largest] += TOTAL - np.add.reduceat(rounded, start[:-1])
     total = np.cumsum(rounded) - rounded
-    left[:, 0] = total - total[start[:-1]][node]
-    left[:, 1] = rounded
-    return left
+    return np.stack([total - total[start[:-1]][node], rounded], 1)

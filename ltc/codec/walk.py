@@ -80,14 +80,12 @@ def encode(points, begin, enough, pattern, state, states, arrays):  # type: igno
                     return words[:0], i, False
                 if start[here + 1] - start[here] > 1:
                     entry = branch_at[which, t] + best - start[node[k]]
-                    before, own = np.int64(branch_left[entry, 0]), np.int64(branch_left[entry, 1])
-                    encoder = put(words, encoder, before, own)
+                    encoder = put(words, encoder, branch_left[entry, 0], branch_left[entry, 1])
                 c = coset_at[which, t] + coset[best]
                 size = table_start[c + 1] - table_start[c] - 2  # integers in the table
                 z = np.int64(integer) - first_integer[c]
                 at = table_start[c] + (z if 0 <= z < size else size)
-                before = np.int64(left[at])
-                encoder = put(words, encoder, before, np.int64(left[at + 1]) - before)
+                encoder = put(words, encoder, left[at], left[at + 1] - left[at])
                 if not 0 <= z < size:
                     # How far outside, after a bit that tells the side.
                     encoder = put_bit(words, encoder, int(z < 0))
@@ -133,14 +131,11 @@ def decode(words, reader, points, pattern, state, states, arrays):  # type: igno
                     if part >= TOTAL:
                         return False
                     entry = branch_at[which, t] + b - start[node[k]]
-                    before, own = np.int64(branch_left[entry, 0]), np.int64(branch_left[entry, 1])
+                    before, own = branch_left[entry, 0], branch_left[entry, 1]
                     while part >= np.uint64(before + own):
                         b += 1
                         entry += 1
-                        before, own = (
-                            np.int64(branch_left[entry, 0]),
-                            np.int64(branch_left[entry, 1]),
-                        )
+                        before, own = branch_left[entry, 0], branch_left[entry, 1]
                     decoder = get(words, decoder, before, own)
                 c = coset_at[which, t] + coset[b]
                 table = table_start[c]
@@ -156,8 +151,7 @@ def decode(words, reader, points, pattern, state, states, arrays):  # type: igno
                     else:
                         high = middle - 1
                 at = table + low
-                before = np.int64(left[at])
-                decoder = get(words, decoder, before, np.int64(left[at + 1]) - before)
+                decoder = get(words, decoder, left[at], left[at + 1] - left[at])
                 z = low
                 if low == size:
                     decoder, below = get_bit(words, decoder)

@@ -165,9 +165,9 @@ class Context(nn.Module):
         return _code_lengths(self.left)
 
     @property
-    def probabilities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    def probabilities(self) -> tuple[Counts, Counts]:
         """What the range coder needs: `branch` and `left`."""
-        return self.branch.numpy().astype(np.uint32), self.left.numpy().astype(np.uint32)
+        return self.branch.numpy(), self.left.numpy()
 
     def arrays(self, count: int) -> tuple[Integers, Integers, Integers, Integers, Integers]:
         """Return what the kernels need to find the classes of the first planes.
