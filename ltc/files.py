@@ -113,7 +113,7 @@ def write_new(path: str | Path, text: str) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def write_state(state: Mapping[str, Any], path: str | Path) -> None:
+def write_state(state: dict[str, Any], path: str | Path) -> None:
     """Write tensors and plain values as torch does, whole or not at all.
 
     Torch itself says of a full disk that a stream failed, not that the disk is full.
@@ -128,7 +128,7 @@ def write_state(state: Mapping[str, Any], path: str | Path) -> None:
     import torch  # not above: it is slow to import
 
     stream = io.BytesIO()
-    torch.save(dict(state), stream)
+    torch.save(state, stream)
     with atomic_write(path) as temporary:
         temporary.write_bytes(stream.getbuffer())
 

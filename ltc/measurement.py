@@ -28,6 +28,10 @@ class Measurement(NamedTuple):
     distortion_stderr: float
     covariance: float = 0.0
 
+    def stated(self) -> dict[str, float]:
+        """Return what tables and files state: all but the covariance, by name."""
+        return {name: value for name, value in self._asdict().items() if name != "covariance"}
+
 
 class Measured(NamedTuple):
     """What was measured of a run.

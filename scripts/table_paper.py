@@ -88,16 +88,16 @@ def main() -> None:
         lattice, lmbdas, settings, bound = EXPERIMENTS[experiment]
         settings = [f"experiment={experiment}", *settings, *overrides]
         swept = "lmbda=" + ",".join(map(str, lmbdas))
-        reference = None
+        found = {}
         for number, (name, method) in enumerate(methods(experiment, lattice).items()):
             folder = options.out / experiment / str(number)
-            runs = sweep(folder, *settings, *method, swept, "bound=none")
-            if reference is None:
-                reference = runs[len(runs) // 2]
-                distortion, dimension = reference["distortion"], reference["dimension"]
-                latents = reference.get("transform.latent_dimension") or dimension
-                per_latent = dimension / latents
-                lower = per_latent * limit(distortion, *settings, f"bound={bound}")
+            found[name] = sweep(folder, *settings, *method, swept, "bound=none")
+        published = next(iter(found.values()))
+        reference = published[len(published) // 2]
+        distortion, dimension = reference["distortion"], reference["dimension"]
+        per_latent = dimension / (reference.get("transform.latent_dimension") or dimension)
+        lower = per_latent * limit(distortion, *settings, f"bound={bound}")
+        for name, runs in found.items():
             rate = per_latent * rate_at(runs, distortion)
             numbers = (distortion, rate, per_latent * reference["rate"] - rate, rate - lower)
             rows.append(" | ".join([experiment, name, *(f"{value:.3f}" for value in numbers)]))

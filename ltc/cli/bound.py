@@ -117,9 +117,7 @@ def _task(config: DictConfig) -> None:
                     break
                 d = reached.distortion
                 snr = 10 * math.log10(variance / d) if d > 0 else None
-                measured = reached._asdict()
-                del measured["covariance"]
-                points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **measured})
+                points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached.stated()})
     folder = run_folder()
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]

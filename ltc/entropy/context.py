@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ltc.checks import number
-from ltc.entropy.neighbourhood import CLASSES, FEATURES, WHOLE, related
+from ltc.entropy.neighbourhood import CLASSES, FEATURES, low_bits, related
 from ltc.errors import InputError
 
 __all__ = ["Context", "in_units"]
@@ -117,7 +117,7 @@ class Context(nn.Module):
         """
         # Where little was found: as in the classes next to it, and at first geometric.
         classes = np.arange(CLASSES)
-        low = np.maximum(classes - WHOLE, 0) >> 2  # as `low_bits`
+        low = np.array([low_bits(number, 0) for number in range(CLASSES)])
         mean = 2.0 ** (classes / 4 - 4 - low)[:, None] / 4
         geometric = (mean / (1 + mean)) ** np.arange(RANKS) + 1e-6
         geometric = (geometric / geometric.sum(1, keepdims=True))[:, None]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "WHOLE", "class_of", "features",
+__all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "class_of", "features",
            "fit_weights", "known", "low_bits", "place_of", "related", "with_border"]  # fmt: skip
 
 BORDER = 2

@@ -170,10 +170,8 @@ def compare(
         gap_bits = rate - lower
         gap_db = _gap_db(bound, rate, reached) if snr_db is not None else None
         gap_stderr = _gap_stderr(measurement, gap_bits / gap_db) if gap_db else None
-    measured = measurement._asdict()
-    del measured["covariance"]
     return {
-        **measured,
+        **measurement.stated(),
         "snr_db": snr_db,
         "bound": None if bound is None else bound.name,
         "bound_rate_lower": lower,
