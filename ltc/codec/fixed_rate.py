@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,6 +20,7 @@ from ltc.codec.range_coder import (
     to_bytes,
     with_room,
 )
+from ltc.compiled import compiled
 from ltc.errors import InputError
 from ltc.quantizers import NestedQuantizer
 
@@ -94,10 +94,7 @@ class FixedRateCode(Code):
         return list(self.quantizer.point(index).cpu().split(counts))
 
 
-kernel = numba.njit(cache=True, nogil=True)
-
-
-@kernel
+@compiled()
 def _write(digits, ratio):  # type: ignore[no-untyped-def]
     words, encoder = start_encoder()
     for digit in digits:
@@ -107,7 +104,7 @@ def _write(digits, ratio):  # type: ignore[no-untyped-def]
     return finish(words, encoder)
 
 
-@kernel
+@compiled()
 def _read(words, digits, ratio):  # type: ignore[no-untyped-def]
     decoder = start_decoder(words)
     for i in range(len(digits)):

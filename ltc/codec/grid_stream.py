@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +30,7 @@ from ltc.codec.range_coder import (
 )
 from ltc.coder.grid_search import predicted
 from ltc.coder.levels import PLAIN, kind_of, level_of, rank_of, signed
+from ltc.compiled import compiled
 from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, low_bits, place_of
 from ltc.errors import InputError
 
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "encode"]
 
-kernel = numba.njit(cache=True, nogil=True)
-inline = numba.njit(cache=True, nogil=True, inline="always")
+inline = compiled(inline="always")
 # Words that a coordinate takes at most: its coset, its rank, its escape, its sign.
 MOST_WORDS = 80
 # Zeros that an escape begins with at most: levels have 32 bits.
@@ -113,7 +112,7 @@ def _expected(  # type: ignore[no-untyped-def]
     return class_of(total), guess
 
 
-@kernel
+@compiled()
 def encode_planes(  # type: ignore[no-untyped-def]
     level, following, coset, related, weights, bias, prediction, group, branch, left, magnitude
 ):
@@ -166,7 +165,7 @@ def encode_planes(  # type: ignore[no-untyped-def]
     return finish(words, encoder), True
 
 
-@kernel
+@compiled()
 def decode_plane(  # type: ignore[no-untyped-def]
     plane, walk, words, following, coset, related, weights, bias, prediction, group, branch, left,
     inward, level, magnitude, place,

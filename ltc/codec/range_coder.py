@@ -11,9 +11,10 @@ An encoder is (words written, lower end of the interval, its width, words that w
 first of them), a decoder (words read, lower end, width, the number that it reads).
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from ltc.compiled import compiled
 
 __all__ = [
     "PRECISION",
@@ -48,7 +49,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _WORD = np.uint64(0xFFFFFFFF)
 
-inline = numba.njit(inline="never", cache=True, nogil=True)
+inline = compiled(inline="never")
 
 
 @inline

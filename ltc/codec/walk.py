@@ -8,7 +8,6 @@ with those of all paths, after a bit that tells whether any is not 0, and `state
 vector to vector.
 """
 
-import numba
 import numpy as np
 
 from ltc.codec.range_coder import (
@@ -27,17 +26,17 @@ from ltc.codec.range_coder import (
     start_encoder,
     with_room,
 )
+from ltc.compiled import compiled
 
 __all__ = ["decode", "encode"]
 
-kernel = numba.njit(cache=True, nogil=True)
 # Words that a coordinate takes at most, one for each `put`: a branch, an integer, and an escape.
 MOST_WORDS = 128
 # Zeros that an escape begins with at most: integers have 53 bits.
 MOST_ZEROS = 53
 
 
-@kernel
+@compiled()
 def encode(points, begin, enough, pattern, state, states, arrays):  # type: ignore[no-untyped-def]
     """Encode points from `begin` on, until `enough` words are written.
 
@@ -96,7 +95,7 @@ def encode(points, begin, enough, pattern, state, states, arrays):  # type: igno
     return finish(words, encoder), vectors, True
 
 
-@kernel
+@compiled()
 def decode(words, reader, points, pattern, state, states, arrays):  # type: ignore[no-untyped-def]
     """Decode words into `points`, shape (count, rows, n); return whether they are a stream.
 

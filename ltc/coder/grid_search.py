@@ -7,16 +7,15 @@ which each survivor knows of its own path, as in the dependent quantization of v
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from ltc.coder.levels import PLAIN, candidate, kind_of, rank_of, signed
+from ltc.compiled import compiled
 from ltc.entropy.neighbourhood import BORDER, LARGEST, class_of, known, low_bits, place_of
 
 __all__ = ["predicted", "search"]
 
-kernel = numba.njit(cache=True, nogil=True)
-inline = numba.njit(cache=True, nogil=True, inline="always")
+inline = compiled(inline="always")
 
 
 @inline
@@ -54,7 +53,7 @@ def _length(values, kind, rank, low):  # type: ignore[no-untyped-def]
     return values[kind, escape] + 1 + 2 * np.floor(np.log2(float(high - escape + 1))) + low
 
 
-@kernel
+@compiled()
 def search(  # type: ignore[no-untyped-def]
     plane,
     state,

@@ -18,10 +18,10 @@ sections, one after another, and of most states only some branches there are.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ltc.compiled import compiled
 from ltc.errors import InputError
 from ltc.lattices import Lattice, Section
 
@@ -37,7 +37,7 @@ PLAIN = 13
 # States at most: each has its own neighbours to look at, so that the time grows with them.
 MOST_STATES = 1024
 
-inline = numba.njit(cache=True, nogil=True, inline="always")
+inline = compiled(inline="always")
 
 
 class Branches(NamedTuple):

@@ -10,11 +10,12 @@ Magnitudes are stored with a border of zeros, `BORDER` on each side: shape (k, R
 
 import math
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ltc.compiled import compiled
 
 __all__ = ["BORDER", "CLASSES", "FEATURES", "LARGEST", "class_of", "features",
            "fit_weights", "known", "low_bits", "place_of", "related", "with_border"]  # fmt: skip
@@ -36,7 +37,7 @@ LEFT, ABOVE, FREQUENCIES, AHEAD, COLOURS = 0, 2, 5, 10, 11
 FEATURES = 15
 
 Array = NDArray[np.int32]
-inline = numba.njit(cache=True, nogil=True, inline="always")
+inline = compiled(inline="always")
 
 
 def related(frequencies: Tensor) -> NDArray[np.int64]:

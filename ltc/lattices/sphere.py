@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ltc.compiled import compiled
 from ltc.lattices.backend import UNRESOLVED
-from ltc.lattices.trellis.simd import compiled
 
 __all__ = ["closest_point", "lll", "points_within", "triangular"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@compiled
+@compiled()
 def lll(basis: Any) -> Any:
     """Return a reduced basis of a lattice: short vectors, nearly orthogonal.
 
@@ -85,7 +85,7 @@ def triangular(basis: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.ascontiguousarray(upper.T), np.ascontiguousarray(rotation)
 
 
-@compiled
+@compiled()
 def _search(lower: Any, target: Any, bound: float, every: bool, exact: bool, found: Any) -> int:
     """Search the points of a lattice near a target, depth first and nearest first.
 
@@ -138,7 +138,7 @@ def _search(lower: Any, target: Any, bound: float, every: bool, exact: bool, fou
                 return count
 
 
-@compiled
+@compiled()
 def closest_point(  # type: ignore[no-untyped-def]
     start, stop, x, points, basis, inverse, lower, rotation, exact
 ):

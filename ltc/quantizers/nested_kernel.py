@@ -1,7 +1,8 @@
 """A step of the search for a nested lattice's codewords, compiled for the CPU."""
 
-import numba
 from torch import Tensor
+
+from ltc.compiled import compiled
 
 __all__ = ["move"]
 
@@ -12,7 +13,7 @@ def move(*tensors: Tensor, back: float, push: float, same: float) -> None:
 
 
 # Sums in any order, which the processor does several at a time.
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _move(  # type: ignore[no-untyped-def]
     x, target, nearest, coarse, at, best, least, back, push, same
 ):

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from scipy.fft import dct
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from ltc.compiled import compiled
 from ltc.descent import gradient_descent
 from ltc.threads import one_thread
 from ltc.transforms.grid import Decoded
@@ -202,7 +202,7 @@ def _learned(pairs: list[Pair], called: str, report: Callable[[str], None]) -> L
     return Layer(layer.first, layer.norms.abs(), layer.bias.abs(), layer.last)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _second(plane, step, first, norms, bias, last):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return a plane after the second layer, shape (rows, columns); sums are in one order.
 
@@ -245,7 +245,7 @@ def _second(plane, step, first, norms, bias, last):  # type: ignore[no-untyped-d
     return taken
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _product(matrix, values, found):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill the product of a matrix and GROUP columns; the inner loop goes along columns."""
     for i in range(SIDE * SIDE):

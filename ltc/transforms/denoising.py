@@ -9,10 +9,11 @@ shifts (Nosratinia, *Denoising of JPEG images by re-application of JPEG*, J. VLS
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
+
+from ltc.compiled import compiled
 
 __all__ = ["denoised"]
 
@@ -47,7 +48,7 @@ def denoised(plane: Plane, step: float) -> Plane:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _denoised(plane, threshold, shifts, cosines):  # type: ignore[no-untyped-def] # pragma: no cover
     rows, columns = plane.shape
     sums, weights = np.zeros(plane.shape, np.float32), np.zeros(plane.shape, np.float32)
@@ -82,7 +83,7 @@ def _denoised(plane, threshold, shifts, cosines):  # type: ignore[no-untyped-def
     return found
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _product(a, b, product):  # type: ignore[no-untyped-def] # pragma: no cover
     """Fill a product of two blocks; the inner loop goes along sums that do not depend on it."""
     product[:] = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from ltc.compiled import compiled
 
 __all__ = ["products"]
 
@@ -11,7 +12,7 @@ __all__ = ["products"]
 GROUP = 16
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def products(vectors, matrix):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return `vectors @ matrix`, float32; each sum is of 64 bits, its terms in their order.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.fft import dct
 from torch import Tensor
 
 from ltc.checks import choice, integer
+from ltc.compiled import compiled
 from ltc.descent import gradient_descent
 from ltc.errors import InputError
 from ltc.threads import each_in_parallel
@@ -296,7 +296,7 @@ def _cut(planes: NDArray[np.float32], side: int, rng: np.random.Generator) -> ND
     return plane[top : top + side, left : left + side]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _mixed(lines: NDArray[np.float32], matrix: Array) -> NDArray[np.float32]:  # pragma: no cover
     """Return lines with the samples on both sides of each boundary of blocks multiplied."""
     count, length = lines.shape

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ltc.compiled import compiled
 from ltc.lattices.trellis import simd
-from ltc.lattices.trellis.simd import add, aligned, compiled, load, maximum, multiply, store
+from ltc.lattices.trellis.simd import add, aligned, load, maximum, multiply, store
 
 __all__ = ["log_partition"]
 
@@ -14,7 +15,7 @@ __all__ = ["log_partition"]
 LEAST_OVERLAP = 1e-200
 
 
-@compiled
+@compiled()
 def log_partition(
     start: int, stop: int, log_mass: Any, log_total: Any, marginal: Any, trellis: Any, lost: Any
 ) -> None:
@@ -125,7 +126,7 @@ def log_partition(
                     marginal[block + lane, t, k] = share
 
 
-@compiled
+@compiled()
 def _normalise(values: Any, begin: int, count: int, greatest: Any) -> None:
     """Divide the lanes of `count` states by their greatest, which is written to `greatest`."""
     lanes = len(greatest)

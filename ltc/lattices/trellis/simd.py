@@ -11,17 +11,17 @@ Everything here can be called from functions compiled by numba only.
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import extending
 from numba.core import types
 from numba.extending import models, register_model
 
+from ltc.compiled import compiled
+
 __all__ = [
     "add",
     "aligned",
-    "compiled",
     "less",
     "load",
     "maximum",
@@ -32,9 +32,6 @@ __all__ = [
 ]
 
 BYTES = 64
-
-# Division by zero gives infinity, as in numpy.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 # Called without the typing context that stands first in the definition.
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = extending.intrinsic
@@ -59,7 +56,7 @@ class _VectorModel(models.PrimitiveModel):
         )
 
 
-@numba.njit(inline="always")
+@compiled(inline="always")
 def aligned(size: int, like: Any) -> Any:
     """Return an uninitialised array of `like`'s type that begins on a cache line."""
     room = np.empty(size + 64 // like.itemsize, like.dtype)

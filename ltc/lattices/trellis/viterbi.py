@@ -12,12 +12,12 @@ in, -1 where it is free. No items at all are the whole rows, free at both ends.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from ltc.compiled import compiled
 from ltc.lattices.backend import UNRESOLVED
 from ltc.lattices.trellis import simd
-from ltc.lattices.trellis.simd import add, aligned, compiled, less, load, select, store, store_bits
+from ltc.lattices.trellis.simd import add, aligned, less, load, select, store, store_bits
 
 __all__ = ["decode", "states_after"]
 
@@ -28,7 +28,7 @@ TILE = 256
 RESTART = 1024
 
 
-@numba.njit(inline="always")
+@compiled(inline="always")
 def _room(trellis: Any, width: int, x: Any) -> Any:
     """Return memory for a block of lanes: costs of a tile, totals, decisions, and a path."""
     lanes = simd.BYTES // x.itemsize
@@ -46,7 +46,7 @@ def _room(trellis: Any, width: int, x: Any) -> Any:
     )
 
 
-@compiled
+@compiled()
 def _item(items: Any, index: int, n: int) -> Any:
     """Return (row, begin, length) of an item."""
     if len(items):
@@ -54,7 +54,7 @@ def _item(items: Any, index: int, n: int) -> Any:
     return index, 0, n
 
 
-@numba.njit(inline="always")  # as of `_end`: a call for each block of short vectors is felt
+@compiled(inline="always")  # as of `_end`: a call for each block of short vectors is felt
 def _begin(states: Any, ends: Any, total: Any) -> None:
     """Write the costs of so many states, in which the lanes begin."""
     lanes = simd.BYTES // total.itemsize
@@ -65,7 +65,7 @@ def _begin(states: Any, ends: Any, total: Any) -> None:
                 total[lanes * s + lane] = np.inf
 
 
-@numba.njit(inline="always")
+@compiled(inline="always")
 def _end(states: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
     """Write in which of so many states the lanes end."""
     lanes = simd.BYTES // total.itemsize
@@ -79,7 +79,7 @@ def _end(states: Any, ends: Any, total: Any, old: Any, state: Any) -> None:
             state[lane] = ends[lane, 1]
 
 
-@compiled
+@compiled()
 def _survivors(
     trellis: Any, start: int, stop: int, cost: Any, total: Any, old: Any, decision: Any, d: Any
 ) -> Any:
@@ -135,7 +135,7 @@ def _survivors(
     return old, d
 
 
-@compiled
+@compiled()
 def _take_away_least(total: Any, old: Any, states: int, lanes: int) -> None:
     """Take away from the costs of so many states, from `old` on, the least in each lane."""
     for lane in range(lanes):
@@ -146,7 +146,7 @@ def _take_away_least(total: Any, old: Any, states: int, lanes: int) -> None:
             total[old + lanes * s + lane] -= least
 
 
-@compiled
+@compiled()
 def _trace_back(
     trellis: Any, start: int, stop: int, state: Any, decision: Any, d: Any, path: Any
 ) -> int:
@@ -180,7 +180,7 @@ def _trace_back(
     return d
 
 
-@compiled
+@compiled()
 def _in_steps(  # type: ignore[no-untyped-def]
     x, items, block, used, start, stop, step, scaled, residual
 ):
@@ -202,7 +202,7 @@ def _in_steps(  # type: ignore[no-untyped-def]
             residual[t, lane] = rest if abs(value) < UNRESOLVED else 0.0
 
 
-@compiled
+@compiled()
 def decode(  # type: ignore[no-untyped-def]
     start, stop, given, items, ends, result, joint, trellis, offset, step
 ):
@@ -287,7 +287,7 @@ def decode(  # type: ignore[no-untyped-def]
             joint[block + lane] = state[lane]
 
 
-@compiled
+@compiled()
 def states_after(
     start: int, stop: int, x: Any, states: Any, kinds: Any, following: Any, offset: Any, step: Any
 ) -> None:
