@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,10 @@ from ltc.progress import Progress
 
 if TYPE_CHECKING:  # they are slow to import, and --help should not be
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from ltc.bounds import RateDistortion
+    from ltc.sources import Source
 
 __all__ = ["main"]
 
@@ -58,8 +61,6 @@ def _task(config: DictConfig) -> None:
     if not config.bound.get("_target_"):
         raise InputError("bound=none leaves nothing to compute; use bound=auto")
     with Progress("loading"):
-        import torch
-
         from ltc.baselines import BASELINES
         from ltc.bounds.power_cost import Cost
         from ltc.runs.build import build_distortion, build_source
@@ -87,37 +88,31 @@ def _task(config: DictConfig) -> None:
                 f"no bound of source={source.name} is known under distortion={distortion.name}: "
                 "that takes a density in one to three dimensions, or finitely many values"
             )
-        for d in distortions:
-            decibel = {"snr_db": 10 * math.log10(variance / d)} if cost.squared else {}
-            row: dict[str, Any] = {"distortion": float(d), **decibel}
-            dispersion = block and bound.dispersion(float(d))  # refuses before R(D) takes its time
-            row |= _row(bound, d, tol)
-            if block:
-                row["dispersion"] = dispersion
-                row[NORMAL] = (
-                    None
-                    if dispersion is None  # not where it is 0: every value costs as many bits
-                    else max(0.0, _middle(row) + quantile * math.sqrt(dispersion / block))
-                )
-            rows.append(row)
-            bar.update(len(rows), bound.name)
+        points: list[dict[str, Any]] = []
+        ended: BaseException | None = None
+        try:
+            for d in distortions:
+                decibel = {"snr_db": 10 * math.log10(variance / d)} if cost.squared else {}
+                row: dict[str, Any] = {"distortion": float(d), **decibel}
+                # Refuses before R(D) takes its time.
+                dispersion = block and bound.dispersion(float(d))
+                row |= _row(bound, d, tol)
+                if block:
+                    row["dispersion"] = dispersion
+                    row[NORMAL] = (
+                        None
+                        if dispersion is None  # not where it is 0: every value costs as many bits
+                        else max(0.0, _middle(row) + quantile * math.sqrt(dispersion / block))
+                    )
+                rows.append(row)
+                bar.update(len(rows), bound.name)
+            for point in _baselines(names, source, distortions, config.seed, bar):
+                points.append(point)
+        except (KeyboardInterrupt, InputError) as error:
+            if not rows:
+                raise
+            ended = error  # raised once what is known was shown and written
     limits = list(dict.fromkeys(key for row in rows for key in row if key[0] in "≥≤"))
-    points: list[dict[str, Any]] = []
-    for name in names:
-        with Progress(name, count) as bar:
-            for done, d in enumerate(distortions):
-                bar.update(done)
-                # The slope of a Gaussian source's R(D) at this distortion.
-                lmbda = 1 / (2 * math.log(2) * float(d))
-                generator = torch.Generator().manual_seed(config.seed)
-                try:
-                    reached = BASELINES[name](source, lmbda, generator)
-                except InputError as error:
-                    console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
-                    break
-                d = reached.distortion
-                snr = 10 * math.log10(variance / d) if d > 0 else None
-                points.append({"name": name, "lmbda": lmbda, "snr_db": snr, **reached.stated()})
     folder = run_folder()
     # A limit that is alone on its side is in the file already, as that end of the bracket.
     alone = [name for name in limits if sum(other[0] == name[0] for other in limits) == 1]
@@ -145,6 +140,32 @@ def _task(config: DictConfig) -> None:
         with atomic_write(folder / f"curve{suffix}") as path:
             figure.savefig(path, dpi=150)
     console.print(f"[dim]{escape(str(folder))}[/]")
+    if ended:
+        raise ended
+
+
+def _baselines(
+    names: list[str], source: Source, distortions: NDArray[np.float64], seed: int, bar: Progress
+) -> Iterator[dict[str, Any]]:
+    """Yield what the classical quantizers reach about some distortions."""
+    import torch
+
+    from ltc.baselines import BASELINES
+
+    for name in names:
+        for done, d in enumerate(distortions):
+            bar.update(done, name)
+            # The slope of a Gaussian source's R(D) at this distortion.
+            lmbda = 1 / (2 * math.log(2) * float(d))
+            generator = torch.Generator().manual_seed(seed)
+            try:
+                reached = BASELINES[name](source, lmbda, generator)
+            except InputError as error:
+                console.print(f"{name} at lmbda {lmbda:.4g}: {error}", markup=False)
+                break
+            d = reached.distortion
+            snr = 10 * math.log10(source.variance / d) if d > 0 else None
+            yield {"name": name, "lmbda": lmbda, "snr_db": snr, **reached.stated()}
 
 
 def _row(bound: RateDistortion, distortion: float, tol: float) -> dict[str, Any]:

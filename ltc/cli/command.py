@@ -1,6 +1,7 @@
 """What all commands share: configuration, folders of their own, errors for people."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -165,6 +166,9 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
         else:
             errors.print("warning: " + describe(failure.exc_value), markup=False)
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     threading.excepthook = in_thread
     logging.raiseExceptions = verbose  # nor is a log that finds no room worth a traceback
     try:

@@ -70,5 +70,6 @@ def _write_parquet(columns: dict[str, list[Any]], file: Path) -> None:
     import pyarrow as pa  # an extra, so that not everybody has to install it
     import pyarrow.parquet
 
-    with atomic_write(file) as path:
-        pyarrow.parquet.write_table(pa.table(columns), path)
+    # A stream, since a name for it has to be UTF-8.
+    with atomic_write(file) as path, path.open("wb") as stream:
+        pyarrow.parquet.write_table(pa.table(columns), stream)

@@ -6,6 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from ltc.baselines import BASELINES
+from ltc.cli import bound
+from ltc.errors import InputError
+
 
 def table(tmp_path, name="curve.csv"):
     (path,) = tmp_path.rglob(name)
@@ -70,6 +74,29 @@ def test_baselines_stand_beside_the_bound(run, tmp_path):
     assert [row["name"] for row in rows] == ["ecsq"] * 3
     shannon = [0.5 * math.log2(12 / (2 * math.pi * math.e) / float(r["distortion"])) for r in rows]
     assert all(float(row["rate"]) > known for row, known in zip(rows, shannon, strict=True))
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, "baselines", "R(D)"])
+def test_what_is_known_is_kept_when_the_rest_ends(run, tmp_path, monkeypatch, ending):
+    calls = []
+
+    def ends(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt if ending is KeyboardInterrupt else InputError(ending)
+        return original(*arguments)
+
+    if ending == "R(D)":
+        original = bound._row
+        monkeypatch.setattr(bound, "_row", ends)
+    else:
+        original = BASELINES["ecsq"]
+        monkeypatch.setitem(BASELINES, "ecsq", ends)
+    code, output = run("points=4", "bound.baselines=[ecsq]")
+    assert code == {KeyboardInterrupt: 130, "baselines": 0, "R(D)": 2}[ending], output
+    assert len(table(tmp_path)) == (2 if ending == "R(D)" else 4)
+    if ending != "R(D)":
+        assert len(table(tmp_path, "baselines.csv")) == 2
 
 
 def test_samples_have_three_limits(run, tmp_path):

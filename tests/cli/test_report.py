@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 
@@ -109,3 +110,15 @@ def test_follow_writes_whenever_a_run_ends(write_run, tmp_path, run, monkeypatch
     assert seen[0] is None  # there was none yet, which is no error
     assert seen[1] == seen[2] != seen[3] == seen[4]
     assert printed.count("e8") == 2
+
+
+def test_names_that_are_no_text_end_nothing(write_run, run, monkeypatch):
+    name = os.fsdecode(b"run-\xff")
+    try:
+        folder = write_run(name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    monkeypatch.chdir(folder)
+    code, printed = run(str(folder))
+    assert code == 0, printed
+    assert (folder / "report" / "index.html").exists()
