@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ltc.baselines import BASELINES
-from ltc.cli import bound
+from ltc.cli import bound as command
 from ltc.errors import InputError
 
 
@@ -87,8 +87,8 @@ def test_what_is_known_is_kept_when_the_rest_ends(run, tmp_path, monkeypatch, en
         return original(*arguments)
 
     if ending == "R(D)":
-        original = bound._row
-        monkeypatch.setattr(bound, "_row", ends)
+        original = command._row
+        monkeypatch.setattr(command, "_row", ends)
     else:
         original = BASELINES["ecsq"]
         monkeypatch.setitem(BASELINES, "ecsq", ends)
