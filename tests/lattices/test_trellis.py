@@ -21,6 +21,7 @@ from ltc.lattices import (
     force_backend,
     hermite_normal_form,
 )
+from ltc.lattices.trellis import recursions
 
 BACKENDS = pytest.mark.parametrize("backend", ["numba", "torch"])
 
@@ -120,6 +121,18 @@ def test_gradient(trellis_lattice):
     with force_backend("torch"):
         (expected,) = torch.autograd.grad(trellis.log_partition(log_mass).sum(), log_mass)
     torch.testing.assert_close(gradient, expected)
+
+
+def test_masses_that_are_computed_again_are_the_same(trellis_lattice, monkeypatch):
+    trellis = trellis_lattice.trellis
+    log_mass = tables(trellis, 11).requires_grad_()
+    results = []
+    for cached in (1 << 30, 0):  # masses of all sections, and of as few as can be
+        monkeypatch.setattr(recursions, "CACHED_BYTES", cached)
+        total = trellis.log_partition(log_mass)
+        results.append((total, *torch.autograd.grad(total.sum(), log_mass)))
+    for kept, again in zip(*results, strict=True):
+        assert torch.equal(kept, again)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

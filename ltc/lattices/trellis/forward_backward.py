@@ -17,7 +17,14 @@ LEAST_OVERLAP = 1e-200
 
 @compiled()
 def log_partition(
-    start: int, stop: int, log_mass: Any, log_total: Any, marginal: Any, trellis: Any, lost: Any
+    start: int,
+    stop: int,
+    log_mass: Any,
+    log_total: Any,
+    marginal: Any,
+    trellis: Any,
+    lost: Any,
+    sections: int,
 ) -> None:
     """Write log partition functions and the posterior marginals of the cosets.
 
@@ -25,22 +32,27 @@ def log_partition(
     (count, n, cosets), `log_total` of shape (count,). Every section is scaled so that its
     greatest mass is one: nothing overflows. What underflows is without weight in the result
     unless `lost` is set for the table; then the result is not to be used.
+
+    Masses are kept of so many `sections` at a time, and where each such segment begins; what is
+    not kept is computed again on the way back.
     """
     previous, coset, first, degree, states, cosets = trellis[:6]
     n, width = log_mass.shape[1:]
     double = np.empty(0, np.float64)
     lanes = simd.BYTES // double.itemsize
     mass = aligned(n * width * lanes, double)
-    total, most = 0, 0
+    most = 0
     # Number by number, as in `viterbi`: expressions of arrays take seconds to compile.
     for t in range(n + 1):
-        total += states[t]
         most = max(most, states[t])
-    forward = aligned(total * lanes, double)
+    segments = (n + sections - 1) // sections
+    starts = aligned(segments * most * lanes, double)
+    forward = aligned((sections + 1) * most * lanes, double)
     backward = aligned(2 * most * lanes, double)
     weight = aligned(width * lanes, double)
     greatest = aligned(lanes, double)
     log_scale = np.zeros(lanes)
+    unused = np.zeros(lanes)
     mass[:] = 0
     for block in range(start, stop, lanes):
         used = min(lanes, stop - block)
@@ -57,31 +69,16 @@ def log_partition(
                     mass[(t * width + k) * lanes + lane] = np.exp(
                         log_mass[block + lane, t, k] - top
                     )
-        # Forward: the mass of all pasts of each state.
-        forward[:lanes] = 1
+        # Forward: the mass of all pasts of each state, as each segment begins.
         old = 0
-        for t in range(n):
-            new = old + lanes * states[t]
-            b = first[t]
-            row = t * width * lanes
-            for s in range(states[t + 1]):
-                value = multiply(
-                    load(forward, old + lanes * previous[b]), load(mass, row + lanes * coset[b])
-                )
-                for j in range(b + 1, b + degree[t]):
-                    value = add(
-                        value,
-                        multiply(
-                            load(forward, old + lanes * previous[j]),
-                            load(mass, row + lanes * coset[j]),
-                        ),
-                    )
-                b += degree[t]
-                store(forward, new + lanes * s, value)
-            _normalise(forward, new, states[t + 1], greatest)
-            for lane in range(lanes):
-                log_scale[lane] += np.log(greatest[lane])
-            old = new
+        forward[:lanes] = 1
+        for segment in range(segments):
+            begin = segment * sections
+            for i in range(lanes * states[begin]):
+                forward[i] = forward[old + i]
+                starts[segment * most * lanes + i] = forward[i]
+            end = min(n, begin + sections)
+            old = _forward(forward, mass, begin, end, width, trellis, greatest, log_scale)
         for lane in range(used):
             sum_ = 0.0
             for s in range(states[n]):
@@ -92,6 +89,11 @@ def log_partition(
         backward[: lanes * states[n]] = 1
         after = 0
         for t in range(n - 1, -1, -1):
+            if (t + 1) % sections == 0 and t + 1 < n:  # the masses of another segment
+                begin = t + 1 - sections
+                for i in range(lanes * states[begin]):
+                    forward[i] = starts[begin // sections * most * lanes + i]
+                old = _forward(forward, mass, begin, t + 1, width, trellis, greatest, unused)
             before = half - after
             old -= lanes * states[t]
             row = t * width * lanes
@@ -124,6 +126,46 @@ def log_partition(
                     if k < cosets[t]:
                         share = weight[k * lanes + lane] * mass[row + k * lanes + lane] / overlap
                     marginal[block + lane, t, k] = share
+
+
+@compiled()
+def _forward(
+    forward: Any,
+    mass: Any,
+    begin: int,
+    end: int,
+    width: int,
+    trellis: Any,
+    greatest: Any,
+    log_scale: Any,
+) -> int:
+    """Write the masses of sections on from those that `forward` begins with; return the last's."""
+    previous, coset, first, degree, states = trellis[:5]
+    lanes = len(greatest)
+    old = 0
+    for t in range(begin, end):
+        new = old + lanes * states[t]
+        b = first[t]
+        row = t * width * lanes
+        for s in range(states[t + 1]):
+            value = multiply(
+                load(forward, old + lanes * previous[b]), load(mass, row + lanes * coset[b])
+            )
+            for j in range(b + 1, b + degree[t]):
+                value = add(
+                    value,
+                    multiply(
+                        load(forward, old + lanes * previous[j]),
+                        load(mass, row + lanes * coset[j]),
+                    ),
+                )
+            b += degree[t]
+            store(forward, new + lanes * s, value)
+        _normalise(forward, new, states[t + 1], greatest)
+        for lane in range(lanes):
+            log_scale[lane] += np.log(greatest[lane])
+        old = new
+    return old
 
 
 @compiled()

@@ -29,6 +29,8 @@ GRAIN = 1_000_000
 MOST_DECISIONS = 1 << 28
 # Of memory for the masses of states of all threads; one may take more.
 MOST_BYTES = 1 << 31
+# Of masses that a cache holds.
+CACHED_BYTES = 1 << 24
 
 
 class Trellis(Structure):
@@ -290,9 +292,13 @@ class _ForwardBackward(torch.autograd.Function):
         total = given.new_empty(len(given))
         marginal = torch.empty_like(given)
         lost = np.zeros(len(given), dtype=np.bool_)
+        # To compute masses again is faster than to wait for those that no cache holds.
+        sections = n = len(trellis.states) - 1
+        if simd.BYTES * n * max(trellis.states) > CACHED_BYTES:
+            sections = math.isqrt(n)
         # Tables that the kernel takes side by side: fewer are not worth a thread's own states.
         together = simd.BYTES // given.element_size()
-        threads = max(1, MOST_BYTES // (simd.BYTES * sum(trellis.states)))
+        threads = max(1, MOST_BYTES // (2 * simd.BYTES * sections * max(trellis.states)))
         in_parallel(
             forward_backward.log_partition,
             len(given),
@@ -302,6 +308,7 @@ class _ForwardBackward(torch.autograd.Function):
             marginal.numpy(),
             trellis.flat,
             lost,
+            sections,
         )
         if lost.any():
             # Masses so far apart that their products leave the range of float64.
