@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ltc.bounds.quadrature import variance_of
 from ltc.checks import number
 from ltc.errors import InputError
 
@@ -105,8 +106,8 @@ def _of_samples(samples: Array, step: float) -> tuple[Array, Array]:
 
 def _of_density(density: Any, step: float) -> tuple[Array, Array]:
     """Return the same for a density, by Gauss-Legendre quadrature between candidates."""
-    if not 0 < density.var() < math.inf:
-        raise InputError(f"the source has variance {density.var():.3g}; expected a finite one")
+    if not 0 < (variance := variance_of(density)) < math.inf:
+        raise InputError(f"the source has variance {variance:.3g}; expected a finite one")
     low, high = (float(v) for v in (density.ppf(TAIL), density.isf(TAIL)))
     grid = np.linspace(low, high, min(max(math.ceil((high - low) / step), 2000), 100_000) + 1)
     nodes, weights = np.polynomial.legendre.leggauss(6)

@@ -141,7 +141,7 @@ class ShannonLowerBound(RateDistortion):
         if density is None or not cost.decomposable:
             return None
         centre = float(density.median())
-        away = float(density.std()) * np.array([-3.0, -1.0, -0.2, 0.2, 1.0, 3.0])
+        away = float(density.ppf(0.84) - centre) * np.array([-3.0, -1.0, -0.2, 0.2, 1.0, 3.0])
         with np.errstate(all="ignore"):
             fall = (density.logpdf(centre) - density.logpdf(centre + away)) / cost(away)
         if not np.isfinite(fall).all() or not np.allclose(fall, fall[0], rtol=1e-9):

@@ -26,7 +26,7 @@ from ltc.lattices import Lattice
 from ltc.quantizers import LatticeQuantizer, Layout
 from ltc.runs.grid_run import PictureRun, SoundRun
 from ltc.runs.lattice_run import LatticeRun
-from ltc.runs.own_classes import check_cost, check_covariance, check_shapes
+from ltc.runs.own_classes import check_cost, check_shapes, check_source
 from ltc.runs.run import Run, bring_to_scale, facts
 from ltc.runs.values import check_values
 from ltc.runs.vector_run import VectorRun
@@ -229,25 +229,7 @@ def build_source(config: DictConfig, dimension: int) -> Source:
     from ltc.sources import Source  # not above: not needed to code files
 
     source = _made(Source, "source", settings)
-    name = f"source: {type(source).__module__}.{type(source).__qualname__}"
-    try:
-        shape = 3, 2, source.dimension
-        drawn = source.blocks(*shape[:2], torch.Generator().manual_seed(0))
-    except InputError:
-        raise
-    except Exception as error:  # of a class of anybody's own
-        raise InputError(
-            f"{name} cannot be sampled: {error!r} (HYDRA_FULL_ERROR=1 or -v shows where)"
-        ) from error
-    if drawn.shape != shape or drawn.dtype != torch.float32:
-        raise InputError(
-            f"{name} draws blocks of shape {tuple(drawn.shape)}, {drawn.dtype}; expected {shape}, "
-            "torch.float32: sample(count, generator) returns vectors of shape (count, dimension)"
-        )
-    if not drawn.isfinite().all():
-        raise InputError(f"{name} draws NaN or infinity, which have no distortion")
-    if not source.whole:
-        check_covariance(source.covariance, source.dimension, name)
+    check_source(source)
     return source
 
 

@@ -201,6 +201,7 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
 
 
 SAMPLES = """
+import scipy.stats
 import torch
 from plugins_of_mine import Triangular
 
@@ -224,8 +225,26 @@ class Still(Triangular):
     covariance = torch.zeros(8, 8)
 
 class Small(Triangular):
+    density, covariance = None, 1e-60 * torch.eye(8).double()
+
     def sample(self, count, generator):
         return super().sample(count, generator) * 1e-30
+
+class Double(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator) * 2
+
+class Normal(Triangular):
+    density = scipy.stats.norm()
+
+class Vectors(Triangular):
+    density = None
+
+    def log_density(self, x):
+        return scipy.stats.norm.logpdf(x, scale=2).sum(-1)
+
+    def support(self):
+        return [[-14, 14], [-14, 14]]
 """
 TRANSFORMS = """
 from ltc.transforms import Transform
@@ -268,6 +287,9 @@ class Total(Gain):
         ("_target_: samples_of_mine.Broken\n", "samples_of_mine.Broken draws NaN or infinity"),
         ("_target_: samples_of_mine.Still\n", "has NaN or infinity, or no variance"),
         ("_target_: samples_of_mine.Small\n", "the samples are all alike, or nearly"),
+        ("_target_: samples_of_mine.Double\n", "samples have variance 4.0"),
+        ("_target_: samples_of_mine.Normal\n", "they need to be of one distribution"),
+        ("_target_: samples_of_mine.Vectors\n", "density has variance 4, its covariance says 1"),
         ("", "source: _target_ is None; expected the name of a Source"),
         ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
         ("_target_: os.system\n", "_target_: os.system: it could run anything; name a class"),
@@ -277,7 +299,8 @@ class Total(Gain):
 )
 def test_a_source_that_is_none_is_refused(call, plugins, text, expected):
     (plugins / "samples_of_mine.py").write_text(SAMPLES)
-    dimension = "dimension: null\n" if "samples_of_mine" in text else ""
+    number = 2 if "Vectors" in text else "null"
+    dimension = f"dimension: {number}\n" if "samples_of_mine" in text else ""
     (plugins / "source" / "no_source.yaml").write_text(text + dimension)
     code, output = call(train.main, "source=no_source", environment=str(plugins))
     assert code == 2
