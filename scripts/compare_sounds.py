@@ -1,9 +1,10 @@
-"""The README's table of sounds: runs of `source=sounds` beside other waveform codecs.
+r"""The README's table of sounds: runs of `source=sounds` beside other waveform codecs.
 
-    ltc-train source=sounds hydra.run.dir=outputs/trellis_8
-    ltc-train source=sounds quantizer=scalar hydra.run.dir=outputs/scalar
+    ltc-train source=sounds hydra.run.dir=outputs/sounds_trellis_8
+    ltc-train source=sounds quantizer=scalar hydra.run.dir=outputs/sounds_scalar
     ltc-train -m source=audio quantizer=scalar lmbda=20,40,80,160,320 hydra.sweep.dir=outputs/audio
-    python scripts/compare_sounds.py outputs/trellis_8 outputs/scalar --audio outputs/audio
+    python scripts/compare_sounds.py outputs/sounds_trellis_8 outputs/sounds_scalar \
+        --audio outputs/audio
 
 The recordings that `source=sounds` holds out are joined to one sound, because a header would be
 0.14 bits per sample of a spoken digit, and coded as files. Printed are signal-to-noise ratios at

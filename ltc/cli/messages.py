@@ -122,12 +122,25 @@ def describe(error: BaseException) -> str:
         return "a group is null or a number; expected a name, as in source=banana or bound=none"
     if isinstance(error, YAMLError):
         return f"a configuration file is no YAML: {' '.join(text.split())}"
+    bare = re.match(r"Error parsing override '([^'=]+)'\nmissing EQUAL", text)
+    if bare:
+        return f"{bare[1]}: expected KEY=VALUE" + _meant(bare[1])
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text
     of_file = _of_file(error)
     if of_file is not None:
         return f"cannot use {of_file.filename}: {of_file.strerror}; choose another file or folder"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _meant(word: str) -> str:
+    """Return what somebody who gave a bare word may have meant."""
+    for root in config_directories():
+        for file in sorted(root.glob(f"*/{word}.yaml")):
+            return f"; did you mean {file.parent.name}={word}?"
+        if (root / word).is_dir():
+            return f", as in {word}=NAME"
+    return ""
 
 
 def _missing_target(text: str, cause: BaseException | None) -> str:

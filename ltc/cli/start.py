@@ -1,4 +1,4 @@
-"""Where the commands start: Ctrl-C ends them in one line while they are being imported, too."""
+"""Where the commands start."""
 
 import sys
 from importlib import import_module
@@ -21,7 +21,7 @@ INTERRUPTED = 130
 def _start(module: str, function: str = "main") -> None:
     try:
         getattr(import_module(f"ltc.cli.{module}"), function)()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # while it is being imported
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
 

@@ -189,6 +189,18 @@ def test_commands_of_the_readme_can_be_composed():
             check_configuration(name, arguments)
 
 
+def test_no_two_commands_of_different_pages_write_to_one_folder():
+    pages = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *PAGES]}
+    found = [
+        (folder, page)
+        for page, text in pages.items()
+        for folder in re.findall(r"hydra\.run\.dir=(\S+)", text)
+    ]
+    assert len(found) > 12
+    written = [folder for folder, _ in found]
+    assert not [place for place in found if written.count(place[0]) > 1]
+
+
 @pytest.mark.parametrize("script", re.findall(r"python (scripts/\w+\.py)", "\n".join(
     path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *PAGES])
 ))  # fmt: skip

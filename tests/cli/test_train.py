@@ -151,6 +151,8 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["iid_gaussian"], "expected KEY=VALUE; did you mean source=iid_gaussian?"),
+        (["source", "iid_gaussian"], "source: expected KEY=VALUE, as in source=NAME"),
         (["source=iid_gausian"], "did you mean iid_gaussian"),
         (["quantizer=e88"], "did you mean e8"),
         (["quantizr=e8"], "did you mean quantizer"),
@@ -184,7 +186,7 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
         (["+trainer.nonsense=1"], "nonsense"),
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
-        (["lmbda"], "missing EQUAL"),
+        (["lmbda"], "lmbda: expected KEY=VALUE"),
         (["+ckpt=somewhere"], "there is no key ckpt"),
         (["~lmbda"], "~lmbda: the key is read; give it a value"),
         (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
