@@ -149,9 +149,10 @@ def load_array(name: str, path: Any) -> NDArray[np.float64]:
             f"{name}={path}: {error.strerror or error}; expected a .npy file"
         ) from error
     except (ValueError, EOFError) as error:
+        reason = "" if "pickle" in str(error) else f" ({error})"  # which numpy takes text for
         raise InputError(
-            f"{name}={path} is no .npy file of numbers ({error}); write one with "
-            "numpy.save(FILE, array), where the array's dtype is not object"
+            f"{name}={path} is no .npy file of numbers{reason}; write one with numpy.save(FILE, "
+            'array), of text with array = numpy.loadtxt(TEXT, delimiter=",")'
         ) from error
     if not isinstance(array, np.ndarray):  # a .npz archive
         array.close()

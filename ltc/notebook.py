@@ -1,5 +1,6 @@
 """The laboratory in Python: what `ltc-train` does, with a table, a figure and a coder as result."""
 
+import io
 import json
 import signal
 import time
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
 from rich.table import Table
 
 from ltc.bounds import RateDistortion
@@ -43,11 +45,11 @@ from ltc.sources import Source
 __all__ = ["Result", "configuration", "load", "train"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A finished run: its parts, its numbers, and how a notebook shows them.
 
-    Printed by `rich`, or shown by a notebook, it is the table that `ltc-train` prints.
+    Printed, or shown by a notebook, it is the table that `ltc-train` prints.
 
     Attributes:
         run: what was trained.
@@ -119,6 +121,12 @@ class Result:
 
     def __rich__(self) -> Table:
         return table(self.metrics)
+
+    def __repr__(self) -> str:
+        console = Console(file=io.StringIO(), width=100)
+        with console.capture() as shown:
+            console.print(self)
+        return shown.get()
 
     def _repr_html_(self) -> str:
         shown: str = self.__rich__()._repr_mimebundle_(["text/html"], [])["text/html"]

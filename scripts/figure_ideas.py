@@ -55,7 +55,7 @@ def above_shannon(moment: float) -> float:
 
 def cells() -> Figure:
     """Draw a square, a hexagon and a disc of unit area, coloured by the squared error in them."""
-    figure, rows = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
+    figure, rows = plt.subplots(1, 3, figsize=(8.4, 3.3), layout="constrained")
     axis = torch.linspace(-0.72, 0.72, 300, dtype=torch.float64)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     moments = {"square": Zn(2).second_moment, "hexagon": A2().second_moment}

@@ -63,6 +63,7 @@ def test_it_is_what_the_command_does(run, tmp_path, monkeypatch, capsys):
 
 def test_a_notebook_shows_it(run):
     assert f"{run.metrics['rate']:.4f}" in run._repr_html_()
+    assert f"{run.metrics['rate']:.4f}" in repr(run)
     figure = run.figure()
     point, cells = figure.axes
     ((rate,), (snr,)) = point.lines[-1].get_data()

@@ -14,6 +14,7 @@ from ltc.sources.split import rows_held_out
 __all__ = ["Array"]
 
 log = logging.getLogger("ltc")
+FEW = 30  # held-out rows
 
 
 class Array(FiniteSource):
@@ -86,12 +87,15 @@ class Array(FiniteSource):
             *normalise_rows(torch.from_numpy(rows), torch.from_numpy(test), advice, normalise)
         )
         which = {"random": "chosen at random", "place": "the last", "file": str(test_path)}[split]
-        log.info(
-            "source=array: %d of %d rows held out (source.split=%s, %s); offset %.6g, gain %.6g",
+        few = len(test) < FEW
+        log.log(
+            logging.WARNING if few else logging.INFO,
+            "source=array: %d of %d rows held out (source.split=%s, %s)%s; offset %.6g, gain %.6g",
             len(test),
             len(rows) + len(test),
             split,
             which,
+            ", whose mean says little of others" if few else "",
             self.offset,
             self.gain,
         )
