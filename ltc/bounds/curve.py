@@ -151,7 +151,7 @@ class Narrowest(RateDistortion):
         self.bounds = list(bounds)
         self.proof = proof
         self.note, self.about = bounds[0].note, bounds[0].about
-        self.name = ", ".join(dict.fromkeys(bound.name for bound in bounds))
+        self.name = " or ".join(dict.fromkeys(bound.name for bound in bounds))
 
     def bracket(self, distortion: float, tolerance: float | None = None) -> Bracket:
         """Return the narrowest bracket."""
