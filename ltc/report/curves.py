@@ -16,8 +16,9 @@ __all__ = ["BoundPoint", "Curve", "Mean", "Point", "Setting", "mean", "settings"
 
 NAMES = ("source", "transform", "quantizer", "entropy", "distortion_measure")
 # `bound.` is left out: it says what a run is compared with, not what it is.
-GROUPS = ("source.", "transform.", "quantizer.", "entropy.", "distortion.")
+GROUPS = ("source.", "transform.", "quantizer.", "entropy.", "distortion.", "refine.")
 NUMBERS = (
+    "realism",
     "batch",
     "trainer.devices",
     "learning_rate",
@@ -25,6 +26,10 @@ NUMBERS = (
     "gradient_clip",
     "steps",
 )
+
+
+# Runs of a curve differ in it, where it is asked for, as others do in lmbda.
+FIXED = "quantizer.rate"
 
 
 class Mean(NamedTuple):
@@ -245,14 +250,16 @@ def _setting(title: str, runs: list[FinishedRun], rate: str) -> Setting:
 
 
 def _points(runs: list[FinishedRun], rate: str) -> tuple[Point, ...]:
-    by_lmbda: dict[float, dict[int, FinishedRun]] = {}
+    # A run at a rate that was asked for has the lmbda that brings it, of each seed its own.
+    places: dict[tuple[str, float], dict[int, FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: run.written):
-        by_lmbda.setdefault(run.metrics["lmbda"], {})[run.metrics["seed"]] = run
-    points = [_point(lmbda, tuple(seeds.values()), rate) for lmbda, seeds in by_lmbda.items()]
+        key = FIXED if run.number(FIXED) is not None else "lmbda"
+        places.setdefault((key, run.metrics[key]), {})[run.metrics["seed"]] = run
+    points = [_point(tuple(seeds.values()), rate) for seeds in places.values()]
     return tuple(sorted(points, key=lambda point: point.rate.value if point.rate else 0.0))
 
 
-def _point(lmbda: float, runs: tuple[FinishedRun, ...], rate: str) -> Point:
+def _point(runs: tuple[FinishedRun, ...], rate: str) -> Point:
     return Point(
         mean([run.number(rate) for run in runs]),
         mean([run.number("distortion") for run in runs]),
@@ -260,7 +267,7 @@ def _point(lmbda: float, runs: tuple[FinishedRun, ...], rate: str) -> Point:
         mean([_gap(run, rate) for run in runs]),
         mean([run.number("bits_per_pixel") for run in runs]),
         mean([run.number("psnr_db") for run in runs]),
-        lmbda,
+        float(runs[0].metrics["lmbda"]),
         runs,
     )
 
@@ -287,7 +294,7 @@ def _particulars(run: FinishedRun) -> dict[str, Any]:
 def _choices(run: FinishedRun) -> dict[str, Any]:
     """Return the choices that runs of one curve have in common."""
     return {
-        key: value
+        key: "…" if key == FIXED and value is not None else value
         for key, value in run.metrics.items()
         if key in NAMES or key in NUMBERS or key.startswith(GROUPS)
     }

@@ -94,6 +94,25 @@ def test_seeds_become_mean_and_spread(write_run, tmp_path):
     assert point.distortion.spread == 0
 
 
+def test_seeds_at_a_rate_that_was_asked_for_have_each_their_lmbda(write_run, tmp_path):
+    for seed, lmbda in enumerate((10.6, 10.8)):
+        for rate in (1, 2):
+            changes = {"quantizer.rate": rate, "rate": rate, "lmbda": lmbda**rate}
+            write_run(f"{seed}_{rate}", seed=seed, **changes)
+    write_run("any", lmbda=4)
+    (setting,) = found(tmp_path)
+    points = {curve.label: [len(point.runs) for point in curve.points] for curve in setting.curves}
+    assert points == {"e8 quantizer.rate=…": [2, 2], "e8 quantizer.rate=null": [1]}
+
+
+@pytest.mark.parametrize("key", ["realism", "refine.samples"])
+def test_what_a_coder_was_fitted_to_splits_curves(write_run, tmp_path, key):
+    for value in (1, 20):
+        write_run(f"{value}", **{key: value})
+    (setting,) = found(tmp_path)
+    assert [len(curve.points) for curve in setting.curves] == [1, 1]
+
+
 def test_a_repeated_run_is_no_second_seed(write_run, tmp_path):
     old, new = write_run("a", gap=0.3), write_run("b", gap=0.2)
     os.utime(old / "metrics.json", (2e9, 2e9))  # the latest, though first in the alphabet
