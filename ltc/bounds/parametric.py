@@ -264,7 +264,7 @@ class ParametricRateDistortion(RateDistortion):
                 lines, points = data["lines"], data["points"]
             if lines.shape != (len(points), 3) or points.ndim != 3:
                 return
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return  # nothing there yet, or nothing that can be used
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError):
+            return  # nothing there yet, or nothing that can be used: of a later zip, encrypted
         for (slope, lower, dispersion), reached in zip(lines, points, strict=True):
             self._keep(Solution(float(slope), float(lower), reached, None, float(dispersion)))

@@ -122,16 +122,17 @@ def _task(config: DictConfig) -> None:
     title = f"{source.name}: {bound.name}" + ("" if cost.squared else f", {distortion.name} error")
     at = f"n={block} eps={config.eps:g}" if block else ""
     about = f"{bound.about}; {NORMAL}: {at}" if block else bound.about
-    _show(title, [*shown, "within tol"], rows, about)
-    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
-        count = sum(row["note"] == note for row in rows)
-        console.print(f"{count} of {len(rows)} points: {note}", markup=False)
-    if points:
-        _show(f"{source.name}: classical quantizers on held-out samples", list(points[0]), points)
-    # Not before: a full disk takes no numbers that took minutes.
-    _write_csv(folder / "curve.csv", kept)
-    if points:
-        _write_csv(folder / "baselines.csv", points)
+    try:
+        _show(title, [*shown, "within tol"], rows, about)
+        for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+            count = sum(row["note"] == note for row in rows)
+            console.print(f"{count} of {len(rows)} points: {note}", markup=False)
+        if points:
+            _show(f"{source.name}: classical quantizers, held-out samples", list(points[0]), points)
+    finally:  # a full disk takes no numbers that took minutes, and nor does a reader who left
+        _write_csv(folder / "curve.csv", kept)
+        if points:
+            _write_csv(folder / "baselines.csv", points)
     curves = {limit: f"R(D) {limit}" for limit in limits}
     if block:
         curves[NORMAL] = f"{NORMAL}, {at}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from rich.console import Console
 
@@ -124,7 +125,7 @@ def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
     # Some devices never end. No format takes twice what its numbers do in memory.
     most = 2 * largest + (1 << 20)
     try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+        with _stream(sys.stdin) if path == "-" else open(path, "rb") as file:
             # To bytes that are there already Python adds by copying all of them.
             data = file.read(1024) if begins else b""
             if data.startswith(begins):
@@ -134,6 +135,13 @@ def _read(path: str, largest: int, begins: bytes = b"") -> bytes:
     if len(data) > most:
         raise InputError(f"{path} has more than {most:,} bytes; raise the limit with --largest")
     return data
+
+
+def _stream(stream: TextIO | None) -> nullcontext[BinaryIO]:
+    """Return the bytes of a standard stream, which outlives its use."""
+    if stream is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return nullcontext(stream.buffer)
 
 
 def _check_output(path: str, options: argparse.Namespace) -> None:
@@ -164,8 +172,9 @@ def _write(path: str, data: bytes) -> None:
     """Write a file, whole or not at all."""
     try:
         if path == "-":
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            with _stream(sys.stdout) as file:
+                file.write(data)
+                file.flush()
         else:
             # Of a link what it leads to is replaced, not the link.
             with atomic_write(os.path.realpath(path)) as temporary:
@@ -175,7 +184,8 @@ def _write(path: str, data: bytes) -> None:
         if path == "-":
             name = "standard output"
             # Python would try again when it ends, and complain again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if sys.stdout is not None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise InputError(f"cannot write {name}: {error.strerror}") from error
 
 

@@ -86,16 +86,18 @@ def _evaluate(options: argparse.Namespace) -> None:
                 folder.rmdir()
         raise
     changed = " ".join(str(override.input_line) for override in overrides)
-    console.print(
-        f"{checkpoint} on {metrics['samples']:,} held-out samples of {metrics['source']}, seed "
-        f"{metrics['seed']}; " + (f"other than the run: {changed}" if changed else "as the run"),
-        markup=False,
-    )
-    console.print(table(metrics))
-    # Not before: a full disk takes no numbers that took minutes.
-    write_metrics(metrics, folder)
-    with atomic_write(folder / "config.yaml") as temporary:
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)), encoding="utf-8")
+    try:
+        console.print(
+            f"{checkpoint} on {metrics['samples']:,} held-out samples of {metrics['source']}, seed "
+            f"{metrics['seed']}; "
+            + (f"other than the run: {changed}" if changed else "as the run"),
+            markup=False,
+        )
+        console.print(table(metrics))
+    finally:  # a full disk takes no numbers that took minutes, and nor does a reader who left
+        write_metrics(metrics, folder)
+        with atomic_write(folder / "config.yaml") as temporary:
+            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(run.config)), encoding="utf-8")
     console.print(f"[dim]{escape(str(folder))}[/]")
 
 

@@ -124,7 +124,10 @@ def stored(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig
 
 
 def _load(folder: Path) -> DictConfig:
-    config = OmegaConf.load(folder / "config.yaml")
+    try:
+        config = OmegaConf.load(folder / "config.yaml")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{folder}/config.yaml is damaged: it is no UTF-8") from error
     if not isinstance(config, DictConfig):
         raise InputError(f"{folder}/config.yaml holds no configuration")
     try:

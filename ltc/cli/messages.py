@@ -51,7 +51,7 @@ def is_input_error(error: BaseException) -> bool:
             return isinstance(link.__cause__, InputError | TypeError | HydraException) or (
                 re.search("Error locating target|is blocklisted", str(link)) is not None
             )
-    kinds = HydraException | OmegaConfBaseException | YAMLError
+    kinds = HydraException | OmegaConfBaseException | YAMLError | UnicodeDecodeError
     return isinstance(error, kinds) or _of_file(error) is not None or NO_CHOICE in str(error)
 
 
@@ -120,6 +120,10 @@ def describe(error: BaseException) -> str:
         return f"{text.splitlines()[0]}: {error.__cause__}; check the keys of this group"
     if NO_CHOICE in text:
         return "a group is null or a number; expected a name, as in source=banana or bound=none"
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object[: error.start].rpartition(b"\n")[2] + error.object[error.start :]
+        shown = line.partition(b"\n")[0].decode("utf-8", "backslashreplace")
+        return f"a configuration file is no UTF-8, which it has to be: {shown}"
     if isinstance(error, YAMLError):
         return f"a configuration file is no YAML: {' '.join(text.split())}"
     bare = re.match(r"Error parsing override '([^'=]+)'\nmissing EQUAL", text)
