@@ -190,24 +190,19 @@ def _density(source: Source, cost: Cost) -> Density | None:
     if cost.power < 1:
         return None
     if source.density is not None:
-        return _checked(scalar_density(source.density), source, 1)
+        return scalar_density(source.density)
     if hasattr(source, "log_density") and hasattr(source, "support"):
         density = vector_density(source.log_density, source.support())
-        return _checked(density, source, source.dimension)
+        variance = density.d_max(Cost()) / source.dimension
+        if not math.isclose(variance, source.variance, rel_tol=0.02):
+            raise InputError(
+                f"source={source.name}: its density has variance {variance:.4g}, its covariance "
+                f"says {source.variance:.4g}; correct one of the two"
+            )
+        return density
     if source.gaussian and source.dimension <= 3:
         return gaussian_density(source.covariance, turned=cost.squared)
     return None
-
-
-def _checked(density: Density, source: Source, dimension: int) -> Density:
-    """Refuse a density that the covariance of its source contradicts."""
-    variance = density.d_max(Cost()) / dimension
-    if not math.isclose(variance, source.variance, rel_tol=0.02):
-        raise InputError(
-            f"source={source.name}: its density has variance {variance:.4g}, its covariance says "
-            f"{source.variance:.4g}; correct one of the two"
-        )
-    return density
 
 
 def _narrow(tolerance: float, problem: Problem) -> float:

@@ -203,6 +203,7 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
 SAMPLES = """
 import scipy.stats
 import torch
+from ltc.sources import IIDBernoulli
 from plugins_of_mine import Triangular
 
 class Wide(Triangular):
@@ -230,9 +231,26 @@ class Small(Triangular):
     def sample(self, count, generator):
         return super().sample(count, generator) * 1e-30
 
+class Alike(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, generator)[:, :1].repeat(1, self.dimension)
+
+class Coin(IIDBernoulli):
+    def sample(self, count, generator):
+        return (super().sample(count, generator) + super().sample(count, generator)).clamp(max=1)
+
+class Dice(IIDBernoulli):
+    def sample(self, count, generator):
+        return super().sample(count, generator) + super().sample(count, generator)
+
 class Double(Triangular):
+    density = None
+
     def sample(self, count, generator):
         return super().sample(count, generator) * 2
+
+class Wider(Triangular):
+    density = scipy.stats.norm(scale=2)
 
 class Normal(Triangular):
     density = scipy.stats.norm()
@@ -247,6 +265,8 @@ class Vectors(Triangular):
         return [[-14, 14], [-14, 14]]
 """
 TRANSFORMS = """
+import torch
+
 from ltc.transforms import Transform
 
 class Short(Transform):
@@ -259,6 +279,12 @@ class Short(Transform):
 class Narrow(Short):
     def analysis(self, x):
         return x[..., :1]
+
+class InPlace(Short):
+    def analysis(self, x):
+        if not torch.is_grad_enabled():
+            x *= 2
+        return x
 """
 DISTORTIONS = """
 from ltc.distortion import Distortion
@@ -268,6 +294,10 @@ class Gain(Distortion):
 
     def cost(self, error):
         return -error.square()
+
+class Constant(Gain):
+    def cost(self, error):
+        return error.detach().square()
 
 class Total(Gain):
     def cost(self, error):
@@ -288,6 +318,13 @@ class Total(Gain):
         ("_target_: samples_of_mine.Still\n", "has NaN or infinity, or no variance"),
         ("_target_: samples_of_mine.Small\n", "the samples are all alike, or nearly"),
         ("_target_: samples_of_mine.Double\n", "samples have variance 4.0"),
+        ("_target_: samples_of_mine.Alike\n", "samples have covariance 0, 1 "),
+        (
+            "_target_: samples_of_mine.Coin\n",
+            "are [0.0], of which its alphabet has 50.0%",
+        ),
+        ("_target_: samples_of_mine.Dice\n", "Dice draws [2.0], not of its alphabet"),
+        ("_target_: samples_of_mine.Wider\n", "its density has variance 4, its covariance says 1"),
         ("_target_: samples_of_mine.Normal\n", "they need to be of one distribution"),
         ("_target_: samples_of_mine.Vectors\n", "density has variance 4, its covariance says 1"),
         ("", "source: _target_ is None; expected the name of a Source"),
@@ -313,6 +350,8 @@ def test_a_source_that_is_none_is_refused(call, plugins, text, expected):
     [
         ("transform", "Short", "Short: synthesis maps (2, 1, 8) to (2, 1, 1); expected (2, 1, 8)"),
         ("transform", "Narrow", "Narrow: analysis maps (2, 1, 8) to (2, 1, 1)"),
+        ("transform", "InPlace", "InPlace: analysis changes its argument"),
+        ("distortion", "Constant", "Constant: cost(error) has no gradient"),
         ("distortion", "Gain", "expected positive numbers of the same shape"),
         ("distortion", "Total", "expected positive numbers of the same shape"),
     ],

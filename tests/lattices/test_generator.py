@@ -59,6 +59,7 @@ def test_generator_matrices_are_read_or_refused(tmp_path):
         (tmp_path / "none.npy", "No such file"),
         (tmp_path / "broken.npy", "no .npy file"),
         ([[1, 2], [2, 4]], "singular"),
+        ([[1, 2], [2, 4.0000001]], "nearly singular: to the six digits that count"),
         ([[1, 0, 0], [0, 1, 0]], "square"),
         ([[1, 0], [0]], "one length|square"),
         ([["a"]], "numbers"),

@@ -70,6 +70,11 @@ class GeneratorLattice(Lattice):
         self._integers = _integer_columns(given)
         if self._integers is not None:
             given = self._integers[0] * self._integers[1]
+            if abs(abs(np.linalg.det(given)) - 1) > 1e-3:
+                raise InputError(
+                    "quantizer.matrix is nearly singular: to the six digits that count, its rows "
+                    "are linearly dependent"
+                )
         self._generator_matrix: npt.NDArray[np.float64] = given
 
     @property
