@@ -26,6 +26,7 @@ from ltc.runs.record import (
     write_metrics,
 )
 from ltc.runs.run import Run, generator
+from ltc.runs.values import dotted
 from ltc.training import (
     Saved,
     fit_realism,
@@ -68,7 +69,8 @@ def train(
     if run.source.finite and not run.source.whole:
         run.held_out(torch.device("cpu"))
     began = time.perf_counter()
-    saved = Saved(folder / "checkpoints" / "last.ckpt")
+    chosen = {key: value for key, value in dotted(plain(config)) if key != "resume"}
+    saved = Saved(folder / "checkpoints" / "last.ckpt", chosen)
 
     def fit(run: LatticeRun) -> torch.device:
         with bounded(run):

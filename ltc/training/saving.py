@@ -40,9 +40,11 @@ class Saved(Callback):
 
     Arguments:
         path: of the checkpoint; where it exists when training starts, training goes on from it.
+        choices: of the run, plain values by their dotted keys: a checkpoint is gone on with under
+            those that it was written with.
 
     Raises:
-        InputError: it exists and is broken.
+        InputError: it exists and is broken, or is that of other choices.
 
     Attributes:
         step: how many steps the checkpoint has behind it.
@@ -51,19 +53,29 @@ class Saved(Callback):
         seconds: what training took before it was ended.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choices: dict[str, Any] | None = None) -> None:
         self.path = path
+        self.choices = choices or {}
         self.step, self.loss, self.seconds = 0, math.inf, 0.0
         self.best: dict[str, Any] = {}
         self._began = time.perf_counter()
         if path.exists():
             try:
-                self.step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+                found = torch.load(path, map_location="cpu", weights_only=True)
+                self.step = found["global_step"]
+                before = found["callbacks"][self.state_key].get("choices", self.choices)
             except Exception as error:  # torch raises whatever it stumbles over
                 raise InputError(
                     f"{path} is no checkpoint that training can go on from; remove it, and the run "
                     "begins again"
                 ) from error
+            keys = sorted(before.keys() | self.choices.keys())
+            changed = [key for key in keys if before.get(key) != self.choices.get(key)]
+            if choices is not None and changed:
+                raise InputError(
+                    f"{path} was trained with other values of {', '.join(changed)}: put them back "
+                    "in config.yaml, or start another run"
+                )
 
     @property
     def start(self) -> str | None:
@@ -82,7 +94,12 @@ class Saved(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what of this goes into the checkpoint."""
         seconds = self.seconds + time.perf_counter() - self._began
-        return {"loss": self.loss, "best": self.best, "seconds": seconds}
+        return {
+            "loss": self.loss,
+            "best": self.best,
+            "seconds": seconds,
+            "choices": self.choices,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it from a checkpoint."""

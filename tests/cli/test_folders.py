@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
@@ -111,6 +112,12 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(run, tmp_path, monkeypatc
         fcntl.flock(claim, fcntl.LOCK_EX)
         code, output = run("resume=mine")
         assert (code, "under way in another process" in output) == (2, True)
+    claim = folder / "config.yaml"
+    whole = claim.read_text()
+    claim.write_text(re.sub("^(lmbda|steps): .*$", r"\1: 1000", whole, flags=re.M))
+    code, output = run("resume=mine")
+    assert (code, "trained with other values of lmbda, steps" in output) == (2, True), output
+    claim.write_text(whole)
     (folder / "checkpoints" / ".unfinished.last.x.ckpt").write_text("half a checkpoint")
     code, output = run("resume=mine", "seed=0")  # what it says already
     assert code == 0, output
