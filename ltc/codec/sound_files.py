@@ -1,6 +1,7 @@
 """Whole sounds as `.ltc` files."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,15 +76,17 @@ class SoundFileCoder(GridFileCoder):
         axes = _axes(values)
         if axes is not None:
             metadata["axes"] = axes.tolist()
-            values = np.linalg.solve(axes.T / UNIT, values.T.astype(float)).T.astype(np.float32)
-        whole = [self.model.planes(channel) for channel in values.T]
+            for part in _parts(values):
+                part[:] = np.linalg.solve(axes.T / UNIT, part.T.astype(float)).T
         frames, piece = -(-len(sound) // self.model.transform.stride), self._piece
-        parts = [
-            np.ascontiguousarray(planes[..., start : start + piece])
-            for start in range(0, frames, piece)
-            for planes in whole
-        ]
-        return parts, metadata
+        parts = []
+        for channel in values.T:
+            planes = self.model.planes(channel)
+            starts = range(0, frames, piece)
+            parts.append(
+                [np.ascontiguousarray(planes[..., start : start + piece]) for start in starts]
+            )
+        return [part for together in zip(*parts, strict=True) for part in together], metadata
 
     def values(self, array: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Return the channels of a sound, in 1/1024 of full scale."""
@@ -113,14 +116,17 @@ class SoundFileCoder(GridFileCoder):
         values = np.zeros((shape[0], count), np.float32)
         for channel in range(count if latents else 0):
             planes = np.concatenate(latents[channel::count], -1)
+            for i in range(channel, len(latents), count):
+                latents[i] = planes[..., :0]  # its memory is needed
             values[:, channel] = self.model.values(planes, metadata["step"] / FINEST)[: shape[0]]
-        if "axes" in metadata:
-            values = products(values, np.array(metadata["axes"]) / UNIT)
         bits, dtype = SAMPLE_TYPES[metadata["subtype"]], np.dtype(metadata["arrays"][0][2])
-        samples = values.astype(dtype) / FULL_SCALE
-        samples = samples if bits is None else round_sound(samples, bits)
-        found: NDArray[Any] = samples.astype(dtype).reshape(shape)
-        return found
+        found: NDArray[Any] = np.empty(values.shape, dtype)
+        for part, written in zip(_parts(values), _parts(found), strict=True):
+            if "axes" in metadata:
+                part = products(part, np.array(metadata["axes"]) / UNIT)
+            samples = part.astype(dtype) / FULL_SCALE
+            written[:] = samples if bits is None else round_sound(samples, bits)
+        return found.reshape(shape)
 
     def rate_and_type(self, metadata: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
         """Return rate and sample type; axes are checked too."""
@@ -150,6 +156,12 @@ class SoundFileCoder(GridFileCoder):
         return math.prod(shape)
 
 
+def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield parts of rows one after the other: copies of all take the memory of a whole sound."""
+    for start in range(0, len(values), PIECE):
+        yield values[start : start + PIECE]
+
+
 def _axes(values: NDArray[np.float32]) -> NDArray[np.int64] | None:
     """Return principal axes of channels, in rows of integers; None where they save nothing.
 
@@ -165,8 +177,10 @@ def _axes(values: NDArray[np.float32]) -> NDArray[np.int64] | None:
     """
     if len(values) == 0 or not 1 < values.shape[1] <= WITH_AXES:
         return None
-    exact = values.astype(float)
-    covariance = exact.T @ exact / len(values)
+    covariance = np.zeros((values.shape[1],) * 2)
+    for part in _parts(values):
+        exact = part.astype(float)
+        covariance += exact.T @ exact / len(values)
     energy, axes = np.linalg.eigh(covariance)
     floor = 1e-9 * energy[-1]
     if floor <= 0:

@@ -157,7 +157,9 @@ class Lapped(GridTransform):
 
     def analysis(self, x: Tensor) -> Tensor:
         """Map pictures, shape (batch, rows, columns, d), to (batch, R, C, d N N)."""
-        x = x @ self.colours.to(x).T
+        return self._lapped(x @ self.colours.to(x).T)
+
+    def _lapped(self, x: Tensor) -> Tensor:
         for axis in (1, 3):  # (batch, R, u, columns, d), then (batch, R, u, C, v, d)
             blocks = _blocks(x.movedim(axis, -1), self._mixing.to(x), self._within.to(x))
             x = blocks.movedim((-2, -1), (axis, axis + 1))
@@ -183,9 +185,11 @@ class Lapped(GridTransform):
         n, colours = self.stride, picture.shape[2]
         missing = [(0, -size % n) for size in picture.shape[:2]]
         whole = np.pad(picture, (*missing, (0, 0)), mode="symmetric")
-        x = torch.from_numpy(whole)[None].expand(-1, -1, -1, self.dimension)
-        planes = self.analysis(x)[0, ..., : colours * n * n]
-        return np.ascontiguousarray(planes.permute(2, 0, 1).numpy())
+        x = torch.from_numpy(whole)[None]
+        # Of grey only the first colour is more than nothing: a third of the memory.
+        grey = colours < self.dimension
+        planes = self._lapped(x * float(self.colours[0].sum())) if grey else self.analysis(x)
+        return np.ascontiguousarray(planes[0].permute(2, 0, 1).numpy())
 
     def exact_synthesis(
         self, planes: NDArray[np.float32], step: float = 0.0
