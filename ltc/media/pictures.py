@@ -70,6 +70,10 @@ def read_picture(file: str | Path | bytes, largest: int = LARGEST) -> Array:
                 f"this {picture.format} has 16 bits for each colour, stored as {stored}, of which "
                 "only 8 can be read; convert it to a PNG, grey or RGB, without transparency"
             )
+        key, bits = picture.info.get("transparency"), stored.rpartition(";")[2]
+        if isinstance(key, int) and mode == "L" and bits in ("2", "4"):
+            # Pillow brings the pixels to 8 bits, and not the one that is transparent.
+            picture.info["transparency"] = key * 255 // (2 ** int(bits) - 1)
         pixels = _opaque(picture)
         # Only now: Pillow itself turns a TIFF when it loads it.
         orientation = picture.getexif().get(ORIENTATION)

@@ -95,6 +95,11 @@ def _refuse_parts(log: str) -> None:
     # Who writes to a pipe cannot know the size, and says that it is the largest.
     if sizes and int(sizes[2]) < int(sizes[1]) < 0xFFFFFFFF:
         raise EOFError(f"it is truncated: {sizes[2]} of {sizes[1]} bytes of samples are there")
+    if re.search(r"^data : 0\n(.*\n)*.*([Uu]nknown (chunk )?marker|Have 0 marker)", log, re.M):
+        raise EOFError(
+            "its header says that it has no samples, and something follows: who wrote it was cut "
+            "off; mend the header, for example with `ffmpeg -ignore_length 1 -i IN OUT`"
+        )
     pages = re.search(r"^Ogg ?: .*(hole|Junk after|lacks an end|ended unexpected).*", log, re.M)
     if pages:
         raise EOFError(

@@ -130,6 +130,29 @@ def test_pictures_stand_upright(form, orientation):
     assert expected.shape[:2] == ((9, 12) if orientation < 5 else (12, 9))
 
 
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def narrow_grey(bits, key):
+    """Return a grey PNG of 8 pixels of so few bits, 0 to 3 and again, one value transparent."""
+    values = np.arange(8) % 4
+    row = bytes(np.packbits((values[:, None] >> np.arange(bits)[::-1] & 1).astype(np.uint8)))
+    header = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"tRNS", struct.pack(">H", key))]
+    parts += [(b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_transparency_of_few_bits(bits):
+    with pytest.raises(InputError, match="transparent in parts"):
+        Payload.read(narrow_grey(bits, 3), ".png")
+    if bits == 4:  # a value that no pixel has
+        pixels = Payload.read(narrow_grey(4, 9), ".png").arrays["image"]
+        assert pixels.tolist() == [[0, 17, 34, 51] * 2]
+
+
 TRANSPARENT = np.dstack([COLOUR, GREY])
 
 
@@ -206,6 +229,10 @@ def test_sounds_that_would_not_come_back_are_refused():
     whole = sound(np.zeros(3000))
     with pytest.raises(InputError, match="truncated: 4999 of 6000 bytes of samples are there"):
         Payload.read(whole[:-1001], ".wav")
+    noise = sound(RNG.normal(0, 0.1, 3000))
+    for recorded in (noise, whole):  # and cut off before its header was completed
+        with pytest.raises(InputError, match="says that it has no samples, and something follows"):
+            Payload.read(recorded.replace((6000).to_bytes(4, "little"), bytes(4)), ".wav")
     of_a_pipe = whole.replace((6000).to_bytes(4, "little"), b"\xff" * 4)
     assert of_a_pipe != whole
     assert Payload.read(of_a_pipe, ".wav").scalars == 3000
