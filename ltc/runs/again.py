@@ -1,19 +1,29 @@
 """A finished run again: on other data, with another seed, of other sample counts."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
+from torch import Tensor
 
 from ltc.errors import InputError
 from ltc.runs.checkpoint import rebuild
 from ltc.runs.evaluate import check_memory, evaluate
 from ltc.runs.record import quiet
 from ltc.runs.run import Run
+from ltc.runs.seen import seen_again
+
+if TYPE_CHECKING:
+    from ltc.sources import Source
 
 __all__ = ["evaluate_again"]
+
+# The share of rows beyond what was the same in training and held-out set then.
+LEAK = 0.2
 
 
 def evaluate_again(
@@ -48,18 +58,21 @@ def evaluate_again(
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"trainer: {error}") from error
     run, device = rebuild(config, state, f"ckpt={checkpoint}", trainer.strategy.root_device)
-    _refuse_leak(state.get("rows"), getattr(run.source, "rows", None))
+    _refuse_leak(state, run.source)
     check_memory(run)
     metrics = {**evaluate(run, device), "ckpt": checkpoint}
     metrics["seconds_total"] = time.perf_counter() - start
     return run, metrics
 
 
-def _refuse_leak(trained: Any, now: Any) -> None:
-    """Refuse another split of the same `rows`: it would hold out what was trained on."""
-    same = now and isinstance(trained, list) and trained[:1] == now[:1]
-    if same and trained != now and now[1] != "file":
+def _refuse_leak(state: dict[str, Any], source: Source) -> None:
+    """Refuse to measure on what was trained on, beyond what rows resembled each other then."""
+    trained, before = state.get("seen"), state.get("seen_again")
+    if not isinstance(trained, Tensor) or not isinstance(before, float):  # of an older version
+        return
+    share = seen_again(trained.flatten().long(), source)
+    if share > before + LEAK:
         raise InputError(
-            "source.held_out and source.split would measure on rows that the run was trained on; "
-            "give other data with source.path=FILE or source.test_path=FILE"
+            f"{share:.0%} of what would be measured on are rows that the run was trained on; give "
+            "other data, or leave the source and its split as they were"
         )

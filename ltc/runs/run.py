@@ -22,6 +22,7 @@ from ltc.errors import InputError
 from ltc.files import write_state
 from ltc.measurement import Measured
 from ltc.media import Vectors
+from ltc.runs.seen import seen_again, sketch
 from ltc.version import __version__
 
 if TYPE_CHECKING:  # neither is needed to code files
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 log = logging.getLogger("ltc")
+
+# The share of held-out rows, seen in training, of which there is a warning.
+SEEN = 0.05
 
 # Streams of random numbers that never meet: each use of the seed has its own.
 NAMES = ("initialise", "train", "validation", "held_out", "figures", "refine", "noise")
@@ -120,11 +124,16 @@ class Run(ABC):
 
     def finish(self, folder: Path) -> None:
         """Freeze what was trained and write it into the folder: `checkpoints/best.ckpt`."""
+        trained = sketch(self.source)
+        share = seen_again(trained, self.source)
+        if share > SEEN:
+            log.warning("%.0f %% of the held-out rows stand among those of training", 100 * share)
         state = {
             "version": __version__,
             "config": self.config,
             "source": facts(self.source),
-            "rows": getattr(self.source, "rows", None),  # that were trained on
+            "seen": trained,
+            "seen_again": share,
             **self.state(),
         }
         write_state(state, folder / "checkpoints" / "best.ckpt")

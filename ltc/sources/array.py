@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ltc.checks import choice, digest, load_array, number
+from ltc.checks import choice, load_array, number
 from ltc.errors import InputError
 from ltc.sources._folder import normalise as normalise_rows
 from ltc.sources.base import FiniteSource
@@ -33,7 +33,6 @@ class Array(FiniteSource):
 
     Attributes:
         split: how rows were held out: `random`, `place`, or `file` with a `test_path`.
-        rows: a digest of those of `path`, `split`, and `held_out`: which were trained on.
 
     Raises:
         InputError: a parameter is none of its values; a file cannot be read or holds anything
@@ -63,7 +62,6 @@ class Array(FiniteSource):
         choice("source.split", split, ("random", "place"))
         choice("source.normalise", normalise, (True, False))
         rows = load_array("source.path", path)
-        content = digest(rows)
         if test_path is not None:
             split = "file"
             test = load_array("source.test_path", test_path)
@@ -81,7 +79,6 @@ class Array(FiniteSource):
             held_out_rows = rows_held_out(len(rows), part, split)
             rows, test = rows[~held_out_rows], rows[held_out_rows]
         self.split = split
-        self.rows = [content, split, part]
         advice = "use more rows, a larger source.held_out, or a source.test_path"
         super().__init__(
             *normalise_rows(torch.from_numpy(rows), torch.from_numpy(test), advice, normalise)

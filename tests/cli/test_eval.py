@@ -109,6 +109,11 @@ def test_other_data_is_coded_as_a_file_of_it_would_be(evaluated, trained, call, 
         code, _, err = call(command.main, f"ckpt={folder}", *again)
         assert code == 2
         assert "rows that the run was trained on" in err
+    np.save(tmp_path / "more.npy", np.concatenate([10 * rows, other[:1]]))  # another content
+    for again in (f"source.test_path={tmp_path / 'copy.npy'}", f"source.path={tmp_path}/more.npy"):
+        code, _, err = call(command.main, f"ckpt={folder}", again, "source.held_out=0.5")
+        assert code == 2, err
+        assert "rows that the run was trained on" in err
     assert not list(tmp_path.glob("outputs/*"))  # refused, it leaves no folder
     (tmp_path / "rows.npy").unlink()  # it is not needed any more
     where = [f"source.path={tmp_path / 'other.npy'}", "source.held_out=0.5"]
