@@ -172,6 +172,10 @@ def run_and_report(run: Callable[[], None], verbose: bool) -> None:
     threading.excepthook = in_thread
     logging.raiseExceptions = verbose  # nor is a log that finds no room worth a traceback
     try:
+        try:
+            os.getcwd()
+        except FileNotFoundError as error:
+            raise InputError("the folder of this shell was removed; change to another") from error
         run()
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning makes an exit code 1 of the interruption.

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -99,6 +104,8 @@ def describe(error: BaseException) -> str:
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
     if _is_too_large(error):
+        if "compress" in Path(sys.argv[0]).name:
+            return "this does not fit into memory: make room, or cut the file into parts"
         return (
             "this does not fit into memory; a smaller batch, source.block, source.dimension, "
             "quantizer.length, refine.samples or evaluate.samples may"
@@ -126,9 +133,14 @@ def describe(error: BaseException) -> str:
         return f"a configuration file is no UTF-8, which it has to be: {shown}"
     if isinstance(error, YAMLError):
         return f"a configuration file is no YAML: {' '.join(text.split())}"
-    bare = re.match(r"Error parsing override '([^'=]+)'\nmissing EQUAL", text)
-    if bare:
-        return f"{bare[1]}: expected KEY=VALUE" + _meant(bare[1])
+    if isinstance(error, OverrideParseException):
+        if "=" not in error.override:
+            return f"{error.override}: expected KEY=VALUE" + _meant(error.override)
+        reason = text.rpartition("\nSee http")[0].rpartition("\n")[2]
+        return (
+            f"{error.override} is no KEY=VALUE ({reason}); quote a value with signs of Hydra's own "
+            "once more, as in 'KEY=\"a=b\"'"
+        )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return text
     of_file = _of_file(error)

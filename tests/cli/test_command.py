@@ -38,6 +38,16 @@ def test_an_interruption_is_one_line_and_shows_the_cursor(capsys, monkeypatch, t
     assert err == ("\x1b[?25h" if terminal else "") + "interrupted\n"
 
 
+def test_a_folder_that_was_removed_is_named(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert ended(capsys, lambda: None) == (
+        2,
+        "error: the folder of this shell was removed; change to another\n",
+    )
+
+
 def test_a_full_disk_is_one_line(capsys):
     def thread():
         try:

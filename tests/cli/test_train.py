@@ -187,6 +187,7 @@ def test_runs_repeat_and_checkpoints_reproduce_them(run, tmp_path):
         (["hydra.run.dir=/dev/null/x"], "/dev/null"),
         (["source.dimension=0"], "source.dimension=0; expected a positive integer"),
         (["lmbda"], "lmbda: expected KEY=VALUE"),
+        (["hydra.run.dir=own/a=b"], "hydra.run.dir=own/a=b is no KEY=VALUE (mismatched input '='"),
         (["+ckpt=somewhere"], "there is no key ckpt"),
         (["~lmbda"], "~lmbda: the key is read; give it a value"),
         (["transform.depth=3"], "no key transform.depth; transform=mlp would take it"),
