@@ -317,7 +317,7 @@ class Total(Gain):
         ("_target_: samples_of_mine.Broken\n", "samples_of_mine.Broken draws NaN or infinity"),
         ("_target_: samples_of_mine.Still\n", "has NaN or infinity, or no variance"),
         ("_target_: samples_of_mine.Small\n", "the samples are all alike, or nearly"),
-        ("_target_: samples_of_mine.Double\n", "samples have variance 4.0"),
+        ("_target_: samples_of_mine.Double\n", ", its covariance says 1, on which"),
         ("_target_: samples_of_mine.Alike\n", "samples have covariance 0, 1 "),
         (
             "_target_: samples_of_mine.Coin\n",
