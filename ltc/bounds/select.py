@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from ltc.bounds.alphabet_problem import AlphabetProblem
@@ -18,6 +19,10 @@ from ltc.checks import integer
 from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.sources import Source
+
+# Samples that a density is compared with, and by how much probabilities may differ: by chance
+# never, and sums over a grid do by less.
+DRAWN, MARGIN = 100_000, 0.02
 
 __all__ = ["bound_by_blahut_arimoto", "bound_for", "bound_from_samples"]
 
@@ -192,17 +197,48 @@ def _density(source: Source, cost: Cost) -> Density | None:
     if source.density is not None:
         return scalar_density(source.density)
     if hasattr(source, "log_density") and hasattr(source, "support"):
-        density = vector_density(source.log_density, source.support())
-        variance = density.d_max(Cost()) / source.dimension
-        if not math.isclose(variance, source.variance, rel_tol=0.02):
+        try:
+            density = vector_density(source.log_density, source.support())
+        except InputError:
+            raise
+        except Exception as error:  # of a class of anybody's own
             raise InputError(
-                f"source={source.name}: its density has variance {variance:.4g}, its covariance "
-                f"says {source.variance:.4g}; correct one of the two"
-            )
+                f"source={source.name}: log_density or support fails: {error!r}; they take and "
+                "return NumPy arrays, points of shape (..., dimension)"
+            ) from error
+        _compare(density, source)
         return density
     if source.gaussian and source.dimension <= 3:
         return gaussian_density(source.covariance, turned=cost.squared)
     return None
+
+
+def _compare(density: Density, source: Source) -> None:
+    """Refuse a density of vectors whose covariance or marginals are not those of the samples."""
+    coarse = density.nodes(math.inf)
+    nodes = density.nodes(max(float(x[-1] - x[0]) for x in coarse.axes) / 100)
+    x = source.sample(DRAWN, torch.Generator().manual_seed(0)).double().numpy()
+    grids = np.stack(np.meshgrid(*nodes.axes, indexing="ij"), -1).reshape(-1, source.dimension)
+    grids -= (p := nodes.p.ravel()) @ grids
+    covariance, stated = (p[:, None] * grids).T @ grids, source.covariance.numpy()
+    if not np.allclose(covariance, stated, rtol=0.02, atol=0.02 * source.variance):
+        raise InputError(
+            f"source={source.name}: its log_density has the covariance "
+            f"{covariance.round(4).tolist()}, the class says {stated.round(4).tolist()}; correct "
+            "one of the two"
+        )
+    for axis, values in enumerate(nodes.axes):
+        others = tuple(k for k in range(source.dimension) if k != axis)
+        ends = (values[1:] + values[:-1]) / 2
+        below = nodes.p.sum(others).cumsum()[:-1]
+        found = np.searchsorted(np.sort(x[:, axis]), ends) / len(x)
+        worst = int(np.abs(found - below).argmax())
+        if abs(found[worst] - below[worst]) > MARGIN:
+            raise InputError(
+                f"source={source.name}: {found[worst]:.1%} of its samples have a coordinate "
+                f"{axis} below {ends[worst]:.4g}, where its log_density has {below[worst]:.1%}; "
+                "they need to be of one distribution"
+            )
 
 
 def _narrow(tolerance: float, problem: Problem) -> float:

@@ -133,6 +133,12 @@ def card(lattice: Lattice, samples: int = 1_000_000, seed: int = 0) -> dict[str,
     lattice.closest_point(x)
     throughput = x.numel() / (time.perf_counter() - start)
     trellis = lattice.trellis
+    stated, ball = lattice.second_moment, sphere_bound(lattice.dimension)
+    if stated is not None and stated < 0.999 * ball:
+        raise InputError(
+            f"{lattice.name}: second_moment={stated:.6f} is below that of the ball, {ball:.6f}, "
+            "which no lattice beats; correct it, or leave it out"
+        )
     known = ("minimal_norm", "kissing_number", "covering_radius", "second_moment", "high_rate_gap")
     return {
         "name": lattice.name,

@@ -30,6 +30,8 @@ NUMBERS = (
 
 # Runs of a curve differ in it, where it is asked for, as others do in lmbda.
 FIXED = "quantizer.rate"
+# What `ltc-eval` measured again is no run that was trained so.
+AGAIN = "ckpt"
 
 
 class Mean(NamedTuple):
@@ -267,7 +269,7 @@ def _point(runs: tuple[FinishedRun, ...], rate: str) -> Point:
         mean([_gap(run, rate) for run in runs]),
         mean([run.number("bits_per_pixel") for run in runs]),
         mean([run.number("psnr_db") for run in runs]),
-        float(runs[0].metrics["lmbda"]),
+        runs[0].metrics["lmbda"],
         runs,
     )
 
@@ -294,9 +296,9 @@ def _particulars(run: FinishedRun) -> dict[str, Any]:
 def _choices(run: FinishedRun) -> dict[str, Any]:
     """Return the choices that runs of one curve have in common."""
     return {
-        key: "…" if key == FIXED and value is not None else value
+        key: "…" if key in (FIXED, AGAIN) and value is not None else value
         for key, value in run.metrics.items()
-        if key in NAMES or key in NUMBERS or key.startswith(GROUPS)
+        if key in (*NAMES, *NUMBERS, AGAIN) or key.startswith(GROUPS)
     }
 
 

@@ -79,7 +79,9 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Unfinish
                 reason = f"metrics.json cannot be used: {error}"
                 unfinished.append(UnfinishedRun(folder, "failed", reason))
         elif _is_training(folder / "config.yaml"):
-            unfinished.append(UnfinishedRun(folder, "unfinished", _progress(folder)))
+            reason = _end(folder / LOG)
+            state = "failed" if reason else "unfinished"
+            unfinished.append(UnfinishedRun(folder, state, reason or _progress(folder)))
         elif (folder / LOG).exists():
             unfinished.append(UnfinishedRun(folder, "failed", _last_error(folder / LOG)))
         for name in planned(folder):
@@ -161,6 +163,15 @@ def _progress(folder: Path) -> str:
             times.append(path.stat().st_mtime)
     when = datetime.fromtimestamp(max(times)).isoformat(" ", "seconds") if times else "unknown"
     return f"under way, or killed: no metrics.json yet, last change {when}"
+
+
+def _end(log: Path) -> str:
+    """Return the error that a log ends with; empty: none, or an interruption, which may go on."""
+    with suppress(OSError):
+        *_, last = ["", *log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if last.startswith("ERROR: ") and last != "ERROR: interrupted":
+            return last.removeprefix("ERROR: ")
+    return ""
 
 
 def _last_error(log: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import resource
@@ -35,9 +36,13 @@ __all__ = [
     "standing",
 ]
 
+log = logging.getLogger("ltc")
+
 # Which keys `metrics.json` has and what they mean: one more whenever a key goes, or means something
 # else. Keys that are new change nothing for those who read the others.
 SCHEMA = 1
+# By how much a rate is below R(D) where no chance brings it there, bits and standard errors.
+LEAST, BELOW = 0.02, 6
 # Bytes that a run needs at least for each sample that is coded, and that is written as a file:
 # measured were 10 and 54 to 77.
 CODED, WRITTEN = 8, 40
@@ -250,6 +255,14 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
     config, source = run.config, run.source
     measured = run.measure(device)
     bound = run.limit(measured)
+    compared = compare(measured.measurement, bound, source.variance, source.entropy, run.distortion)
+    gap = compared["gap_bits"]
+    if gap is not None and gap < -LEAST - BELOW * (compared["gap_stderr"] or 0.0):
+        log.warning(
+            "the rate is %.3g bits below R(D), which no code reaches: the entropy model is no "
+            "probability, or the source is not what it says",
+            -gap,
+        )
     return {
         "schema": SCHEMA,
         **config["name"],
@@ -258,7 +271,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, Any]:
         "lmbda": config["lmbda"],
         "seed": config["seed"],
         "samples": measured.samples,
-        **compare(measured.measurement, bound, source.variance, source.entropy, run.distortion),
+        **compared,
         "bitstream_rate": measured.bitstream_rate,
         "high_rate_gap": run.high_rate_gap,
         **measured.more,

@@ -49,8 +49,19 @@ def check_source(source: Source) -> None:
         )
     if not drawn.isfinite().all():
         raise InputError(f"{name} draws NaN or infinity, which have no distortion")
+    again = source.blocks(shape[0], shape[1], torch.Generator().manual_seed(0))
+    if not torch.equal(drawn, again):
+        raise InputError(
+            f"{name} draws other samples from an equal generator, so that nothing can be repeated; "
+            "let all that is random come from the generator it is given"
+        )
     if source.whole:
         return
+    if source.alphabet is not None and not hasattr(source.alphabet, "probabilities"):
+        raise InputError(
+            f"{name}: its alphabet is a {type(source.alphabet).__name__}; expected "
+            "ltc.sources.Alphabet(points, probabilities)"
+        )
     _check_covariance(source.covariance, source.dimension, name)
     # Of rows, the covariance is that of those which are held out.
     if not source.finite and source.dimension <= LONGEST:
@@ -102,9 +113,6 @@ def _check_moments(source: Source, drawn: Tensor, name: str) -> None:
 
 
 def _check_density(density: Any, variance: float, x: Tensor, name: str) -> None:
-    from ltc.bounds.quadrature import variance_of  # not above: not needed to code files
-
-    _compare("density", variance_of(density), variance, name)
     levels = np.linspace(0, 1, 65)[1:-1]
     values = x.quantile(torch.from_numpy(levels)).numpy()
     stated = density.cdf(values)
@@ -115,6 +123,9 @@ def _check_density(density: Any, variance: float, x: Tensor, name: str) -> None:
             f"{name}: {levels[worst]:.1%} of its samples lie below {values[worst]:.4g}, where its "
             f"density has {stated[worst]:.1%}; they need to be of one distribution"
         )
+    from ltc.bounds.quadrature import variance_of  # not above: not needed to code files
+
+    _compare("density", variance_of(density), variance, name)
 
 
 def _check_alphabet(alphabet: Alphabet, variance: float, drawn: Tensor, name: str) -> None:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from ltc.checks import digest
 from ltc.progress import Progress
 from ltc.runs.build import build, plain
 from ltc.runs.cards import show
@@ -25,7 +26,7 @@ from ltc.runs.record import (
     record,
     write_metrics,
 )
-from ltc.runs.run import Run, generator
+from ltc.runs.run import Run, facts, generator
 from ltc.runs.values import dotted
 from ltc.training import (
     Saved,
@@ -70,6 +71,8 @@ def train(
         run.held_out(torch.device("cpu"))
     began = time.perf_counter()
     chosen = {key: value for key, value in dotted(plain(config)) if key != "resume"}
+    known = run.source.variance if run.source.whole else run.source.covariance.tolist()
+    chosen["the source's data"] = digest(repr((facts(run.source), known)))
     saved = Saved(folder / "checkpoints" / "last.ckpt", chosen)
 
     def fit(run: LatticeRun) -> torch.device:

@@ -73,8 +73,8 @@ class Saved(Callback):
             changed = [key for key in keys if before.get(key) != self.choices.get(key)]
             if choices is not None and changed:
                 raise InputError(
-                    f"{path} was trained with other values of {', '.join(changed)}: put them back "
-                    "in config.yaml, or start another run"
+                    f"{path} was trained with other values of {', '.join(changed)}: put them back, "
+                    "or start another run"
                 )
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -201,6 +202,7 @@ def test_what_is_missing_is_said(call, plugins, arguments, expected):
 
 
 SAMPLES = """
+import numpy as np
 import scipy.stats
 import torch
 from ltc.sources import IIDBernoulli
@@ -254,6 +256,27 @@ class Wider(Triangular):
 
 class Normal(Triangular):
     density = scipy.stats.norm()
+
+class Elsewhere(Triangular):
+    def sample(self, count, generator):
+        return super().sample(count, torch.Generator().manual_seed(torch.seed() % 2**32))
+
+class Faces(Triangular):
+    density, alphabet = None, torch.zeros(3)
+
+class Marginals(Triangular):
+    density = None
+
+    def log_density(self, x):
+        left, right = (scipy.stats.norm.logpdf(x, mean, 0.436) for mean in (-0.9, 0.9))
+        return (np.logaddexp(left, right) - np.log(2)).sum(-1)
+
+    def support(self):
+        return [[-4.5, 4.5]] * 2
+
+class Torch(Marginals):
+    def log_density(self, x):
+        return torch.distributions.Normal(0.0, 1.0).log_prob(x)
 
 class Vectors(Triangular):
     density = None
@@ -324,9 +347,16 @@ class Total(Gain):
             "are [0.0], of which its alphabet has 50.0%",
         ),
         ("_target_: samples_of_mine.Dice\n", "Dice draws [2.0], not of its alphabet"),
-        ("_target_: samples_of_mine.Wider\n", "its density has variance 4, its covariance says 1"),
+        (
+            "_target_: samples_of_mine.Wider\n",
+            "density has 78.6%; they need to be of one distribution",
+        ),
         ("_target_: samples_of_mine.Normal\n", "they need to be of one distribution"),
-        ("_target_: samples_of_mine.Vectors\n", "density has variance 4, its covariance says 1"),
+        ("_target_: samples_of_mine.Vectors\n", "its log_density has the covariance [[4.0, "),
+        ("_target_: samples_of_mine.Marginals\n", "of its samples have a coordinate 0 below "),
+        ("_target_: samples_of_mine.Torch\n", "log_density or support fails: ValueError("),
+        ("_target_: samples_of_mine.Elsewhere\n", "draws other samples from an equal generator"),
+        ("_target_: samples_of_mine.Faces\n", "its alphabet is a Tensor; expected ltc.sources.Al"),
         ("", "source: _target_ is None; expected the name of a Source"),
         ("_target_: 3\n", "source: _target_ is 3; expected the name of a Source"),
         ("_target_: os.system\n", "_target_: os.system: it could run anything; name a class"),
@@ -336,7 +366,7 @@ class Total(Gain):
 )
 def test_a_source_that_is_none_is_refused(call, plugins, text, expected):
     (plugins / "samples_of_mine.py").write_text(SAMPLES)
-    number = 2 if "Vectors" in text else "null"
+    number = 2 if re.search("Vectors|Marginals|Torch", text) else "null"
     dimension = f"dimension: {number}\n" if "samples_of_mine" in text else ""
     (plugins / "source" / "no_source.yaml").write_text(text + dimension)
     code, output = call(train.main, "source=no_source", environment=str(plugins))
@@ -364,6 +394,19 @@ def test_a_transform_or_distortion_that_is_none_is_refused(call, plugins, group,
     assert code == 2
     assert expected in output
     assert "Traceback" not in output
+
+
+def test_a_rate_that_no_code_reaches_is_said(call, plugins):
+    (plugins / "models_of_mine.py").write_text(
+        "from ltc.entropy import Exact\n\nclass Half(Exact):\n"
+        "    def bits(self, *args):\n        return super().bits(*args) / 2\n"
+    )
+    (plugins / "entropy").mkdir()
+    (plugins / "entropy" / "half.yaml").write_text("_target_: models_of_mine.Half\ncomponents: 5\n")
+    quick = ["steps=5", "refine.samples=20000", "evaluate.samples=20000", "logger=csv"]
+    code, output = call(train.main, "--config-dir", plugins, "entropy=half", *quick)
+    assert code == 0, output
+    assert "bits below R(D), which no code reaches" in " ".join(output.split())
 
 
 def test_a_folder_of_the_environment_is_named_so(call):

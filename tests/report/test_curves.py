@@ -105,6 +105,14 @@ def test_seeds_at_a_rate_that_was_asked_for_have_each_their_lmbda(write_run, tmp
     assert points == {"e8 quantizer.rate=…": [2, 2], "e8 quantizer.rate=null": [1]}
 
 
+def test_what_was_measured_again_takes_the_place_of_no_run(write_run, tmp_path):
+    write_run("run", gap=0.1)
+    write_run("again", gap=0.2, ckpt="run")
+    (setting,) = found(tmp_path)
+    gaps = {curve.label: curve.points[0].gap_bits.value for curve in setting.curves}
+    assert gaps == {"e8 ckpt=null": pytest.approx(0.1), "e8 ckpt=…": pytest.approx(0.2)}
+
+
 @pytest.mark.parametrize("key", ["realism", "refine.samples"])
 def test_what_a_coder_was_fitted_to_splits_curves(write_run, tmp_path, key):
     for value in (1, 20):

@@ -69,6 +69,9 @@ def test_runs_without_results_tell_why(write_run, tmp_path):
         folder.mkdir()
         (folder / "ltc-train.log").touch()
     (failed / "ltc-train.log").write_text("INFO: a\nERROR: diverged\nINFO: b\n")
+    ended = write_run("ended")
+    (ended / "metrics.json").unlink()
+    (ended / "ltc-train.log").write_text("INFO: a\nERROR: no room\n")
     bound = tmp_path / "bound"  # of ltc-bound, which is no run
     bound.mkdir()
     (bound / "config.yaml").write_text("points: 20\n")
@@ -79,9 +82,10 @@ def test_runs_without_results_tell_why(write_run, tmp_path):
         "failed": "failed",
         "silent": "failed",
         "running": "unfinished",
+        "ended": "failed",
     }
     reasons = {run.folder.name: run.reason for run in unfinished}
-    assert reasons["failed"] == "diverged"
+    assert (reasons["failed"], reasons["ended"]) == ("diverged", "no room")
     assert "left no reason" in reasons["silent"]
     assert "no metrics.json yet, last change 2001-09-" in reasons["running"]
 
