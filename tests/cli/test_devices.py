@@ -32,7 +32,7 @@ def test_two_devices_do_in_a_sweep_what_one_does_with_twice_the_batch(call, tmp_
     assert err.count("the process of device 1 ended: SIGKILL") == 2  # where it was, and at the end
     assert "Traceback" not in err
     assert out.count("held-out samples") == 1
-    assert "unfinished" in out
+    assert "failed" in out
     code, out, err = call(main, *sweep, *TWO, "batch=64", "hydra.sweep.dir=two")
     assert code == 0, err
     assert call(main, *sweep, "batch=128", "hydra.sweep.dir=one")[0] == 0
