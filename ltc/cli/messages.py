@@ -102,7 +102,8 @@ def describe(error: BaseException) -> str:
             options = list(lattices())
         near = difflib.get_close_matches(name, options, cutoff=0.4)
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
-        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}"
+        own = "" if config_directories()[1:] else " (and, with --config-dir DIR, your own)"
+        return f"there is no {group}={name}{hint} Valid names: {', '.join(options)}{own}"
     if _is_too_large(error):
         if "compress" in Path(sys.argv[0]).name:
             return "this does not fit into memory: make room, or cut the file into parts"
