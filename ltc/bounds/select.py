@@ -20,11 +20,11 @@ from ltc.distortion import Distortion
 from ltc.errors import InputError
 from ltc.sources import Source
 
+__all__ = ["bound_by_blahut_arimoto", "bound_for", "bound_from_samples"]
+
 # Samples that a density is compared with, and by how much probabilities may differ: by chance
 # never, and sums over a grid do by less.
 DRAWN, MARGIN = 100_000, 0.02
-
-__all__ = ["bound_by_blahut_arimoto", "bound_for", "bound_from_samples"]
 
 
 def bound_for(

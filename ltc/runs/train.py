@@ -71,8 +71,8 @@ def train(
         run.held_out(torch.device("cpu"))
     began = time.perf_counter()
     chosen = {key: value for key, value in dotted(plain(config)) if key != "resume"}
-    known = run.source.variance if run.source.whole else run.source.covariance.tolist()
-    chosen["the source's data"] = digest(repr((facts(run.source), known)))
+    known = repr(run.source.variance) if run.source.whole else run.source.covariance
+    chosen["the source's data"] = digest(repr(facts(run.source)), known)
     saved = Saved(folder / "checkpoints" / "last.ckpt", chosen)
 
     def fit(run: LatticeRun) -> torch.device:
